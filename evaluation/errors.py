@@ -1,0 +1,11 @@
+"""Errors that a person can act on."""
+
+from __future__ import annotations
+
+
+class WarpsmithError(Exception):
+    """Something the user can put right: the message is one sentence that names the thing and the remedy.
+
+    Command-line entry points print it as `error: ...` and exit with status 2; anything else that is
+    raised is a bug and keeps its traceback.
+    """
