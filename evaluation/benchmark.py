@@ -1,0 +1,154 @@
+"""From verdicts to a benchmark: rates, gains with their noise, and why kernels fail.
+
+A benchmark compares a trained model with the model it started from on the same problems. Each
+response is judged twice: at ragged sizes, which decide, and at aligned sizes, so that robustness
+(bounds guards) can be told apart from getting the computation right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.problem import Frozen, Problem
+from evaluation.statistics import Interval, paired_bootstrap, pass_at_k
+from evaluation.verdict import Status, Verdict
+
+#: A launch whose grid is a plain division: correct only where the size is a multiple of the block.
+_EXACT_GRID = re.compile(r"^\s*//\s*launch\s+\w+\s*<<<\s*\w+\s*/\s*\d+\s*,", re.MULTILINE)
+
+
+class Contender(StrEnum):
+    """Whose response a sample is."""
+
+    START = "start"  #: the model that GRPO started from
+    TRAINED = "trained"  #: the model after GRPO
+
+
+class Sample(Frozen):
+    """One response and its verdicts."""
+
+    problem_id: str
+    contender: Contender
+    index: int
+    response: str
+    checks: Verdict
+    """At ragged sizes: the verdict that counts."""
+    aligned: Verdict
+    """At aligned sizes."""
+
+
+class Rates(Frozen):
+    """What one contender's samples amount to."""
+
+    samples: int
+    correct: float
+    """correct@1: the share of samples that are correct, averaged over problems."""
+    correct_aligned: float
+    pass_at_k: dict[int, float]
+    unguarded: float
+    """Share of samples that launch an exact grid: a plain division, right at aligned sizes only."""
+    statuses: dict[Status, int]
+    by_group: dict[str, float]
+    """correct@1 by level and by operator, e.g. `level/2`, `operator/relu`."""
+
+
+class Benchmark(Frozen):
+    """The comparison that the report shows and the promotion gate reads."""
+
+    problems: int
+    samples_per_problem: int
+    start: Rates
+    trained: Rates
+    gain: Interval
+    """Of correct@1 at ragged sizes: the headline."""
+    gain_aligned: Interval
+    """Of correctness at aligned sizes, where bounds guards do not matter."""
+    per_problem: dict[str, float]
+    """Share of correct samples of the trained model, by problem id: the gate pairs on it."""
+
+    def metrics(self, prefix: str = "eval/heldout") -> dict[str, float]:
+        """Headline numbers under slash-grouped names, for the manifest and MLflow."""
+        return {
+            f"{prefix}/problems": float(self.problems),
+            f"{prefix}/samples_per_problem": float(self.samples_per_problem),
+            f"{prefix}/correct_rate": self.trained.correct,
+            f"{prefix}/correct_rate_sft": self.start.correct,
+            f"{prefix}/gain": self.gain.mean,
+            f"{prefix}/gain_ci_low": self.gain.low,
+            f"{prefix}/gain_ci_high": self.gain.high,
+            f"{prefix}/correct_rate_aligned": self.trained.correct_aligned,
+            f"{prefix}/correct_rate_aligned_sft": self.start.correct_aligned,
+            f"{prefix}/gain_aligned": self.gain_aligned.mean,
+            f"{prefix}/gain_aligned_ci_low": self.gain_aligned.low,
+            f"{prefix}/gain_aligned_ci_high": self.gain_aligned.high,
+            f"{prefix}/unguarded": self.trained.unguarded,
+            f"{prefix}/unguarded_sft": self.start.unguarded,
+        } | {f"{prefix}/pass_at_{k}": v for k, v in self.trained.pass_at_k.items()}
+
+
+def summarise(problems: Sequence[Problem], samples: Sequence[Sample]) -> Benchmark:
+    """Reduce the samples of both contenders on `problems` to a `Benchmark`.
+
+    Raises:
+        ValueError: if a problem lacks samples of a contender, or the counts differ: a benchmark over
+            unequal samples would compare two different things.
+    """
+    counts = Counter((s.problem_id, s.contender) for s in samples)
+    expected = {(p.id, c) for p in problems for c in Contender}
+    if set(counts) != expected or len(set(counts.values())) != 1:
+        raise ValueError("every problem needs the same number of samples from each contender")
+    grouped = {c: [s for s in samples if s.contender is c] for c in Contender}
+    ragged = {c: _per_problem(problems, grouped[c], lambda s: s.checks) for c in Contender}
+    aligned = {c: _per_problem(problems, grouped[c], lambda s: s.aligned) for c in Contender}
+    return Benchmark(
+        problems=len(problems),
+        samples_per_problem=next(iter(counts.values())),
+        start=_rates(problems, grouped[Contender.START]),
+        trained=_rates(problems, grouped[Contender.TRAINED]),
+        gain=paired_bootstrap(ragged[Contender.START], ragged[Contender.TRAINED]),
+        gain_aligned=paired_bootstrap(aligned[Contender.START], aligned[Contender.TRAINED]),
+        per_problem={p.id: float(v) for p, v in zip(problems, ragged[Contender.TRAINED], strict=True)},
+    )
+
+
+def _per_problem(
+    problems: Sequence[Problem], samples: Sequence[Sample], verdict: Callable[[Sample], Verdict]
+) -> NDArray[np.float64]:
+    """Share of correct samples, float64[problems]."""
+    by_problem: dict[str, list[bool]] = {p.id: [] for p in problems}
+    for sample in samples:
+        by_problem[sample.problem_id].append(verdict(sample).correct)
+    return np.array([np.mean(by_problem[p.id]) for p in problems])
+
+
+def _rates(problems: Sequence[Problem], samples: Sequence[Sample]) -> Rates:
+    ragged = _per_problem(problems, samples, lambda s: s.checks)
+    n = len(samples) // len(problems)
+    return Rates(
+        samples=len(samples),
+        correct=float(ragged.mean()),
+        correct_aligned=float(_per_problem(problems, samples, lambda s: s.aligned).mean()),
+        pass_at_k={
+            k: float(np.mean([pass_at_k(n, round(rate * n), k) for rate in ragged]))
+            for k in (1, 2, 4, 8, 16)
+            if k <= n
+        },
+        unguarded=float(np.mean([bool(_EXACT_GRID.search(s.response)) for s in samples])),
+        statuses=dict(Counter(s.checks.status for s in samples)),
+        by_group=_by_group(problems, dict(zip([p.id for p in problems], ragged, strict=True))),
+    )
+
+
+def _by_group(problems: Sequence[Problem], rate: Mapping[str, float]) -> dict[str, float]:
+    groups: dict[str, list[float]] = {}
+    for problem in problems:
+        names = [f"level/{problem.level}", *(f"operator/{o}" for o in sorted(set(problem.operators)))]
+        for name in names:
+            groups.setdefault(name, []).append(rate[problem.id])
+    return {name: float(np.mean(rates)) for name, rates in sorted(groups.items())}

@@ -1,0 +1,165 @@
+"""The benchmark as one self-contained HTML page: no script, no network, readable in ten years."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from evaluation.benchmark import Benchmark, Contender, Rates, Sample
+from evaluation.problem import Problem
+from evaluation.statistics import Interval
+from evaluation.verdict import Status
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c2530}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d5dbe3}
+table{border-collapse:collapse;width:100%}td,th{padding:.25rem .6rem;text-align:left;
+border-bottom:1px solid #e6eaf0}
+pre{background:#f5f7fa;padding:.7rem;overflow:auto}
+.bar{background:#e6eaf0;height:.7rem;border-radius:.35rem;min-width:8rem}.bar i{display:block;height:100%;
+border-radius:.35rem;background:#9aa9bd}.bar i.trained{background:#2f7d4f}summary{cursor:pointer}
+.head{font-size:1.25rem}.correct{color:#2f7d4f}.note{color:#5a6675}
+"""
+
+#: How far a candidate came, in order: each step includes the ones after it.
+_FUNNEL: tuple[tuple[str, frozenset[Status]], ...] = (
+    ("parsed", frozenset({Status.UNPARSABLE, Status.REJECTED})),
+    ("compiled", frozenset({Status.COMPILE_ERROR, Status.UNSUPPORTED})),
+    ("ran", frozenset({Status.LAUNCH_ERROR, Status.TIMEOUT, Status.FAULT})),
+    ("correct", frozenset({Status.WRONG, Status.NONDETERMINISTIC, Status.CHEATED})),
+)
+
+
+def render(
+    benchmark: Benchmark,
+    problems: Sequence[Problem],
+    samples: Sequence[Sample],
+    facts: Mapping[str, str],
+) -> str:
+    """The report page.
+
+    Args:
+        benchmark: the summary to show.
+        problems: those it is about, for the per-problem table.
+        samples: every judged response; one of the trained model's is shown a problem.
+        facts: what produced it (night, seeds, revision), shown as they are.
+    """
+    return "".join(
+        (
+            "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
+            f"<style>{_STYLE}</style><h1>Held-out benchmark</h1>",
+            _headline(benchmark),
+            "<h2>How far the kernels came</h2>",
+            _funnel(benchmark),
+            "<h2>Why they failed</h2>",
+            _taxonomy(benchmark),
+            "<h2>By level and operator</h2>",
+            _groups(benchmark),
+            "<h2>By problem</h2>",
+            _problem_rows(benchmark, problems, samples),
+            "<h2>What produced this</h2>",
+            _table(("", ""), [(escape(k), escape(v)) for k, v in facts.items()]),
+            "</html>",
+        )
+    )
+
+
+def _headline(benchmark: Benchmark) -> str:
+    rows = [
+        ("correct@1 (ragged sizes)", benchmark.start.correct, benchmark.trained.correct, benchmark.gain),
+        (
+            "correct at aligned sizes",
+            benchmark.start.correct_aligned,
+            benchmark.trained.correct_aligned,
+            benchmark.gain_aligned,
+        ),
+    ]
+    cells = [(n, _percent(a), _percent(b), _interval(g)) for n, a, b, g in rows]
+    cells.append(
+        (
+            "exact grid, no guard",
+            _percent(benchmark.start.unguarded),
+            _percent(benchmark.trained.unguarded),
+            "",
+        )
+    )
+    start, trained = _percent(benchmark.start.correct), _percent(benchmark.trained.correct)
+    return (
+        f"<p class='head'>{start} &rarr; <b class='correct'>{trained}</b> correct, "
+        f"gain {_interval(benchmark.gain)} on {benchmark.problems} problems &times; "
+        f"{benchmark.samples_per_problem} samples</p>"
+        + _table(("", "start", "after GRPO", "gain [95 %]"), cells)
+        + "<p class='note'>Intervals: paired bootstrap over problems. The two rows split the gain: "
+        "a kernel that is right at aligned sizes and wrong at ragged ones lacks a bounds guard.</p>"
+    )
+
+
+def _funnel(benchmark: Benchmark) -> str:
+    rows = []
+    for contender, rates in _contenders(benchmark):
+        left = rates.samples
+        for step, lost in _FUNNEL:
+            left -= sum(rates.statuses.get(status, 0) for status in lost)
+            share = left / rates.samples
+            rows.append((contender.value, step, _bar(share, contender), _percent(share)))
+    return _table(("model", "step", "", "share"), rows)
+
+
+def _taxonomy(benchmark: Benchmark) -> str:
+    rows = []
+    for status in Status:
+        start, trained = (r.statuses.get(status, 0) for _, r in _contenders(benchmark))
+        if start or trained:
+            rows.append((status.value, str(start), str(trained)))
+    return _table(("status", "start", "after GRPO"), rows)
+
+
+def _groups(benchmark: Benchmark) -> str:
+    start = benchmark.start.by_group
+    rows = [
+        (escape(name), _percent(start[name]), _percent(rate), _bar(rate, Contender.TRAINED))
+        for name, rate in benchmark.trained.by_group.items()
+    ]
+    return _table(("group", "start", "after GRPO", ""), rows)
+
+
+def _problem_rows(benchmark: Benchmark, problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
+    shown: dict[str, Sample] = {}
+    for sample in samples:
+        if sample.contender is Contender.TRAINED and (
+            sample.problem_id not in shown or sample.checks.correct > shown[sample.problem_id].checks.correct
+        ):
+            shown[sample.problem_id] = sample
+    return "".join(_problem(p, benchmark.per_problem[p.id], shown[p.id]) for p in problems)
+
+
+def _problem(problem: Problem, rate: float, sample: Sample) -> str:
+    operators = escape(" + ".join(problem.operators))
+    title = f"{escape(problem.id)} &middot; level {problem.level} &middot; {operators}"
+    verdict = f"{sample.checks.status.value}: {escape(sample.checks.reason)}"
+    return (
+        f"<details><summary>{_percent(rate)} {title}</summary><pre>{escape(problem.shipped.program)}</pre>"
+        f"<pre>{escape(sample.response)}</pre><p>{verdict}</p></details>"
+    )
+
+
+def _contenders(benchmark: Benchmark) -> tuple[tuple[Contender, Rates], tuple[Contender, Rates]]:
+    return (Contender.START, benchmark.start), (Contender.TRAINED, benchmark.trained)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{h}</th>" for h in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _bar(share: float, contender: Contender) -> str:
+    return f"<div class='bar'><i class='{contender.value}' style='width:{100 * share:.1f}%'></i></div>"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _interval(gain: Interval) -> str:
+    return f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
