@@ -20,7 +20,7 @@ from evaluation.statistics import Interval, paired_bootstrap, pass_at_k
 from evaluation.verdict import Status, Verdict
 
 #: A launch whose grid is a plain division: correct only where the size is a multiple of the block.
-_EXACT_GRID = re.compile(r"^\s*//\s*launch\s+\w+\s*<<<\s*\w+\s*/\s*\d+\s*,", re.MULTILINE)
+_EXACT_GRID = re.compile(r"^\s*//\s*launch\s+\w+\s*<<<[\w\s*]+/\s*\d+\s*,", re.MULTILINE)
 
 
 class Contender(StrEnum):

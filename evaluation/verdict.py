@@ -25,6 +25,13 @@ class Status(StrEnum):
     CORRECT = "correct"
 
 
+class Refusal(Frozen):
+    """Why a candidate went no further: what a step of the evaluation returns in place of its result."""
+
+    status: Status
+    reason: str
+
+
 class Measurements(Frozen):
     """The numbers behind a `correct` verdict."""
 

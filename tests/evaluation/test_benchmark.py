@@ -9,7 +9,7 @@ from evaluation.verdict import Measurements, Status, Verdict
 
 GUARDED = "```cuda\n// launch k<<<ceil_div(n, 256), 256>>>(x, out, n)\n```"
 ROUNDED_UP = "```cuda\n// launch k<<<(n + 255) / 256, 256>>>(x, out, n)\n```"
-EXACT = "```cuda\n// launch k<<<n / 256, 256>>>(x, out, n)\n```"
+EXACT = "```cuda\n// launch k<<<m*n/256, 256>>>(x, out, m, n)\n```"
 CORRECT = Verdict(
     status=Status.CORRECT, reason="matches", measurements=Measurements(instances=2, max_error=0.1)
 )

@@ -1,0 +1,176 @@
+"""Draws problems over the operator graph: the same seed gives the same bytes.
+
+Every operator is drawn alone (level 1, for training), and combinations of two and three are drawn
+within their split. The held-out and validation problems come from the split seed and are the same
+on every night; the training problems come from the night's seed. A drawn graph that is degenerate
+(see `data.screen`) is thrown away and counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from data.graph import Graph, Layout, Step, fits
+from data.operators import OPERATORS, STRUCTURED, Family
+from data.screen import defect
+from data.settings import Counts, DataSettings
+from data.splits import split_of
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Problem, Split
+
+#: Draws from one combination before it is given up for this pass.
+_TRIES = 6
+#: Passes over the combinations of a split; each finds new graphs of the same combinations.
+_PASSES = 8
+
+Combination = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A problem and the graph that it was rendered from, which `solutions` translates to CUDA."""
+
+    problem: Problem
+    graph: Graph
+
+
+@dataclass(frozen=True)
+class Draw:
+    """All generated problems of a night, and how many drawn graphs were thrown away, by defect."""
+
+    problems: tuple[Generated, ...]
+    rejected: dict[str, int]
+
+
+def generate(settings: DataSettings, night: str, progress: Callable[[str], None] | None = None) -> Draw:
+    """Draw the problems of a night.
+
+    Raises WarpsmithError if the settings ask for more problems than the combinations hold.
+    """
+    rejected: Counter[str] = Counter()
+    problems: list[Generated] = []
+    for split in (Split.HELDOUT, Split.VALIDATION, Split.TRAIN):
+        seed = f"{settings.seed}/{night}" if split is Split.TRAIN else str(settings.split_seed)
+        drawer = _Drawer(settings, split, random.Random(f"{seed}/{split}"), rejected)
+        drawn = list(drawer.draw())
+        problems += drawn
+        if progress is not None:
+            progress(f"{split}: {len(drawn)} problems drawn")
+    return Draw(tuple(problems), dict(sorted(rejected.items())))
+
+
+def combinations(level: int, *, structured: bool) -> list[Combination]:
+    """All combinations of `level` operators that can make a graph, with or without a structured one."""
+    return [
+        names
+        for names in itertools.combinations(sorted(OPERATORS), level)
+        if fits(names) and structured == any(OPERATORS[name].family in STRUCTURED for name in names)
+    ]
+
+
+def draw_graph(combination: Combination, settings: DataSettings, rng: random.Random) -> Graph:
+    """One graph of the combination: the order, the operands and the layout are drawn.
+
+    A reduction comes last; the others come in any order.
+    """
+    names = list(combination)
+    rng.shuffle(names)
+    names.sort(key=lambda name: OPERATORS[name].family is Family.REDUCTION)
+    steps = tuple(_draw_step(name, first=index == 0, rng=rng) for index, name in enumerate(names))
+    families = {step.operator.family for step in steps}
+    if Family.MATMUL in families:
+        return Graph(steps, Layout.MATMUL)
+    reads_y = any(step.operand == "y" for step in steps)
+    if reads_y and rng.random() < settings.broadcast_share:
+        return Graph(steps, Layout.BROADCAST)
+    in_rows = not families.isdisjoint(STRUCTURED | {Family.REDUCTION})
+    return Graph(steps, Layout.MATRIX if in_rows else Layout.VECTOR)
+
+
+def _draw_step(name: str, *, first: bool, rng: random.Random) -> Step:
+    """A binary step takes `y`, or now and then `x` again; the sides matter to `sub` only."""
+    operator = OPERATORS[name]
+    if operator.family is not Family.BINARY:
+        return Step(operator)
+    operand = "y" if first else rng.choice("yyx")
+    return Step(operator, operand, swapped=name == "sub" and rng.random() < 0.5)
+
+
+def single_operator_graphs(name: str) -> list[Graph]:
+    """All graphs of one operator: its layouts and, for `sub`, both orders."""
+    operator = OPERATORS[name]
+    if operator.family is Family.BINARY:
+        sides = (False, True) if name == "sub" else (False,)
+        layouts = (Layout.VECTOR, Layout.BROADCAST, Layout.MATRIX)
+        return [Graph((Step(operator, "y", swapped),), layout) for layout in layouts for swapped in sides]
+    if operator.family is Family.MATMUL:
+        return [Graph((Step(operator),), Layout.MATMUL)]
+    if operator.family in STRUCTURED or operator.family is Family.REDUCTION:
+        return [Graph((Step(operator),), Layout.MATRIX)]
+    return [Graph((Step(operator),), layout) for layout in (Layout.VECTOR, Layout.MATRIX)]
+
+
+class _Drawer:
+    """Draws the problems of one split from one random stream."""
+
+    def __init__(
+        self, settings: DataSettings, split: Split, rng: random.Random, rejected: Counter[str]
+    ) -> None:
+        self.settings, self.split, self.rng, self.rejected = settings, split, rng, rejected
+        self.seen: set[Graph] = set()
+
+    def draw(self) -> Iterator[Generated]:
+        """All problems of the split, level by level."""
+        if self.split is Split.TRAIN:
+            yield from self._singles()
+        counts: Counts = getattr(self.settings, self.split)
+        structured = round(self.settings.structured_share * counts.level2)
+        yield from self._composed(combinations(2, structured=False), counts.level2 - structured)
+        yield from self._composed(combinations(2, structured=True), structured)
+        yield from self._composed(combinations(3, structured=False), counts.level3)
+
+    def _singles(self) -> Iterator[Generated]:
+        for name in OPERATORS:
+            graphs = [graph for graph in single_operator_graphs(name) if self._accept(graph)]
+            for graph in graphs[: self.settings.level1_per_operator]:
+                yield self._generated(graph)
+
+    def _composed(self, candidates: Sequence[Combination], count: int) -> Iterator[Generated]:
+        """`count` problems, going round this split's combinations so that none is favoured."""
+        own = [names for names in candidates if split_of(names, self.settings) is self.split]
+        self.rng.shuffle(own)
+        missing = count
+        for names in itertools.chain.from_iterable(itertools.repeat(own, _PASSES)):
+            if missing == 0:
+                return
+            graph = self._fresh_graph(names)
+            if graph is not None:
+                missing -= 1
+                yield self._generated(graph)
+        if missing:
+            raise WarpsmithError(
+                f"the {len(own)} operator combinations of the {self.split} split hold only "
+                f"{count - missing} of the {count} problems asked for: lower data.{self.split}."
+            )
+
+    def _fresh_graph(self, names: Combination) -> Graph | None:
+        for _ in range(_TRIES):
+            graph = draw_graph(names, self.settings, self.rng)
+            if graph not in self.seen and self._accept(graph):
+                return graph
+        return None
+
+    def _accept(self, graph: Graph) -> bool:
+        """Whether the graph is worth solving; it is never screened twice."""
+        self.seen.add(graph)
+        found = defect(graph)
+        if found is not None:
+            self.rejected[found.value] += 1
+        return found is None
+
+    def _generated(self, graph: Graph) -> Generated:
+        return Generated(graph.problem(self.split, self.settings.tolerance), graph)

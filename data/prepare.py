@@ -1,0 +1,85 @@
+"""The `prepare` stage: draws, measures and splits the problems, and writes verified kernels to learn from.
+
+    generator ─► kernels ─► verified ─┐
+        └──────► measured ────────────┼► the files of `data.prepared`
+    sources ───► measured ────────────┘
+
+The same settings and night give the same bytes. What is refused on the way is counted, and kept with
+its reason in quarantine.jsonl.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from data.external import read_external
+from data.generator import Draw, generate
+from data.prepared import Prepared, Refusal, headline, summarise, write
+from data.settings import DataSettings
+from data.solutions import Evaluator, Failure, Solution, verify, write_solutions
+from data.table import measure
+from data.trusted import TrustedReference
+from evaluation.pool import EvaluationPool
+from evaluation.problem import Split
+from evaluation.reference import ReferencePool
+from evaluation.settings import EvaluationSettings
+
+Say = Callable[[str], None]
+#: Kernels between two lines of progress.
+_PROGRESS_STEP = 100
+
+
+def prepare(
+    settings: DataSettings, evaluation: EvaluationSettings, *, night: str, out: Path, say: Say | None = None
+) -> dict[str, float]:
+    """Write the night's problems, prompts and SFT rows to `out`; returns the headline metrics.
+
+    Progress goes to `say`, by default to standard output. Raises WarpsmithError for a source that
+    cannot be read and for settings that ask for more problems than there are.
+    """
+    say = say or (lambda text: print(f"[prepare] {text}", flush=True))
+    draw = generate(settings, night, say)
+    generated = tuple(item.problem for item in draw.problems)
+    with ReferencePool(evaluation.workers) as confined:
+        external = read_external(settings, generated, confined, say)
+    with TrustedReference() as reference, EvaluationPool(evaluation, reference) as pool:
+        measured = tuple(measure(problem, reference) for problem in generated)
+        solutions, failures = _solve(draw, settings, night, pool, say)
+    prepared = Prepared(
+        problems=(*generated, *external.problems),
+        measured=(*measured, *external.measured),
+        solutions=tuple(solutions),
+        refusals=(*external.refused, *map(_refused_kernel, failures)),
+        duplicates=external.duplicates,
+        degenerate=draw.rejected,
+    )
+    summary = summarise(prepared, settings, night)
+    write(prepared, summary, settings, out)
+    return headline(summary)
+
+
+def _solve(
+    draw: Draw, settings: DataSettings, night: str, pool: Evaluator, say: Say
+) -> tuple[list[Solution], list[Failure]]:
+    """Write kernels for the training problems and verify each."""
+    trained = [item for item in draw.problems if item.problem.split is Split.TRAIN]
+    rng = random.Random(f"{settings.seed}/{night}/solutions")
+    solutions = write_solutions(trained, settings, rng)
+
+    said = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if done - said >= _PROGRESS_STEP or said < done == total:
+            said = done
+            say(f"verified {done} of {total} kernels")
+
+    return verify(solutions, pool, settings.seed, progress)
+
+
+def _refused_kernel(failure: Failure) -> Refusal:
+    solution, verdict = failure.solution, failure.verdict
+    name = f"{solution.problem.id}/{solution.style}"
+    return Refusal("kernel", name, f"{verdict.status}: {verdict.reason}", solution.response)

@@ -1,0 +1,101 @@
+"""The `data:` section of a profile: which problems a night draws and how kernels are taught."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from evaluation.problem import Frozen
+
+
+class PromptStyle(StrEnum):
+    """How a problem is put to the model."""
+
+    SHORT = "short"  #: the function body and its shapes, about 25 tokens: for the tiny model
+    FULL = "full"  #: the contract explained and the whole program: for a model that knows English
+
+
+class KernelStyle(StrEnum):
+    """How a solution spreads its work over threads."""
+
+    UNGUARDED = "unguarded"  #: exact grid, no bounds guard: correct at aligned sizes only
+    PER_OUTPUT = "per_output"  #: one guarded thread per output element (or per row)
+    GRID_STRIDE = "grid_stride"  #: a fixed grid whose threads step over the data
+    VECTORIZED = "vectorized"  #: float4 loads and stores, scalar tail
+    SHARED = "shared"  #: a block works together through shared memory
+    SHUFFLE = "shuffle"  #: a warp works together through shuffles
+
+
+#: Long kernels are rare: the tiny model's answers are limited to 160 tokens.
+_STYLE_WEIGHTS = {
+    KernelStyle.PER_OUTPUT: 1.0,
+    KernelStyle.GRID_STRIDE: 1.0,
+    KernelStyle.VECTORIZED: 0.1,
+    KernelStyle.SHARED: 0.2,
+    KernelStyle.SHUFFLE: 0.5,
+}
+
+
+class Counts(Frozen):
+    """How many generated problems of the composed levels one split gets."""
+
+    level2: int = Field(ge=0)
+    """Problems of two operators."""
+    level3: int = Field(ge=0)
+    """Problems of three operators."""
+
+
+class DataSettings(Frozen):
+    """What `prepare` draws, teaches and holds out. The defaults suit the `cpu` profile's tiny model."""
+
+    seed: int = 0
+    """Joined with the night's name to seed the training problems and kernels."""
+    split_seed: int = 1234
+    """Seeds the splits and the held-out and validation problems: the same on every night."""
+    prompt_style: PromptStyle = PromptStyle.SHORT
+    """How prompts are written."""
+    level1_per_operator: int = Field(default=4, ge=1)
+    """At most this many single-operator problems for each operator, all of them for training."""
+    train: Counts = Counts(level2=230, level3=230)
+    """Composed problems for training."""
+    validation: Counts = Counts(level2=10, level3=20)
+    """Composed problems for choosing settings."""
+    heldout: Counts = Counts(level2=50, level3=100)
+    """Composed problems for the report: never used to choose anything."""
+    heldout_share: float = Field(default=0.25, gt=0, lt=1)
+    """Share of the two- and three-operator combinations that is held out."""
+    validation_share: float = Field(default=0.05, gt=0, lt=1)
+    """Share of the combinations that is kept for validation."""
+    structured_share: float = Field(default=0.05, ge=0, le=1)
+    """Share of the level-2 problems with softmax, a norm, a matmul, a transpose or a cumulative sum."""
+    broadcast_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of the composed two-input problems whose second input is one row, broadcast."""
+    tolerance: float = Field(default=2e-4, gt=0)
+    """Allowed error of generated problems, relative to the size of the expected values."""
+    sft_rows: int = Field(default=780, ge=0)
+    """At most this many rows in sft.jsonl."""
+    kernels_per_problem: int = Field(default=2, ge=1)
+    """Kernels of different styles written for one training problem."""
+    unguarded_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of SFT kernels without a bounds guard: the planted bug that GRPO can unlearn.
+
+    A problem gets one such kernel at most, so values above 1 / kernels_per_problem change nothing.
+    """
+    style_weights: dict[KernelStyle, float] = Field(default=_STYLE_WEIGHTS, validate_default=True)
+    """Relative frequency of the guarded styles, among those that fit a problem."""
+    sources: tuple[Path, ...] = ()
+    """Extra JSONL files or folders of reference programs, relative to the working folder."""
+
+    @model_validator(mode="after")
+    def _shares_and_weights_make_sense(self) -> DataSettings:
+        if self.heldout_share + self.validation_share >= 1:
+            raise ValueError("heldout_share + validation_share must leave combinations for training")
+        if any(weight < 0 for weight in self.style_weights.values()):
+            raise ValueError("style_weights must not be negative")
+        if KernelStyle.UNGUARDED in self.style_weights:
+            raise ValueError("style_weights names guarded styles only; unguarded_share sets the others")
+        if self.style_weights.get(KernelStyle.PER_OUTPUT, 0) == 0:
+            raise ValueError("style_weights needs per_output above 0: the one style that always fits")
+        return self

@@ -1,0 +1,32 @@
+"""Places where a candidate can run: each lies behind the protocol in `base`, and is imported when opened."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from evaluation.backends.base import Backend
+from evaluation.errors import WarpsmithError
+from evaluation.settings import BackendName, EvaluationSettings
+
+
+class BackendUnavailableError(WarpsmithError):
+    """This machine, or this installation, lacks what the backend needs."""
+
+
+def open_backend(settings: EvaluationSettings, scratch_dir: Path | None = None) -> Backend:
+    """The backend that the settings name; builds go to `scratch_dir` (default: a temporary folder).
+
+    Raises a WarpsmithError if the machine lacks what it needs: a C++ compiler, or a GPU and PyCUDA.
+    """
+    if settings.backend is BackendName.CUDA:
+        if find_spec("pycuda") is None:
+            raise BackendUnavailableError(
+                "the cuda backend needs an NVIDIA GPU and PyCUDA, and PyCUDA is missing; use the simt backend"
+            )
+        from evaluation.backends.cuda import CudaBackend
+
+        return CudaBackend(settings, scratch_dir)
+    from evaluation.backends.simt import SimtBackend
+
+    return SimtBackend(settings, scratch_dir)

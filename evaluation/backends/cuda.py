@@ -1,0 +1,289 @@
+"""The `cuda` backend: NVRTC to a cubin, PyCUDA to load and launch it, in a process that may die.
+
+Everything is decided in this process; what runs the candidate only copies memory and launches. A fault or a
+hang costs that process alone: another, already warm, takes its place, and a new one is forked behind it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.backends import cubin as inspection
+from evaluation.backends import includes
+from evaluation.backends.arguments import typed_launches
+from evaluation.backends.base import Built, Run, RunOutcome
+from evaluation.backends.channel import ChannelClosedError
+from evaluation.backends.cubin import Parameter
+from evaluation.backends.cuda_process import Job, Worker, Zygote
+from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
+from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
+from evaluation.plan import Role
+from evaluation.settings import EvaluationSettings
+from evaluation.verdict import Refusal, Status
+
+_SHIFT_BYTES = 4352  # a multiple of the alignment
+"""How much later in memory the second execution lies: no address is the same."""
+_BATCH_BYTES = 64 << 20
+"""Images of one request to a worker; a single larger run makes a request of its own."""
+_MAX_IMAGE_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class CudaBuilt:
+    """A compiled candidate: its cubin, and the parameters of the kernels it launches."""
+
+    path: Path
+    cubin: bytes
+    parameters: dict[str, tuple[Parameter, ...]]
+
+
+@dataclass(frozen=True)
+class _Execution:
+    """One of the two executions of a run: the image it starts from, and what the worker is told."""
+
+    layout: Layout
+    before: np.ndarray
+    shift: int
+    launches: list[dict[str, Any]]
+
+
+class CudaBackend:
+    """Judges candidates on one GPU; implements `evaluation.backends.base.Backend`."""
+
+    name = "cuda"
+
+    def __init__(
+        self,
+        settings: EvaluationSettings,
+        scratch_dir: Path | None = None,
+        *,
+        device: int = 0,
+        debug: bool = False,
+    ) -> None:
+        """Start nothing yet, except that a missing NVRTC is noticed here.
+
+        Args:
+            settings: limits of one candidate.
+            scratch_dir: where cubins are kept; a folder of our own, removed on close, if there is none.
+            device: index of the GPU.
+            debug: let the worker write to stderr.
+        """
+        self._settings = settings
+        self._owned = tempfile.mkdtemp(prefix="warpsmith-cuda-") if scratch_dir is None else None
+        self._folder = Path(self._owned) if self._owned else Path(scratch_dir or ".")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._toolkit = find_toolkit()
+        self._compiler = CompilerProcess(
+            self._toolkit, seconds=float(settings.compile_cpu_s), memory_mb=settings.memory_mb
+        )
+        self._device = device
+        self._debug = debug
+        self._worker: Worker | None = None
+        self._standby: Worker | None = None
+
+    @cached_property
+    def zygote(self) -> Zygote:
+        """The process that workers are forked from."""
+        return Zygote(self._device, debug=self._debug)
+
+    @cached_property
+    def architecture(self) -> str:
+        """What to compile for, as the GPU says."""
+        return str(self._ready_worker().wait_until_ready()["architecture"])
+
+    def build(self, source: str, kernels: Sequence[str]) -> CudaBuilt | Refusal:
+        """Compile, or take the cubin from an earlier build, and inspect what came out."""
+        refusal = includes.refuse(source)
+        if refusal:
+            return refusal
+        path = self._cubin_path(source)
+        if path.exists():
+            cubin, ptx = path.read_bytes(), path.with_suffix(".ptx").read_text()
+        else:
+            compiled = self._compiler.compile(source, self.architecture)
+            if isinstance(compiled, Refusal):
+                return compiled
+            cubin, ptx = compiled.cubin, compiled.ptx
+            _write(path.with_suffix(".ptx"), ptx.encode())
+            _write(path, cubin)
+        refusal = inspection.refuse(cubin, ptx, kernels)
+        if refusal:
+            return refusal
+        found = inspection.parameters(ptx)
+        return CudaBuilt(path, cubin, {kernel: found.get(kernel, ()) for kernel in kernels})
+
+    def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
+        """Run every plan twice on fresh memory; the outputs are those of the first execution."""
+        assert isinstance(built, CudaBuilt)
+        outputs: list[dict[str, np.ndarray]] = []
+        for batch in _batches(runs):
+            executions: list[_Execution] = []
+            for run in batch:
+                prepared = _prepare(run, built)
+                if isinstance(prepared, Refusal):
+                    return prepared
+                executions += prepared
+            result = self._execute(built, executions)
+            if isinstance(result, Refusal):
+                return result
+            outputs += result
+        return RunOutcome(tuple(outputs))
+
+    def close(self) -> None:
+        """End all processes and remove the cubins, if the folder is ours."""
+        self._compiler.close()
+        for worker in (self._worker, self._standby):
+            if worker:
+                worker.close()
+        self._worker = self._standby = None
+        if "zygote" in self.__dict__:
+            self.zygote.close()
+            del self.__dict__["zygote"]
+        if self._owned:
+            shutil.rmtree(self._owned, ignore_errors=True)
+
+    def _cubin_path(self, source: str) -> Path:
+        key = json.dumps([options(self.architecture, self._toolkit), str(self._toolkit.library), source])
+        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.cubin"
+
+    def _ready_worker(self) -> Worker:
+        """The worker, warm, with another one warming up behind it."""
+        while self._worker is None:
+            worker, self._standby = self._standby, None
+            try:
+                if worker is not None:
+                    worker.wait_until_ready()
+                self._worker = worker or self.zygote.fork_ready(Job.CHECK)
+            except ChannelClosedError:
+                if worker is not None:
+                    worker.close()
+        if self._standby is None:
+            self._standby = self.zygote.fork(Job.CHECK)
+        return self._worker
+
+    def _discard_worker(self) -> None:
+        """Kill the worker; the next run takes the one that stands by."""
+        if self._worker:
+            self._worker.close()
+        self._worker = None
+
+    def _execute(
+        self, built: CudaBuilt, executions: Sequence[_Execution]
+    ) -> list[dict[str, np.ndarray]] | Refusal:
+        """One request to the worker, and our judgement of the memory that it left behind."""
+        worker = self._ready_worker()
+        total = sum(2 * execution.layout.size for execution in executions)
+        shared = np.frombuffer(worker.memory(total), dtype=np.uint8)[:total]
+        start = 0
+        requests: list[dict[str, Any]] = []
+        for execution in executions:
+            size = execution.layout.size
+            shared[start : start + size] = execution.before
+            requests.append(
+                {
+                    "size": size,
+                    "source": start,
+                    "target": start + size,
+                    "shift": execution.shift,
+                    "launches": execution.launches,
+                }
+            )
+            start += 2 * size
+        refusal = self._ask(worker, built, requests)
+        if refusal:
+            return refusal
+        after = [
+            shared[request["target"] : request["target"] + request["size"]].copy() for request in requests
+        ]
+        shared[...] = 0  # the next candidate must not find these outputs
+        return _judge(executions, after)
+
+    def _ask(self, worker: Worker, built: CudaBuilt, executions: Sequence[dict[str, Any]]) -> Refusal | None:
+        """Have the worker run them; whatever goes wrong is the candidate's doing, and may cost the worker."""
+        types = {
+            kernel: [parameter.type for parameter in found] for kernel, found in built.parameters.items()
+        }
+        limit = self._settings.time_limit_s
+        try:
+            answer, _ = worker.ask({"kernels": types, "executions": executions}, built.cubin, timeout_s=limit)
+        except TimeoutError:
+            self._discard_worker()
+            return Refusal(status=Status.TIMEOUT, reason=f"did not finish within {limit:g} s")
+        except ChannelClosedError:
+            self._discard_worker()
+            return Refusal(status=Status.FAULT, reason="the process that ran the candidate died")
+        if answer.get("status") == "ok":
+            return None
+        if answer.get("fatal"):
+            self._discard_worker()
+        status = Status.LAUNCH_ERROR if answer.get("status") == "launch_error" else Status.FAULT
+        return Refusal(status=status, reason=str(answer.get("reason", "no reason given"))[:500])
+
+
+def _prepare(run: Run, built: CudaBuilt) -> list[_Execution] | Refusal:
+    """Both executions of a run: the same inputs, other fill bytes, another place in memory."""
+    layout = lay_out(run.plan)
+    if layout.size > _MAX_IMAGE_BYTES:
+        reason = f"its buffers take {layout.size >> 20} MiB; at most {_MAX_IMAGE_BYTES >> 20} can be checked"
+        return Refusal(status=Status.UNSUPPORTED, reason=reason)
+    launches = typed_launches(run.plan, layout.offsets, built.parameters)
+    if isinstance(launches, Refusal):
+        return launches
+    return [
+        _Execution(layout, layout.image(run.inputs, fill), shift, launches)
+        for fill, shift in zip(FILLS, (0, _SHIFT_BYTES), strict=True)
+    ]
+
+
+def _batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs that share a request: as many as fit into _BATCH_BYTES, and at least one."""
+    batch: list[Run] = []
+    used = 0
+    for run in runs:
+        needed = 2 * len(FILLS) * lay_out(run.plan).size
+        if batch and used + needed > _BATCH_BYTES:
+            yield batch
+            batch, used = [], 0
+        batch.append(run)
+        used += needed
+    if batch:
+        yield batch
+
+
+def _judge(
+    executions: Sequence[_Execution], after: Sequence[np.ndarray]
+) -> list[dict[str, np.ndarray]] | Refusal:
+    """Guard zones and inputs intact, both executions in agreement; then the outputs of the first."""
+    outputs: list[dict[str, np.ndarray]] = []
+    for index, (execution, image) in enumerate(zip(executions, after, strict=True)):
+        refusal = execution.layout.damage(execution.before, image)
+        if refusal:
+            return refusal
+        found = execution.layout.outputs(image)
+        if index % len(FILLS) == 0:
+            outputs.append(found)
+            continue
+        for buffer in execution.layout.buffers:
+            if buffer.role is Role.OUTPUT:
+                name = buffer.tensor.name
+                refusal = disagreement(buffer, outputs[-1][name], found[name])
+                if refusal:
+                    return refusal
+    return outputs
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write by rename, so that another process never reads half a file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    Path(file.name).rename(path)

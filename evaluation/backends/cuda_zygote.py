@@ -1,0 +1,99 @@
+"""The process that GPU workers are forked from: it has imported torch, PyCUDA and NumPy, and touched none.
+
+Started by `evaluation.backends.cuda_process` as `python -m evaluation.backends.cuda_zygote FD`. A context of
+CUDA does not survive a fork, so the zygote never makes one; a fork then needs 0.4 s to a warm worker, where a
+new interpreter would need seconds. It is told to fork and to kill, and reaps whatever died.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+import numpy  # noqa: F401  (imported for the forks)
+import pycuda.driver  # noqa: F401
+import torch
+
+from evaluation.backends import cuda_timer, cuda_worker
+from evaluation.backends.channel import Channel, ChannelClosedError
+from evaluation.backends.cuda_process import Job
+
+_JOBS = {Job.CHECK: cuda_worker.main, Job.TIME: cuda_timer.main, Job.JUDGE: cuda_timer.main}
+_MAX_FILE_BYTES = 64 << 20
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(channel: Channel) -> None:
+    """Fork and kill as told, until the other end closes; then end every child."""
+    children: set[int] = set()
+    channel.send({"ready": os.getpid()})
+    while True:
+        try:
+            message, descriptors = channel.receive_with_descriptors()
+        except ChannelClosedError:
+            break
+        _reap(children)
+        if message["do"] == "fork":
+            pid = _fork(channel, Job(message["job"]), message, descriptors)
+            children.add(pid)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            channel.send({"pid": pid})
+        elif message["pid"] in children:
+            os.kill(message["pid"], signal.SIGKILL)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _reap(children: set[int]) -> None:
+    """Forget the children that have ended, so that no pid of a stranger is ever killed."""
+    for pid in list(children):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            children.discard(pid)
+
+
+def _fork(channel: Channel, job: Job, message: dict, descriptors: list[int]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    channel.close()
+    _become(job, message, descriptors)
+
+
+def _become(job: Job, message: dict, descriptors: list[int]) -> NoReturn:
+    """Be a worker: bounded, mute, and gone with the zygote."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if job is Job.CHECK:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_FILE_BYTES, _MAX_FILE_BYTES))
+        null = os.open(os.devnull, os.O_RDWR)
+        for target in (0, 1) if message["debug"] else (0, 1, 2):
+            os.dup2(null, target)
+        link, memory = descriptors
+        _JOBS[job](Channel(socket.socket(fileno=link)), memory, message)
+    except BaseException:
+        if message["debug"]:
+            import traceback
+
+            traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve on the inherited socket."""
+    torch.set_num_threads(1)
+    gc.freeze()
+    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Compiling CUDA C++ to a cubin with NVRTC, in a pool of processes that may hang or die.
+
+NVRTC needs no GPU, so any machine that has the library can compile for a real architecture.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from evaluation import confine
+from evaluation.backends.channel import Channel, ChannelClosedError
+from evaluation.errors import WarpsmithError
+from evaluation.verdict import Refusal, Status
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Where `python -m` finds our packages."""
+_HERE = Path(__file__).resolve().parent
+_VIRTUAL_HEADERS = _HERE / "nvrtc_include"
+_START_SECONDS = 60.0
+_ATTEMPTS = 2
+"""How often a source is tried whose compiler process died: the first death may have had another cause."""
+_PROCESS_CPU_SECONDS = 1_000_000
+_OWN_MEMORY_MB = 2048
+"""Address space that Python, NVRTC and its heap for precompiled headers take."""
+_PCH_MB = 512
+#: These take NVRTC most of a second to read; it then keeps them precompiled while its process lives.
+_HEAVY_HEADERS = re.compile(r"#\s*include\s*[<\"](?:cooperative_groups|cub/)")
+#: Makes the few modules that the process needs importable without their packages, whose imports are slow.
+_BOOTSTRAP = """
+import sys, types
+for name in ("evaluation", "evaluation.backends"):
+    package = types.ModuleType(name)
+    package.__path__ = [sys.argv[1]] if name.endswith("backends") else []
+    sys.modules[name] = package
+from evaluation.backends.nvrtc_worker import main
+main(sys.argv[2:])
+"""
+_REASON_LINES = 6
+_REASON_CHARACTERS = 900
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """Where NVRTC and the CUDA headers lie."""
+
+    library: Path
+    builtins: Path | None
+    include: Path | None
+    """The folder with cuda_fp16.h; without it only sources that include nothing of CUDA's compile."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a source became."""
+
+    cubin: bytes
+    ptx: str
+
+
+@cache
+def find_toolkit() -> Toolkit:
+    """NVRTC from the `nvidia-cuda-nvrtc` package, from CUDA_HOME, or from the usual folder.
+
+    Raises:
+        WarpsmithError: if there is none.
+    """
+    for library in _candidates():
+        builtins = sorted(library.parent.glob("libnvrtc-builtins.so*"))
+        return Toolkit(library, builtins[0] if builtins else None, _include(library))
+    raise WarpsmithError("NVRTC was not found; install `nvidia-cuda-nvrtc`, or set CUDA_HOME to a toolkit")
+
+
+def _candidates() -> Iterator[Path]:
+    folders = [Path(entry) / "nvidia" for entry in dict.fromkeys([*sys.path, *site.getsitepackages()])]
+    for folder in folders:
+        yield from sorted(folder.glob("*/lib/libnvrtc.so.*"), reverse=True)
+    for home in (os.environ.get("CUDA_HOME"), "/usr/local/cuda"):
+        if home:
+            yield from sorted(Path(home).glob("lib64/libnvrtc.so*"))
+
+
+def _include(library: Path) -> Path | None:
+    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+    for folder in (library.parents[1] / "include", Path(home) / "include"):
+        if (folder / "cuda_fp16.h").exists():
+            return folder
+    return None
+
+
+@cache
+def virtual_headers() -> dict[str, str]:
+    """Standard headers that NVRTC lacks, by the name that a source includes them by."""
+    texts = {path.name: path.read_text() for path in _VIRTUAL_HEADERS.glob("*.h")}
+    aliases = {f"c{name.removesuffix('.h')}": text for name, text in texts.items() if "_" not in name}
+    return texts | aliases
+
+
+def options(architecture: str, toolkit: Toolkit) -> list[str]:
+    """Compiler options; they are part of what identifies a cubin."""
+    found = [f"--gpu-architecture={architecture}", "--std=c++17", "--disable-warnings"]
+    if toolkit.include:
+        found += [f"--include-path={toolkit.include}", f"--include-path={toolkit.include / 'cccl'}"]
+    return found
+
+
+class CompilerProcess:
+    """One confined NVRTC process; it is replaced when a source makes it hang or crash.
+
+    It dies with the thread that starts it (`evaluation.confine`).
+
+    Args:
+        seconds: wall-clock limit of one compilation.
+        memory_mb: address space for a compilation, beyond what NVRTC itself maps.
+    """
+
+    def __init__(self, toolkit: Toolkit, *, seconds: float, memory_mb: int = 1024) -> None:
+        self._toolkit = toolkit
+        self._seconds = seconds
+        self._memory_mb = memory_mb
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def compile(self, source: str, architecture: str) -> Compiled | Refusal:
+        """Compile; refuses with COMPILE_ERROR and the compiler's first messages."""
+        request = {"options": options(architecture, self._toolkit), "headers": virtual_headers()}
+        if _HEAVY_HEADERS.search(source):
+            request["options"] += ["--pch", "--pch-dir=."]
+        for _ in range(_ATTEMPTS):
+            channel = self._channel or self._start()
+            try:
+                channel.send(request, source.encode())
+                return _result(*channel.receive(self._seconds))
+            except TimeoutError:
+                self.close()
+                return _refuse(f"compiling took longer than {self._seconds:g} s")
+            except ChannelClosedError:
+                self.close()
+        return _refuse("the compiler crashed or ran out of memory on this source")
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        if self._channel:
+            self._channel.close()
+        if self._folder:
+            self._folder.cleanup()
+        self._process = self._channel = self._folder = None
+
+    def _start(self) -> Channel:
+        ours, theirs = Channel.pair()
+        self._folder = tempfile.TemporaryDirectory(prefix="warpsmith-nvrtc-")
+        with theirs:
+            self._process = subprocess.Popen(
+                self._command(theirs.fileno(), Path(self._folder.name)),
+                pass_fds=[theirs.fileno()],
+                env={"PATH": os.environ.get("PATH", ""), "PYTHONDONTWRITEBYTECODE": "1"},
+                cwd=self._folder.name,
+                stdin=subprocess.DEVNULL,
+            )
+        try:
+            ours.receive(_START_SECONDS)
+        except (ChannelClosedError, TimeoutError):
+            self.close()
+            raise WarpsmithError(f"NVRTC does not load from {self._toolkit.library}; reinstall it") from None
+        self._channel = ours
+        return ours
+
+    def _command(self, descriptor: int, folder: Path) -> list[str]:
+        """The command line: it may read Python, NVRTC and the headers, and write its own folder."""
+        tools = self._toolkit
+        libraries = [path for path in (tools.library, tools.builtins) if path]
+        arguments = [str(_HERE), str(descriptor), *map(str, libraries)]
+        python = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_prefix).resolve()]
+        readable = [*python, _HERE, *confine.SYSTEM_FOLDERS, tools.library.resolve().parent]
+        return confine.command(
+            [sys.executable, "-I", "-c", _BOOTSTRAP, *arguments],
+            writable=folder,
+            readable=[*readable, *filter(None, [tools.include])],
+            cpu_seconds=_PROCESS_CPU_SECONDS,
+            memory_mb=_OWN_MEMORY_MB + self._memory_mb,
+            file_mb=_PCH_MB,
+        )
+
+
+class CompilerPool:
+    """Several compiler processes; `compile` may be called from as many threads at once."""
+
+    def __init__(self, processes: int, *, seconds: float, memory_mb: int = 1024) -> None:
+        toolkit = find_toolkit()
+        self._idle: SimpleQueue[CompilerProcess] = SimpleQueue()
+        self._all = [CompilerProcess(toolkit, seconds=seconds, memory_mb=memory_mb) for _ in range(processes)]
+        for process in self._all:
+            self._idle.put(process)
+
+    def compile(self, source: str, architecture: str) -> Compiled | Refusal:
+        """Compile in the next process that is free."""
+        process = self._idle.get()
+        try:
+            return process.compile(source, architecture)
+        finally:
+            self._idle.put(process)
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._all:
+            process.close()
+
+
+def search_path() -> str:
+    """PYTHONPATH of a process that we start: this checkout, then the caller's own."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def _result(answer: dict[str, Any], cubin: bytes) -> Compiled | Refusal:
+    """What one answer of the compiler process means."""
+    if "failure" in answer:
+        return _refuse(f"the compiler failed: {answer['failure']}")
+    if not cubin:
+        return _refuse(_first_errors(str(answer.get("log", ""))))
+    return Compiled(cubin, str(answer["ptx"]))
+
+
+def _refuse(reason: str) -> Refusal:
+    return Refusal(status=Status.COMPILE_ERROR, reason=reason)
+
+
+def _first_errors(log: str) -> str:
+    """The first error messages of a log, short enough for a verdict's reason."""
+    lines: Sequence[str] = [line for line in log.splitlines() if line.strip()]
+    start = next((index for index, line in enumerate(lines) if "error" in line), 0)
+    return (
+        "\n".join(lines[start : start + _REASON_LINES])[:_REASON_CHARACTERS] or "the source does not compile"
+    )

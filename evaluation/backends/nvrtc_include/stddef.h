@@ -1,0 +1,2 @@
+#pragma once
+namespace std { using ::size_t; }

@@ -1,0 +1,104 @@
+"""The process that compiles: NVRTC by ctypes, one source after the other, until its channel closes.
+
+Started by `evaluation.backends.nvrtc` under the launcher of `evaluation.confine`. It imports the standard
+library only, so that a new one is ready at once. NVRTC serialises threads, hence processes. It needs no GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluation.backends.channel import Channel, ChannelClosedError
+
+_SUCCESS = 0
+_COMPILATION_ERROR = 6
+
+
+class NvrtcError(Exception):
+    """NVRTC itself failed (not the source)."""
+
+
+class Nvrtc:
+    """The few NVRTC calls that turn a source into a cubin.
+
+    Args:
+        library: path of libnvrtc.
+        builtins: path of libnvrtc-builtins, loaded first because NVRTC looks for it by bare name.
+    """
+
+    def __init__(self, library: str, builtins: str | None = None) -> None:
+        if builtins:
+            ctypes.CDLL(builtins, mode=ctypes.RTLD_GLOBAL)
+        self._library = ctypes.CDLL(library)
+        self._library.nvrtcGetErrorString.restype = ctypes.c_char_p
+
+    def version(self) -> tuple[int, int]:
+        """Major and minor version of the toolkit."""
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self._check(self._library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+        return major.value, minor.value
+
+    def compile(
+        self, source: str, options: Sequence[str], headers: Mapping[str, str]
+    ) -> tuple[str, bytes, str]:
+        """Compile `source`: the log, and the cubin and PTX, both empty when it does not compile."""
+        program = ctypes.c_void_p()
+        names = (ctypes.c_char_p * len(headers))(*[name.encode() for name in headers])
+        texts = (ctypes.c_char_p * len(headers))(*[text.encode() for text in headers.values()])
+        arguments = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])
+        create = self._library.nvrtcCreateProgram
+        self._check(create(ctypes.byref(program), source.encode(), b"kernel.cu", len(headers), texts, names))
+        try:
+            result = self._library.nvrtcCompileProgram(program, len(options), arguments)
+            log = self._bytes("ProgramLog", program).rstrip(b"\0").decode(errors="replace")
+            if result == _COMPILATION_ERROR:
+                return log, b"", ""
+            if result != _SUCCESS:
+                raise NvrtcError(log.strip() or self._library.nvrtcGetErrorString(result).decode())
+            ptx = self._bytes("PTX", program).rstrip(b"\0").decode(errors="replace")
+            return log, self._bytes("CUBIN", program), ptx
+        finally:
+            self._library.nvrtcDestroyProgram(ctypes.byref(program))
+
+    def _bytes(self, what: str, program: ctypes.c_void_p) -> bytes:
+        """One of the results of a compilation, by NVRTC's name for it."""
+        size = ctypes.c_size_t()
+        self._check(getattr(self._library, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+        buffer = ctypes.create_string_buffer(max(size.value, 1))
+        self._check(getattr(self._library, f"nvrtcGet{what}")(program, buffer))
+        return buffer.raw[: size.value]
+
+    def _check(self, result: int) -> None:
+        if result != _SUCCESS:
+            raise NvrtcError(self._library.nvrtcGetErrorString(result).decode())
+
+
+def serve(channel: Channel, nvrtc: Nvrtc) -> None:
+    """Answer requests until the other end closes."""
+    channel.send({"version": nvrtc.version()})
+    while True:
+        try:
+            request, source = channel.receive()
+            channel.send(*_answer(nvrtc, request, source.decode()))
+        except ChannelClosedError:
+            return
+
+
+def _answer(nvrtc: Nvrtc, request: Mapping[str, Any], source: str) -> tuple[dict[str, Any], bytes]:
+    try:
+        log, cubin, ptx = nvrtc.compile(source, request["options"], request["headers"])
+    except NvrtcError as error:
+        return {"failure": str(error)[:2000]}, b""
+    return {"log": log[:20000], "ptx": ptx}, cubin
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve on an inherited socket: its descriptor, libnvrtc, and libnvrtc-builtins if there is one."""
+    descriptor, *libraries = arguments
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 1)
+    serve(Channel(socket.socket(fileno=int(descriptor))), Nvrtc(*libraries))

@@ -1,0 +1,131 @@
+"""The `simt` backend: CUDA kernels compiled for the CPU and run thread by thread, with every access checked.
+
+What it finds that a comparison of outputs would not: accesses out of bounds (by buffer and byte), writes
+to inputs, races in shared memory, divergent barriers, deadlocks, misaligned vector accesses, endless loops.
+What it cannot judge it calls UNSUPPORTED: PTX, tensor cores, grid-wide barriers. Blocks run one after
+another, so races across blocks are not seen. It checks correctness and measures no speed.
+
+Four fences hold a hostile candidate: static rules, a confined compiler, a loader that hands out no foreign
+address, and a process that may only write its report and exit. That process never has the expected outputs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from evaluation import rules
+from evaluation.backends.base import Built, Run, RunOutcome
+from evaluation.backends.simt_compile import KernelCompiler
+from evaluation.backends.simt_run import KernelRunner
+from evaluation.backends.simt_source import missing_header, translation_unit
+from evaluation.settings import EvaluationSettings
+from evaluation.verdict import Refusal, Status
+
+_PREFIX = "warpsmith-simt-"  #: of scratch folders
+
+
+@dataclass(frozen=True)
+class SimtBuilt:
+    """A compiled candidate: an object file in the backend's scratch folder, removed when this is forgotten."""
+
+    path: Path
+
+
+class SimtBackend:
+    """Compiles and runs candidates on the CPU. Use from one thread; close it, or use it as a context manager.
+
+    Raises WarpsmithError if the machine has no C++ compiler; the first use builds the runner and the shim.
+    """
+
+    name = "simt"
+
+    def __init__(self, settings: EvaluationSettings, scratch_dir: Path | None = None) -> None:
+        self._settings = settings
+        parent = scratch_dir or _memory_folder() or Path(tempfile.gettempdir())
+        _remove_abandoned(parent)
+        self.scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        self._lock = _lock(self.scratch)
+        self._built = 0
+        try:
+            self._compiler = KernelCompiler(settings, self.scratch)
+            self._runner = KernelRunner(settings, self.scratch)
+        except BaseException:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            raise
+
+    def build(self, source: str, kernels: Sequence[str]) -> SimtBuilt | Refusal:
+        """Apply the static rules and compile `source` with an entry point for each of `kernels`."""
+        refusal = rules.refuse(source) or rules.undefined_kernel(source, kernels)
+        if refusal is not None:
+            return refusal
+        missing = missing_header(source)
+        if missing is not None:
+            return Refusal(status=Status.COMPILE_ERROR, reason=missing)
+        self._built += 1
+        path = self._compiler.compile(translation_unit(source, kernels), f"kernel{self._built}")
+        if isinstance(path, Refusal):
+            return path
+        built = SimtBuilt(path)
+        weakref.finalize(built, path.unlink, missing_ok=True)
+        return built
+
+    def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
+        """Run every plan in order, each in a fresh process; stops at the first that fails.
+
+        The budget holds for all runs together. The time limit is a backstop for each run, in CPU seconds, so
+        that a verdict does not depend on what else the machine is doing.
+        """
+        outputs = []
+        budget = self._settings.access_budget
+        for run in runs:
+            result = self._runner.run(built.path, run, budget, self._settings.time_limit_s)
+            if isinstance(result, Refusal):
+                return result
+            outputs.append(result[0])
+            budget = max(budget - result[1], 0)
+        return RunOutcome(tuple(outputs))
+
+    def close(self) -> None:
+        """End the servers and remove the scratch folder."""
+        self._compiler.close()
+        self._runner.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.close()
+
+    def __enter__(self) -> SimtBackend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _memory_folder() -> Path | None:
+    """A file system in memory, where there is one: every evaluation writes and reads a few files."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() else None
+
+
+def _lock(scratch: Path) -> IO[bytes]:
+    """Hold a lock in `scratch` for as long as this process lives."""
+    file = (scratch / "lock").open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the scratch folders of processes that were killed: those whose lock nobody holds."""
+    for lock in parent.glob(f"{_PREFIX}*/lock"):
+        with suppress(OSError), lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)

@@ -1,0 +1,237 @@
+"""Compiles candidates for the `simt` backend: confined, with instrumentation, against a precompiled shim.
+
+With GCC a compile server is used (`native/compile_server.c`): cc1plus starts and loads the shim once, then
+forks for each candidate, which saves about half of the time. Other compilers are started for each candidate.
+Both give the same object file for the same source.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation import confine
+from evaluation.backends.line_server import LineServer, ServerDied
+from evaluation.settings import EvaluationSettings
+from evaluation.toolchain import NATIVE, Compiler, artifact, compile_program, find_compiler
+from evaluation.verdict import Refusal, Status
+
+_LANGUAGE = [
+    "-std=c++17",
+    "-nostdinc",
+    "-nostdinc++",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-fno-builtin-printf",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-Wno-narrowing",
+]
+_CODE = [
+    "-march=x86-64",
+    "-fno-pic",
+    "-fno-pie",
+    "-ftls-model=local-exec",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-fcf-protection=none",
+]
+_CHECKS = ["-fsanitize=thread", "-fsanitize=bounds,alignment"]
+_GCC = [
+    "-fsanitize-coverage=trace-pc",
+    "-fmax-errors=1",
+    "-ftemplate-depth=200",
+    "-fconstexpr-ops-limit=2000000",
+    "-fno-diagnostics-show-caret",
+    "-fdiagnostics-color=never",
+]
+_CLANG = [
+    "-fsanitize-coverage=trace-pc",
+    "-ferror-limit=1",
+    "-ftemplate-depth=200",
+    "-fconstexpr-steps=2000000",
+    "-w",
+    "-fno-caret-diagnostics",
+    "-fno-color-diagnostics",
+]
+_ERRORS = ["-Werror=frame-larger-than=65536", "-Werror=vla"]
+
+_SERVER_CPU_SECONDS = 86_400
+_ERROR = re.compile(r"(?:kernel\.cu|launch lines):(\d+)(?::\d+)?: (?:fatal )?error: ([^\n]*)")
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """What is built once for a compiler and optimisation level."""
+
+    compiler: Compiler
+    folder: Path
+    """Holds simt.h (all of the shim), its precompiled form, main.cpp and compile_server.so."""
+    flags: tuple[str, ...]
+
+    @property
+    def is_gcc(self) -> bool:
+        """Whether the compiler is GCC, whose cc1plus can be made a server."""
+        return _is_gcc(self.compiler)
+
+
+def _is_gcc(compiler: Compiler) -> bool:
+    return "clang" not in compiler.version.lower()
+
+
+def toolbox(settings: EvaluationSettings) -> Toolbox:
+    """Find the compiler and build, if they are not cached, the precompiled shim and the compile server."""
+    compiler = find_compiler(settings.compiler)
+    own = _GCC + _ERRORS if _is_gcc(compiler) else _CLANG
+    flags = (settings.optimization, *_LANGUAGE, *_CODE, *_CHECKS, *own)
+
+    def build(folder: Path) -> None:
+        shutil.copytree(NATIVE / "shim", folder, dirs_exist_ok=True)
+        (folder / "main.cpp").write_text('#include "simt.h"\n#include "kernel.cu"\n')
+        if not _is_gcc(compiler):
+            return
+        header = ["-x", "c++-header", str(folder / "simt.h"), "-o", str(folder / "simt.h.gch")]
+        compile_program(compiler, [*flags, *header], "the precompiled shim")
+        server = ["-O2", "-shared", "-fPIC", "-x", "c", str(NATIVE / "compile_server.c")]
+        compile_program(
+            compiler, [*server, "-o", str(folder / "compile_server.so"), "-ldl"], "the compile server"
+        )
+
+    key = [*flags, (NATIVE / "compile_server.c").read_text()]
+    return Toolbox(compiler, artifact("shim", compiler, key, NATIVE / "shim", build), flags)
+
+
+class KernelCompiler:
+    """Compiles translation units in a scratch folder of its own. One at a time; not thread-safe."""
+
+    def __init__(self, settings: EvaluationSettings, scratch: Path) -> None:
+        self._settings = settings
+        self._scratch = scratch
+        self._toolbox = toolbox(settings)
+        self._server = self._start_server() if self._toolbox.is_gcc else None
+
+    def compile(self, unit: str, name: str) -> Path | Refusal:
+        """Compile `unit`; returns the object file `name`.o in the scratch folder, or why there is none."""
+        source, built, log = (self._scratch / f"{name}{suffix}" for suffix in (".cu", ".o", ".log"))
+        source.write_text(unit, encoding="utf-8")
+        try:
+            status = self._status(source, built, log)
+            return built if status == 0 else self._explain(status, log)
+        finally:
+            for path in (source, log, Path(f"{built}.s")):
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End the server."""
+        if self._server:
+            self._server.close()
+
+    def _wall_seconds(self) -> float:
+        """A backstop only: the limit is on CPU seconds."""
+        return 30.0 + 5 * self._settings.compile_cpu_s
+
+    def _status(self, source: Path, built: Path, log: Path) -> int:
+        """Compile and return the wait status; a server that died has no say in it."""
+        if self._server is not None:
+            try:
+                return int(self._server.ask(f"{source} {built} {log}\n", self._wall_seconds()))
+            except ServerDied:
+                self._server.close()
+                self._server = self._start_server()
+        return self._compile_alone(source, built, log)
+
+    def _compile_alone(self, source: Path, built: Path, log: Path) -> int:
+        """Start the compiler for one unit; same result as the server's, without its head start."""
+        unit = self._scratch / "main.cpp"  # the name is in the object file
+        unit.write_text(
+            f'#include "{self._toolbox.folder}/simt.h"\n#line 1 "kernel.cu"\n{source.read_text()}'
+        )
+        argv = [*self._toolbox.compiler.command, *self._toolbox.flags, "-c", str(unit), "-o", str(built)]
+        confined = self._confined(argv, self._settings.compile_cpu_s)
+        with log.open("wb") as errors:
+            try:
+                done = subprocess.run(
+                    confined, stdout=errors, stderr=errors, cwd=self._scratch, timeout=self._wall_seconds()
+                )
+                return done.returncode << 8 if done.returncode >= 0 else -done.returncode
+            except subprocess.TimeoutExpired:
+                return int(signal.SIGKILL)
+            finally:
+                unit.unlink()
+
+    def _start_server(self) -> LineServer | None:
+        """Start cc1plus as a server; `None` if this GCC does not lend itself to it."""
+        folder, compiler = self._toolbox.folder, self._toolbox.compiler
+        asked = compiler.run([*self._toolbox.flags, "-S", "main.cpp", "-o", "-", "-###"], cwd=folder)
+        command = next(
+            (line for line in asked.stderr.splitlines() if line.startswith(" ") and "/cc1plus " in line), None
+        )
+        assembler = shutil.which(compiler.run(["-print-prog-name=as"]).stdout.strip())
+        if command is None or assembler is None:
+            return None
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "LC_ALL": "C",
+            "LD_PRELOAD": str(folder / "compile_server.so"),
+            "SIMT_ASSEMBLER": assembler,
+            "SIMT_COMPILE_CPU": str(self._settings.compile_cpu_s),
+        }
+        argv = self._confined(shlex.split(command), _SERVER_CPU_SECONDS)
+        try:
+            server = LineServer(argv, cwd=folder, environment=environment)
+            if server.read_line(30.0) == "ready":
+                return server
+            server.close()
+        except ServerDied:
+            pass
+        return None
+
+    def _confined(self, argv: Sequence[str], cpu_seconds: int) -> list[str]:
+        installed = Path(self._toolbox.compiler.command[0]).resolve().parent.parent
+        return confine.command(
+            argv,
+            writable=self._scratch,
+            readable=[*confine.SYSTEM_FOLDERS, installed, self._toolbox.folder],
+            cpu_seconds=cpu_seconds,
+            memory_mb=self._settings.memory_mb,
+            file_mb=self._settings.file_mb,
+            compiler=self._settings.compiler,
+        )
+
+    def _explain(self, status: int, log: Path) -> Refusal:
+        """Turn a failed compilation into one sentence."""
+        text = log.read_text(errors="replace") if log.exists() else ""
+        if os.WIFSIGNALED(status):
+            return _refuse(
+                f"the compilation was ended ({_signal_reason(os.WTERMSIG(status), self._settings)})"
+            )
+        found = _ERROR.search(text)
+        if found is None:
+            lines = [line for line in text.splitlines() if "error" in line or "memory" in line]
+            return _refuse(f"the compiler gave up: {(lines or ['no message'])[0][:200]}")
+        if "frame size" in found[2]:
+            reason = (
+                f"the local variables of one thread are too large for the CPU ({found[2].split(' [')[0]})"
+            )
+            return Refusal(status=Status.UNSUPPORTED, reason=reason)
+        return _refuse(f"line {found[1]}: {found[2].strip()[:300]}")
+
+
+def _refuse(reason: str) -> Refusal:
+    return Refusal(status=Status.COMPILE_ERROR, reason=reason)
+
+
+def _signal_reason(number: int, settings: EvaluationSettings) -> str:
+    if number in (signal.SIGXCPU, signal.SIGKILL):
+        return f"it took more than {settings.compile_cpu_s} s of CPU time"
+    if number == signal.SIGXFSZ:
+        return f"it wrote more than {settings.file_mb} MiB"
+    return f"signal {number}"

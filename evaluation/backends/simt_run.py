@@ -1,0 +1,212 @@
+"""Runs compiled candidates in the runner (`native/runner`): a confined server that forks for every run."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from evaluation import confine
+from evaluation.backends.base import Run
+from evaluation.backends.line_server import LineServer, ServerDied
+from evaluation.plan import Buffer, BufferArgument, PlannedLaunch, Role
+from evaluation.problem import DTYPE_BYTES, Tensor
+from evaluation.settings import EvaluationSettings
+from evaluation.toolchain import NATIVE, artifact, compile_program, find_compiler
+from evaluation.verdict import Refusal, Status
+
+_ALIGNMENT = 64  #: of each buffer in the data file
+_SERVER_CPU_SECONDS = 86_400
+_MAX_BUFFERS, _MAX_LAUNCHES, _MAX_ARGUMENTS = 255, 64, 64  #: as in native/runner
+_BUILD = [
+    "-std=c++17",
+    "-O2",
+    "-fno-pie",
+    "-no-pie",
+    "-fno-exceptions",
+    "-fno-stack-protector",
+    "-fno-strict-aliasing",
+    "-rdynamic",
+]
+
+
+def runner(preferred: str | None) -> Path:
+    """The runner's executable, built on first use."""
+    compiler = find_compiler(preferred)
+
+    def build(folder: Path) -> None:
+        sources = sorted(str(path) for path in (NATIVE / "runner").glob("*.cpp"))
+        compile_program(
+            compiler, [*_BUILD, *sources, "-o", str(folder / "runner"), "-ldl"], "the simt runner"
+        )
+
+    key = [*_BUILD, (NATIVE / "shim" / "math_names.def").read_text()]
+    return artifact("runner", compiler, key, NATIVE / "runner", build) / "runner"
+
+
+class KernelRunner:
+    """Runs one plan at a time. Not thread-safe."""
+
+    def __init__(self, settings: EvaluationSettings, scratch: Path) -> None:
+        self._settings = settings
+        self._scratch = scratch
+        self._data = scratch / "buffers"
+        self._program = runner(settings.compiler)
+        self._server = self._start()
+
+    def run(
+        self, built: Path, run: Run, budget: int, seconds: float
+    ) -> tuple[dict[str, np.ndarray], int] | Refusal:
+        """Run all launches of a plan on fresh buffers; returns the outputs and the steps taken.
+
+        `budget` bounds the steps (loads, stores, basic blocks, started threads), `seconds` the CPU time.
+        """
+        plan = run.plan
+        if len(plan.buffers) > _MAX_BUFFERS or len(plan.launches) > _MAX_LAUNCHES:
+            return Refusal(
+                status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"
+            )
+        offsets = self._write_inputs(run)
+        lines = [f"run {built} {self._data} {budget} {seconds:.6f}"]
+        lines += [_buffer_line(buffer, offset) for buffer, offset in zip(plan.buffers, offsets, strict=True)]
+        index = {buffer.tensor.name: position for position, buffer in enumerate(plan.buffers)}
+        lines += [_launch_line(launch, index) for launch in plan.launches]
+        report = self._ask("\n".join(lines) + "\nend\n", seconds)
+        if isinstance(report, Refusal):
+            return report
+        return self._read_outputs(plan.buffers, offsets), report
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.close()
+
+    def _start(self) -> LineServer:
+        argv = confine.command(
+            [str(self._program)],
+            writable=self._scratch,
+            readable=[*confine.SYSTEM_FOLDERS, self._program.parent],
+            cpu_seconds=_SERVER_CPU_SECONDS,
+            memory_mb=self._settings.memory_mb,
+            file_mb=self._settings.file_mb,
+            compiler=self._settings.compiler,
+        )
+        return LineServer(argv, cwd=self._scratch, environment={"LC_ALL": "C"})
+
+    def _write_inputs(self, run: Run) -> list[int]:
+        """Lay the buffers out in the data file and write the inputs; returns each buffer's offset."""
+        offsets, position = [], 0
+        with self._data.open("wb") as file:
+            for buffer in run.plan.buffers:
+                offsets.append(position)
+                if buffer.role is Role.INPUT:
+                    file.seek(position)
+                    file.write(_input_bytes(buffer.tensor, run.inputs[buffer.tensor.name]))
+                if buffer.role is not Role.SCRATCH:
+                    position += -(-buffer.tensor.nbytes // _ALIGNMENT) * _ALIGNMENT
+            file.truncate(max(position, 1))
+        return offsets
+
+    def _read_outputs(self, buffers: tuple[Buffer, ...], offsets: list[int]) -> dict[str, np.ndarray]:
+        outputs = {}
+        with self._data.open("rb") as file:
+            for buffer, offset in zip(buffers, offsets, strict=True):
+                if buffer.role is Role.OUTPUT:
+                    tensor = buffer.tensor
+                    data = os.pread(file.fileno(), tensor.nbytes, offset)
+                    outputs[tensor.name] = (
+                        np.frombuffer(data, numpy_dtype(tensor)).reshape(tensor.shape).copy()
+                    )
+        return outputs
+
+    def _ask(self, request: str, seconds: float) -> int | Refusal:
+        """Send a run to the server; returns the steps taken, or why it failed.
+
+        A server that died (no kernel can reach it) is replaced and asked once more.
+        """
+        for _ in range(2):
+            try:
+                head = self._server.ask(request, 10 * seconds + 60.0).split()
+                report = self._server.read_bytes(int(head[1]), 10.0).decode(errors="replace")
+                return _interpret(int(head[0]), report, seconds)
+            except ServerDied:
+                self._server.close()
+                self._server = self._start()
+        return Refusal(status=Status.FAULT, reason="the process that runs kernels ended twice")
+
+
+def numpy_dtype(tensor: Tensor) -> np.dtype:
+    """The NumPy dtype of a tensor's buffer: bfloat16 is kept as uint16 bit patterns."""
+    return np.dtype("uint16" if tensor.dtype == "bfloat16" else tensor.dtype)
+
+
+def _input_bytes(tensor: Tensor, array: np.ndarray) -> bytes:
+    data = np.ascontiguousarray(array)
+    if data.nbytes != tensor.nbytes or data.dtype.itemsize != DTYPE_BYTES[tensor.dtype]:
+        raise ValueError(
+            f"the array for {tensor.name} does not have the declared shape {tensor.shape} and {tensor.dtype}"
+        )
+    return data.tobytes()
+
+
+def _buffer_line(buffer: Buffer, offset: int) -> str:
+    return f"buffer {buffer.tensor.name} {buffer.role.value} {buffer.tensor.nbytes} {offset}"
+
+
+def _launch_line(launch: PlannedLaunch, index: dict[str, int]) -> str:
+    arguments = [_argument(argument, index) for argument in launch.arguments]
+    extents = " ".join(str(extent) for extent in (*launch.grid, *launch.block))
+    return " ".join([f"launch {launch.kernel} {extents} {launch.shared_bytes} {len(arguments)}", *arguments])
+
+
+def _argument(argument: BufferArgument | int | float, index: dict[str, int]) -> str:
+    if isinstance(argument, BufferArgument):
+        return f"b{index[argument.buffer]}"
+    return f"i{argument}" if isinstance(argument, int) else f"f{float(argument).hex()}"
+
+
+def _interpret(wait_status: int, report: str, seconds: float) -> int | Refusal:
+    """Judge a run by how its process ended and by what it reported.
+
+    The report comes from a process that ran the candidate's code, so it is believed only when it is bad news;
+    `ok` merely means that the outputs are worth comparing.
+    """
+    if os.WIFSIGNALED(wait_status):
+        return _killed(os.WTERMSIG(wait_status), seconds)
+    fields = report.split("\t", 5)
+    if len(fields) != 6 or fields[0] not in (*Status, "ok") or not fields[4].isdecimal():
+        return Refusal(status=Status.FAULT, reason="the kernel damaged the process that runs it")
+    status, kernel, block, thread, steps, message = fields
+    if status == "ok":
+        return int(steps)
+    if status not in (
+        Status.FAULT,
+        Status.TIMEOUT,
+        Status.LAUNCH_ERROR,
+        Status.COMPILE_ERROR,
+        Status.UNSUPPORTED,
+    ):
+        return Refusal(status=Status.FAULT, reason="the kernel damaged the process that runs it")
+    return Refusal(status=Status(status), reason=_place(kernel, block, thread) + _printable(message))
+
+
+def _killed(number: int, seconds: float) -> Refusal:
+    if number in (signal.SIGPROF, signal.SIGALRM, signal.SIGXCPU):
+        return Refusal(status=Status.TIMEOUT, reason=f"the kernel ran longer than {seconds:g} s")
+    if number == signal.SIGSYS:
+        return Refusal(status=Status.CHEATED, reason="the kernel tried to call the operating system")
+    return Refusal(status=Status.FAULT, reason=f"the kernel crashed (signal {number})")
+
+
+def _place(kernel: str, block: str, thread: str) -> str:
+    """`kernel k, block (0, 0, 0), thread (1, 0, 0): ` as far as it is known."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", kernel):
+        return ""
+    place = f"kernel {kernel}, block ({block.replace(' ', ', ')})"
+    return f"{place}: " if "-1" in thread else f"{place}, thread ({thread.replace(' ', ', ')}): "
+
+
+def _printable(message: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in message)[:400]

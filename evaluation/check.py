@@ -1,0 +1,184 @@
+"""From a response to a `Verdict`: parse, plan, build, run, compare.
+
+The first thing wrong decides the status. Names and kinds come before compilation and numbers after it, so
+that each status says how far the candidate got: a source that does not compile is never a launch error.
+
+    parse                UNPARSABLE
+    plan, names          REJECTED
+    build                REJECTED, COMPILE_ERROR, UNSUPPORTED
+    plan, numbers        LAUNCH_ERROR
+    run                  LAUNCH_ERROR, FAULT, TIMEOUT, CHEATED, UNSUPPORTED
+    compare              WRONG, else CORRECT
+
+Every instance gets inputs of its own seed, and a problem with a single instance is run on two draws, so an
+answer that ignores its inputs cannot pass. Expected outputs stay in this process; the candidate runs in
+another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluation.backends.base import Backend, Run
+from evaluation.candidate import Candidate, parse
+from evaluation.plan import Plan
+from evaluation.planning import plan
+from evaluation.problem import Instance, Problem
+from evaluation.tolerance import compare
+from evaluation.verdict import Measurements, Refusal, Status, Verdict
+
+if TYPE_CHECKING:
+    from evaluation.reference import ReferencePool
+
+MIN_DRAWS = 2
+"""Fewest differently seeded inputs that a candidate is run on."""
+
+
+class SizeSet(StrEnum):
+    """At which of a problem's sizes a candidate is judged."""
+
+    CHECKS = "checks"  #: small ragged sizes: the verdict that counts
+    ALIGNED = "aligned"  #: multiples of the usual blocks; the check sizes for a problem without any
+
+
+@dataclass(frozen=True)
+class Case:
+    """One instance with inputs drawn, and what the reference makes of them."""
+
+    instance: Instance
+    inputs: Mapping[str, np.ndarray]
+    expected: Mapping[str, np.ndarray]
+    """Outputs by name, float64 or integers."""
+    baseline_error: Mapping[str, float]
+    """Largest absolute error of each output of the reference in float32."""
+
+
+def check(
+    problem: Problem, text: str, *, sizes: SizeSet, seed: int, backend: Backend, reference: ReferencePool
+) -> Verdict:
+    """Judge one response. Deterministic in its arguments.
+
+    Raises a WarpsmithError for what is not the candidate's doing: a reference program that fails, a missing
+    compiler or GPU.
+    """
+    candidate = parse(text)
+    if isinstance(candidate, Refusal):
+        return refused(candidate)
+    return judge(candidate, draw_cases(problem, sizes, seed, reference), problem.tolerance, backend)
+
+
+def judge(candidate: Candidate, cases: Sequence[Case], tolerance: float, backend: Backend) -> Verdict:
+    """Judge a candidate on cases already drawn."""
+    if not cases:
+        return Verdict(status=Status.UNSUPPORTED, reason="the problem has no sizes to be judged at")
+    plans = _plans(candidate, cases)
+    if isinstance(plans, Refusal) and plans.status is Status.REJECTED:
+        return refused(plans)
+    built = backend.build(candidate.source, candidate.kernels)
+    if isinstance(built, Refusal):
+        return refused(built)
+    if isinstance(plans, Refusal):
+        return refused(plans)
+    runs = [Run(plan=plan, inputs=case.inputs) for plan, case in zip(plans, cases, strict=True)]
+    outcome = backend.run(built, runs)
+    if isinstance(outcome, Refusal):
+        return refused(outcome)
+    return _compared(cases, outcome.outputs, tolerance)
+
+
+def refused(refusal: Refusal) -> Verdict:
+    """The verdict on a candidate that went no further."""
+    return Verdict(status=refusal.status, reason=refusal.reason)
+
+
+def instances(problem: Problem, sizes: SizeSet) -> tuple[Instance, ...]:
+    """The instances to judge at, repeated where there are fewer than MIN_DRAWS."""
+    chosen = problem.aligned if sizes is SizeSet.ALIGNED and problem.aligned else problem.checks
+    return chosen if len(chosen) >= MIN_DRAWS else chosen * MIN_DRAWS
+
+
+def fingerprint(problem: Problem, sizes: SizeSet) -> str:
+    """Hash of everything in a problem that a verdict depends on (hex)."""
+    digest = hashlib.sha256(repr(problem.tolerance).encode())
+    for instance in instances(problem, sizes):
+        digest.update(instance.model_dump_json().encode() + b"\n")
+    return digest.hexdigest()
+
+
+def draw_cases(problem: Problem, sizes: SizeSet, seed: int, reference: ReferencePool) -> tuple[Case, ...]:
+    """Inputs and expected outputs at every instance; each draw has a seed of its own, derived from `seed`.
+
+    Raises the reference's WarpsmithError if the program fails.
+    """
+    identity = fingerprint(problem, sizes)
+    return tuple(
+        _draw(instance, _derived_seed(seed, identity, index), reference)
+        for index, instance in enumerate(instances(problem, sizes))
+    )
+
+
+def _draw(instance: Instance, seed: int, reference: ReferencePool) -> Case:
+    trial = reference.trial(instance, seed)
+    return Case(instance, trial.inputs, trial.expected, trial.baseline_error)
+
+
+def _derived_seed(seed: int, identity: str, index: int) -> int:
+    """A seed below 2**63 that no two draws share; even and odd ones, which draw differently, in turn."""
+    digest = hashlib.sha256(f"{seed}/{identity}/{index}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 2) * 2 + index % 2
+
+
+def _plans(candidate: Candidate, cases: Sequence[Case]) -> list[Plan] | Refusal:
+    """A plan for every case, or the first refusal with the sizes that caused it."""
+    plans: list[Plan] = []
+    for case in cases:
+        result = plan(candidate, case.instance)
+        if isinstance(result, Refusal):
+            return _at(case.instance, result)
+        plans.append(result)
+    return plans
+
+
+def _at(instance: Instance, refusal: Refusal) -> Refusal:
+    """A launch error names the sizes at which it happens."""
+    if refusal.status is Status.REJECTED:
+        return refusal
+    return Refusal(status=refusal.status, reason=f"{refusal.reason} (at {_sizes(instance)})")
+
+
+def _sizes(instance: Instance) -> str:
+    """The named sizes in words, or the shapes of a program that names none."""
+    if instance.sizes:
+        return ", ".join(f"{name} = {value}" for name, value in instance.sizes.items())
+    return ", ".join(f"{tensor.name} of shape {list(tensor.shape)}" for tensor in instance.inputs)
+
+
+def _compared(
+    cases: Sequence[Case], outputs: Sequence[Mapping[str, np.ndarray]], tolerance: float
+) -> Verdict:
+    """Compare every output of every case; the first that differs decides."""
+    largest = 0.0
+    for case, got in zip(cases, outputs, strict=True):
+        for tensor in case.instance.outputs:
+            result = compare(
+                tensor.name,
+                tensor.dtype,
+                got[tensor.name],
+                case.expected[tensor.name],
+                tolerance=tolerance,
+                baseline_error=case.baseline_error.get(tensor.name, 0.0),
+            )
+            if result.reason:
+                return Verdict(status=Status.WRONG, reason=f"{result.reason} (at {_sizes(case.instance)})")
+            largest = max(largest, result.error)
+    return Verdict(
+        status=Status.CORRECT,
+        reason=f"equals the reference on {len(cases)} draws of inputs",
+        measurements=Measurements(instances=len(cases), max_error=largest),
+    )

@@ -1,0 +1,250 @@
+// A small ELF loader for one relocatable object, in place of a linker and dlopen: it saves their time, runs no
+// constructors, and hands out no address but those of the functions that device code may call.
+#include "loader.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "memory.h"
+
+namespace simt {
+
+namespace {
+
+struct Object {
+    const uint8_t* bytes;
+    const Elf64_Shdr* sections;
+    unsigned section_count;
+    const char* section_names;
+    const Elf64_Sym* symbols;
+    unsigned symbol_count;
+    const char* symbol_names;
+    uintptr_t* addresses;  // of each section, 0 if it is not loaded
+};
+Object object;
+
+constexpr unsigned kMaxSections = 4096;
+uintptr_t section_addresses[kMaxSections];
+uintptr_t image_position = kImageBase;
+
+struct Library {
+    const char* name;
+    void* address;
+};
+
+#define UNARY(name) {#name, (void*)(double (*)(double))name}, {#name "f", (void*)(float (*)(float))name##f},
+#define BINARY(name)                                       \
+    {#name, (void*)(double (*)(double, double))name},      \
+    {#name "f", (void*)(float (*)(float, float))name##f},
+#define TERNARY(name)                                            \
+    {#name, (void*)(double (*)(double, double, double))name},    \
+    {#name "f", (void*)(float (*)(float, float, float))name##f},
+extern "C" {
+void* simt_memcpy(void*, const void*, size_t);
+void* simt_memset(void*, int, size_t);
+int simt_printf(const char*, ...);
+}
+const Library library[] = {
+#include "../shim/math_names.def"
+    {"ldexp", (void*)(double (*)(double, int))ldexp},   {"ldexpf", (void*)ldexpf},
+    {"frexp", (void*)(double (*)(double, int*))frexp},  {"frexpf", (void*)frexpf},
+    {"modf", (void*)(double (*)(double, double*))modf}, {"modff", (void*)modff},
+    {"memcpy", (void*)simt_memcpy},                     {"memmove", (void*)simt_memcpy},
+    {"__tsan_memcpy", (void*)simt_memcpy},              {"__tsan_memmove", (void*)simt_memcpy},
+    {"memset", (void*)simt_memset},                     {"__tsan_memset", (void*)simt_memset},
+    {"printf", (void*)simt_printf},                     {"simt_dynamic_shared", (void*)kDynamicShared},
+};
+
+bool starts_with(const char* text, const char* prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
+
+uintptr_t external_address(const char* name) {
+    for (const Library& entry : library)
+        if (!strcmp(entry.name, name)) return (uintptr_t)entry.address;
+    if (starts_with(name, "simt_") || starts_with(name, "__tsan_") || starts_with(name, "__ubsan_handle_") ||
+        starts_with(name, "__sanitizer_cov_"))
+        if (void* own = dlsym(RTLD_DEFAULT, name)) return (uintptr_t)own;
+    finish("compile_error", "the kernel needs the function or variable %s, which device code does not have", name);
+}
+
+void read_object(const char* path) {
+    const int file = open(path, O_RDONLY);
+    struct stat status;
+    if (file < 0 || fstat(file, &status)) finish("unsupported", "the runner could not open the compiled kernel");
+    object.bytes = (const uint8_t*)mmap(nullptr, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    const auto* header = (const Elf64_Ehdr*)object.bytes;
+    if (object.bytes == MAP_FAILED || memcmp(header->e_ident, ELFMAG, SELFMAG) || header->e_type != ET_REL ||
+        header->e_machine != EM_X86_64 || header->e_shnum > kMaxSections)
+        finish("unsupported", "the compiled kernel is not an x86-64 object that the runner can load");
+    object.sections = (const Elf64_Shdr*)(object.bytes + header->e_shoff);
+    object.section_count = header->e_shnum;
+    object.section_names = (const char*)object.bytes + object.sections[header->e_shstrndx].sh_offset;
+    object.addresses = section_addresses;
+    for (unsigned i = 0; i < object.section_count; i++) {
+        const Elf64_Shdr& section = object.sections[i];
+        if (section.sh_type != SHT_SYMTAB) continue;
+        object.symbols = (const Elf64_Sym*)(object.bytes + section.sh_offset);
+        object.symbol_count = (unsigned)(section.sh_size / sizeof(Elf64_Sym));
+        object.symbol_names = (const char*)object.bytes + object.sections[section.sh_link].sh_offset;
+    }
+}
+
+uintptr_t align_up(uintptr_t value, uintptr_t alignment) {
+    return alignment > 1 ? (value + alignment - 1) / alignment * alignment : value;
+}
+
+// Shared variables lie in the runner's own thread-local block, where the code's offsets from the thread pointer
+// can reach them.
+void place_shared(unsigned index) {
+    const Elf64_Shdr& section = object.sections[index];
+    if (section.sh_type != SHT_NOBITS && section.sh_size)
+        finish("compile_error", "a __shared__ variable has an initial value, which CUDA does not allow");
+    const size_t offset = align_up(machine.static_shared_bytes, section.sh_addralign);
+    if (offset + section.sh_size > kMaxShared)
+        finish("compile_error", "the __shared__ variables take %zu bytes; a kernel has at most %zu",
+               offset + (size_t)section.sh_size, kMaxStaticShared);
+    object.addresses[index] = (uintptr_t)static_shared + offset;
+    machine.static_shared_bytes = offset + section.sh_size;
+}
+
+// The thread-sanitizer pass adds one constructor of its own (.init_array.00099); others are the candidate's.
+void refuse_constructors(unsigned index) {
+    const Elf64_Shdr& section = object.sections[index];
+    if (section.sh_size && strcmp(object.section_names + section.sh_name, ".init_array.00099"))
+        finish("compile_error", "a global variable needs code to run before the kernel, which CUDA does not allow");
+}
+
+bool is_loaded(const Elf64_Shdr& section) {
+    return (section.sh_flags & SHF_ALLOC) && !(section.sh_flags & SHF_TLS) &&
+           (section.sh_type == SHT_PROGBITS || section.sh_type == SHT_NOBITS);
+}
+
+// One kernel may have 48 KiB; which variables belong to which kernel is not told, so all may have that together.
+void check_static_shared() {
+    size_t kernels = 0;
+    for (unsigned i = 0; i < object.symbol_count; i++)
+        kernels += starts_with(object.symbol_names + object.symbols[i].st_name, "simt_call_");
+    if (machine.static_shared_bytes > kernels * kMaxStaticShared)
+        finish("compile_error", "the __shared__ variables take %zu bytes; a kernel may have %zu (more only as dynamic "
+               "shared memory)", machine.static_shared_bytes, kMaxStaticShared);
+}
+
+void place(unsigned index) {
+    const Elf64_Shdr& section = object.sections[index];
+    image_position = align_up(image_position, section.sh_addralign);
+    object.addresses[index] = image_position;
+    if (section.sh_size > kImageLimit || (image_position += section.sh_size) > kImageBase + kImageLimit)
+        finish("unsupported", "the kernel's global variables take more than %zu MiB", kImageLimit >> 20);
+}
+
+// Code first, then constants, then writable data; returns where each begins.
+void place_sections(uintptr_t* constants, uintptr_t* writable) {
+    for (int pass = 0; pass < 3; pass++) {
+        if (pass) image_position = align_up(image_position, 4096);
+        if (pass == 1) *constants = image_position;
+        if (pass == 2) *writable = image_position;
+        for (unsigned i = 0; i < object.section_count; i++) {
+            const Elf64_Shdr& section = object.sections[i];
+            const int kind = section.sh_flags & SHF_EXECINSTR ? 0 : section.sh_flags & SHF_WRITE ? 2 : 1;
+            if (is_loaded(section) && kind == pass) place(i);
+        }
+    }
+}
+
+uintptr_t symbol_address(unsigned index) {
+    const Elf64_Sym& symbol = object.symbols[index];
+    const char* name = object.symbol_names + symbol.st_name;
+    if (ELF64_ST_TYPE(symbol.st_info) == STT_GNU_IFUNC)
+        finish("compile_error", "the kernel chooses the function %s at load time, which CUDA does not allow", name);
+    if (symbol.st_shndx == SHN_UNDEF) return external_address(name);
+    if (symbol.st_shndx == SHN_ABS) return symbol.st_value;
+    if (symbol.st_shndx >= object.section_count)
+        finish("unsupported", "the compiled kernel has a symbol that the runner cannot place: %s", name);
+    return object.addresses[symbol.st_shndx] + symbol.st_value;
+}
+
+uintptr_t thread_pointer() {
+    uintptr_t value;
+    asm("mov %%fs:0, %0" : "=r"(value));
+    return value;
+}
+
+void store(uintptr_t place, uintptr_t value, size_t bytes) { memcpy((void*)place, &value, bytes); }
+
+void relocate(uintptr_t place, const Elf64_Rela& entry) {
+    const uintptr_t value = symbol_address((unsigned)ELF64_R_SYM(entry.r_info)) + (uintptr_t)entry.r_addend;
+    switch (ELF64_R_TYPE(entry.r_info)) {
+        case R_X86_64_64: return store(place, value, 8);
+        case R_X86_64_32:
+        case R_X86_64_32S: return store(place, value, 4);
+        case R_X86_64_PC64: return store(place, value - place, 8);
+        case R_X86_64_PC32:
+        case R_X86_64_PLT32: return store(place, value - place, 4);
+        case R_X86_64_TPOFF32: return store(place, value - thread_pointer(), 4);
+    }
+    finish("unsupported", "the compiled kernel has a relocation of type %u, which the runner does not know",
+           (unsigned)ELF64_R_TYPE(entry.r_info));
+}
+
+void relocate_section(const Elf64_Shdr& relocations) {
+    const uintptr_t target = object.addresses[relocations.sh_info];
+    if (!target) return;
+    const auto* entries = (const Elf64_Rela*)(object.bytes + relocations.sh_offset);
+    for (size_t i = 0; i < relocations.sh_size / sizeof *entries; i++)
+        relocate(target + entries[i].r_offset, entries[i]);
+}
+
+void map_image(size_t bytes) {
+    void* image = mmap((void*)kImageBase, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (image != (void*)kImageBase) finish("unsupported", "the kernel's global variables do not fit into memory");
+    for (unsigned i = 0; i < object.section_count; i++) {
+        const Elf64_Shdr& section = object.sections[i];
+        if (is_loaded(section) && section.sh_type == SHT_PROGBITS)
+            memcpy((void*)object.addresses[i], object.bytes + section.sh_offset, section.sh_size);
+    }
+}
+
+void map_dynamic_shared() {
+    void* shared = mmap((void*)kDynamicShared, kMaxShared, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (shared != (void*)kDynamicShared) finish("unsupported", "the runner could not map shared memory");
+}
+
+}  // namespace
+
+void load_object(const char* path) {
+    uintptr_t constants = 0, writable = 0;
+    read_object(path);
+    for (unsigned i = 0; i < object.section_count; i++) {
+        const Elf64_Shdr& section = object.sections[i];
+        if (section.sh_flags & SHF_TLS) place_shared(i);
+        if (section.sh_type == SHT_INIT_ARRAY || section.sh_type == SHT_PREINIT_ARRAY) refuse_constructors(i);
+    }
+    check_static_shared();
+    place_sections(&constants, &writable);
+    const size_t bytes = align_up(image_position - kImageBase + 1, 4096);
+    map_image(bytes);
+    map_dynamic_shared();
+    for (unsigned i = 0; i < object.section_count; i++)
+        if (object.sections[i].sh_type == SHT_RELA) relocate_section(object.sections[i]);
+    mprotect((void*)kImageBase, constants - kImageBase, PROT_READ | PROT_EXEC);
+    mprotect((void*)constants, writable - constants, PROT_READ);
+    set_image(constants, image_position, writable);
+}
+
+void* find_symbol(const char* name) {
+    for (unsigned i = 0; i < object.symbol_count; i++) {
+        const Elf64_Sym& symbol = object.symbols[i];
+        if (symbol.st_shndx != SHN_UNDEF && !strcmp(object.symbol_names + symbol.st_name, name))
+            return (void*)symbol_address(i);
+    }
+    return nullptr;
+}
+
+}  // namespace simt

@@ -1,0 +1,95 @@
+// The emulated machine: its address space, the state that all parts of the runner share, and how a run ends.
+//
+// A run is one process. Kernels execute on one operating-system thread, one block at a time, one fiber per
+// CUDA thread. Addresses are fixed, so that a run gives the same result every time, even for a kernel that
+// computes with pointers.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace simt {
+
+constexpr unsigned kWarpSize = 32;
+constexpr unsigned kMaxThreads = 1024;
+constexpr size_t kMaxShared = 227 * 1024;       // sm_90: dynamic plus static, per block
+constexpr size_t kMaxStaticShared = 48 * 1024;  // what ptxas accepts for one kernel
+
+// The kernel puts the runner's own heap anywhere in the first GiB, so the fixed places start above it.
+constexpr uintptr_t kImageBase = 0x50000000;  // the candidate's code and data; below 2 GiB for -fno-pic
+constexpr size_t kImageLimit = 128u << 20;
+constexpr uintptr_t kDynamicShared = 0x60000000;
+constexpr uintptr_t kStackBase = 0x68000000;
+constexpr uintptr_t kArenaBase = 0x1000000000;  // buffers, each in its own slots of 64 KiB
+constexpr unsigned kSlotShift = 16;
+
+// The compiler refuses frames over kMaxFrame, and every function entry checks that as much is still free.
+constexpr size_t kMaxFrame = 64 * 1024;
+constexpr size_t kStackSize = 2 * kMaxFrame + 16 * 1024;
+
+struct Extent {
+    unsigned x, y, z;
+};
+
+enum class State { kFresh, kReady, kYielded, kBarrier, kWarp, kConverge, kDone };
+
+struct WarpCall {
+    unsigned mask;
+    int operation;
+    uint64_t value;
+    int argument, width;
+    uint64_t result;
+};
+
+struct Thread {
+    Extent index;
+    unsigned rank, lane, warp;  // within the block
+    State state;
+    void* stack_pointer;
+    uintptr_t stack;      // lowest address; 0 while the thread has none
+    int line;             // where it waits (kBarrier, kConverge)
+    int predicate;        // __syncthreads_count and its kin
+    WarpCall call;        // kWarp
+    uint32_t warp_epoch;  // raised by every warp operation; orders shared-memory accesses within a warp
+};
+
+struct Block {
+    Extent index;
+    unsigned threads, live;
+    uint32_t epoch;  // raised by every block barrier and every block; orders shared-memory accesses
+    int predicates_true, predicates_all;
+};
+
+struct Launch {
+    const char* kernel;
+    Extent grid, block;
+    size_t shared_bytes;
+    void (*entry)(void** arguments);
+    void** arguments;
+};
+
+struct Machine {
+    Thread threads[kMaxThreads];
+    Thread* current;  // null while the runner itself executes
+    Block block;
+    const Launch* launch;
+    uint64_t steps, budget, quantum_end;
+    size_t static_shared_bytes;
+};
+extern Machine machine;
+extern thread_local char static_shared[kMaxShared];
+
+// Ends the run: writes the status (a name of the Python enum `Status`, or "ok") and the message, and exits.
+[[noreturn]] void finish(const char* status, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+// scheduler.cpp
+void run_launch(const Launch& launch);
+void suspend(State state);
+void preempt();
+
+// Counts one step of work; the budget ends spinning kernels at the same point on every machine.
+inline void spend() {
+    if (__builtin_expect(++machine.steps > machine.budget, 0))
+        finish("timeout", "the budget of %llu steps is used up", (unsigned long long)machine.budget);
+}
+
+}  // namespace simt

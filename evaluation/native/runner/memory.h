@@ -1,0 +1,24 @@
+// The memory that a kernel may touch, and the check of every access.
+#pragma once
+#include "machine.h"
+
+namespace simt {
+
+enum class Role { kInput, kOutput, kScratch };
+
+struct Buffer {
+    char name[72];
+    Role role;
+    uintptr_t address;
+    size_t bytes;
+};
+
+constexpr unsigned kMaxBuffers = 255;
+
+void map_buffers(Buffer* buffers, unsigned count);  // assigns addresses; poisons all but the inputs
+void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable);
+
+enum class Access { kRead, kWrite, kAtomic };
+void check_shared(uintptr_t address, size_t bytes, Access access);  // race.cpp
+
+}  // namespace simt

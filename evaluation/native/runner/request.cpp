@@ -1,0 +1,74 @@
+// The request is lines of words:
+//   run OBJECT DATA BUDGET SECONDS
+//   buffer NAME input|output|scratch BYTES OFFSET
+//   launch KERNEL GX GY GZ BX BY BZ SHARED COUNT ARGUMENT...     an argument is b<index>, i<integer> or f<hex float>
+#include "request.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace simt {
+
+namespace {
+
+bool parse_buffer(const char* line, Request& request) {
+    if (request.buffer_count == kMaxBuffers) return false;
+    Buffer& buffer = request.buffers[request.buffer_count];
+    char role[16];
+    if (sscanf(line, "buffer %71s %15s %zu %zu", buffer.name, role, &buffer.bytes,
+               &request.offsets[request.buffer_count]) != 4)
+        return false;
+    buffer.role = role[0] == 'i' ? Role::kInput : role[0] == 'o' ? Role::kOutput : Role::kScratch;
+    request.buffer_count++;
+    return true;
+}
+
+bool parse_argument(const char* word, const Request& request, Argument& argument) {
+    argument.kind = word[0];
+    argument.integer = word[0] == 'f' ? 0 : strtoll(word + 1, nullptr, 10);
+    argument.floating = word[0] == 'f' ? strtod(word + 1, nullptr) : (double)argument.integer;
+    return word[0] != 'b' || (argument.integer >= 0 && argument.integer < request.buffer_count);
+}
+
+bool parse_launch(const char* line, Request& request) {
+    if (request.launch_count == kMaxLaunches) return false;
+    RequestedLaunch& launch = request.launches[request.launch_count];
+    int used = 0;
+    if (sscanf(line, "launch %71s %u %u %u %u %u %u %zu %u%n", launch.kernel, &launch.grid.x, &launch.grid.y,
+               &launch.grid.z, &launch.block.x, &launch.block.y, &launch.block.z, &launch.shared_bytes,
+               &launch.argument_count, &used) != 9 ||
+        launch.argument_count > kMaxArguments)
+        return false;
+    const char* rest = line + used;
+    for (unsigned i = 0; i < launch.argument_count; i++) {
+        char word[64];
+        if (sscanf(rest, " %63s%n", word, &used) != 1 || !parse_argument(word, request, launch.arguments[i]))
+            return false;
+        rest += used;
+    }
+    request.launch_count++;
+    return true;
+}
+
+bool parse_line(const char* line, Request& request) {
+    if (!strncmp(line, "buffer ", 7)) return parse_buffer(line, request);
+    if (!strncmp(line, "launch ", 7)) return parse_launch(line, request);
+    return sscanf(line, "run %511s %511s %llu %lf", request.object, request.data, &request.budget,
+                  &request.seconds) == 4;
+}
+
+}  // namespace
+
+bool parse_request(const char* text, Request& request) {
+    request.buffer_count = request.launch_count = 0;
+    while (*text) {
+        if (!parse_line(text, request)) return false;
+        text = strchr(text, '\n');
+        if (!text) return false;
+        text++;
+    }
+    return request.launch_count > 0;
+}
+
+}  // namespace simt

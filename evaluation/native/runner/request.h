@@ -1,0 +1,37 @@
+// One run as the parent asks for it: buffers and launches.
+#pragma once
+#include "memory.h"
+
+namespace simt {
+
+struct Argument {
+    char kind;  // 'b' buffer, 'i' integer, 'f' floating
+    long long integer;
+    double floating;
+};
+
+constexpr unsigned kMaxArguments = 64;
+constexpr unsigned kMaxLaunches = 64;
+
+struct RequestedLaunch {
+    char kernel[72];
+    Extent grid, block;
+    size_t shared_bytes;
+    unsigned argument_count;
+    Argument arguments[kMaxArguments];
+};
+
+struct Request {
+    char object[512], data[512];
+    unsigned long long budget;
+    double seconds;
+    unsigned buffer_count, launch_count;
+    Buffer buffers[kMaxBuffers];
+    size_t offsets[kMaxBuffers];  // of each buffer in the data file
+    RequestedLaunch launches[kMaxLaunches];
+};
+
+// Parses the text form that `simt_run.py` writes; false if it is malformed.
+bool parse_request(const char* text, Request& request);
+
+}  // namespace simt

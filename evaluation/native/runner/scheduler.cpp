@@ -1,0 +1,143 @@
+// Runs the blocks of a launch: threads in order, until each waits or ends; then barriers open.
+#include <cstring>
+
+#include "fiber.h"
+#include "warp.h"
+
+namespace simt {
+
+Machine machine;
+alignas(256) thread_local char static_shared[kMaxShared];
+
+namespace {
+
+constexpr uint64_t kQuantum = 1 << 16;  // steps after which a spinning thread lets the others run
+
+void thread_body() {
+    machine.launch->entry(machine.launch->arguments);
+    machine.block.live--;
+    suspend(State::kDone);
+    __builtin_trap();
+}
+
+void poison_shared() {
+    memset(static_shared, 0xff, machine.static_shared_bytes);
+    memset((void*)kDynamicShared, 0xff, machine.launch->shared_bytes);
+}
+
+void begin_block(Extent index) {
+    const Extent extent = machine.launch->block;
+    Block& block = machine.block;
+    block.index = index;
+    block.threads = block.live = extent.x * extent.y * extent.z;
+    block.epoch++;
+    for (unsigned rank = 0; rank < block.threads; rank++) {
+        Thread& thread = machine.threads[rank];
+        thread.index = {rank % extent.x, rank / extent.x % extent.y, rank / extent.x / extent.y};
+        thread.rank = rank;
+        thread.lane = rank % kWarpSize;
+        thread.warp = rank / kWarpSize;
+        thread.state = State::kFresh;
+        thread.warp_epoch = 0;
+    }
+    poison_shared();
+}
+
+void resume(Thread& thread) {
+    if (thread.state == State::kFresh) {
+        spend();
+        start_fiber(thread, thread_body);
+    }
+    thread.state = State::kReady;
+    machine.quantum_end = machine.steps + kQuantum;
+    resume_fiber(thread);
+    if (thread.state == State::kDone) release_stack(thread);
+}
+
+// Runs the threads of one warp until each waits for somebody outside the warp, or has yielded.
+bool run_warp(Thread* first, Thread* end) {
+    for (bool progress = false;; progress = true) {
+        bool ran = false;
+        for (Thread* thread = first; thread < end; thread++)
+            if (thread->state == State::kFresh || thread->state == State::kReady) resume(*thread), ran = true;
+        if (!ran && !converge(first, end) && !complete_warp_calls(first, end)) return progress;
+    }
+}
+
+bool run_warps() {
+    bool progress = false;
+    Thread* const end = machine.threads + machine.block.threads;
+    for (Thread* thread = machine.threads; thread < end; thread++)
+        if (thread->state == State::kYielded) thread->state = State::kReady;
+    for (Thread* first = machine.threads; first < end; first += kWarpSize)
+        progress |= run_warp(first, first + kWarpSize < end ? first + kWarpSize : end);
+    return progress;
+}
+
+// Opens the block barrier if every live thread waits at it.
+bool release_barrier() {
+    Block& block = machine.block;
+    const Thread* earliest = nullptr;
+    unsigned waiting = 0;
+    block.predicates_true = block.predicates_all = 0;
+    for (unsigned rank = 0; rank < block.threads; rank++) {
+        const Thread& thread = machine.threads[rank];
+        if (thread.state != State::kBarrier) continue;
+        if (!earliest) earliest = &thread;
+        if (thread.line != earliest->line) {
+            machine.current = machine.threads + rank;
+            finish("fault", "divergent barrier: threads of one block wait at __syncthreads() on lines %d and %d",
+                   earliest->line, thread.line);
+        }
+        waiting++;
+        block.predicates_all++;
+        block.predicates_true += thread.predicate;
+    }
+    if (waiting != block.live) return false;
+    block.epoch++;
+    for (unsigned rank = 0; rank < block.threads; rank++)
+        if (machine.threads[rank].state == State::kBarrier) machine.threads[rank].state = State::kReady;
+    return true;
+}
+
+[[noreturn]] void report_deadlock() {
+    unsigned barrier = 0, warp = 0;
+    for (unsigned rank = 0; rank < machine.block.threads; rank++) {
+        Thread& thread = machine.threads[rank];
+        barrier += thread.state == State::kBarrier;
+        warp += thread.state == State::kWarp;
+        if (thread.state == State::kBarrier || thread.state == State::kWarp) machine.current = &thread;
+    }
+    finish("fault", "deadlock: %u threads wait at __syncthreads(), %u in a warp operation, %u have returned",
+           barrier, warp, machine.block.threads - machine.block.live);
+}
+
+void run_block(Extent index) {
+    begin_block(index);
+    while (machine.block.live) {
+        const bool progress = run_warps();
+        if (machine.block.live && !release_barrier() && !progress) report_deadlock();
+    }
+}
+
+}  // namespace
+
+void suspend(State state) {
+    machine.current->state = state;
+    suspend_fiber(*machine.current);
+}
+
+void preempt() {
+    machine.quantum_end = machine.steps + kQuantum;
+    if (machine.block.live > 1) suspend(State::kYielded);
+}
+
+void run_launch(const Launch& launch) {
+    machine.launch = &launch;
+    const Extent grid = launch.grid;
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) run_block({x, y, z});
+}
+
+}  // namespace simt

@@ -1,0 +1,100 @@
+// Mathematical functions: the C library's, with C++ overloads for float.
+#pragma once
+
+extern "C" {
+#define UNARY(name) double name(double); float name##f(float);
+#define BINARY(name) double name(double, double); float name##f(float, float);
+#define TERNARY(name) double name(double, double, double); float name##f(float, float, float);
+#include "math_names.def"
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+double ldexp(double, int);
+float ldexpf(float, int);
+double frexp(double, int*);
+float frexpf(float, int*);
+double modf(double, double*);
+float modff(float, float*);
+}
+// As in CUDA: all float gives float, any double or integer gives double.
+#define UNARY(name)                                                          \
+    SIMT_INLINE float name(float x) { return name##f(x); }                   \
+    SIMT_INLINE double name(int x) { return name((double)x); }
+#define SIMT_PROMOTED(name, A, B) SIMT_INLINE double name(A x, B y) { return name((double)x, (double)y); }
+#define BINARY(name)                                                         \
+    SIMT_INLINE float name(float x, float y) { return name##f(x, y); }       \
+    SIMT_PROMOTED(name, float, double)                                       \
+    SIMT_PROMOTED(name, double, float)                                       \
+    SIMT_PROMOTED(name, int, double)                                         \
+    SIMT_PROMOTED(name, double, int)                                         \
+    SIMT_PROMOTED(name, int, float)                                          \
+    SIMT_PROMOTED(name, float, int)                                          \
+    SIMT_PROMOTED(name, int, int)
+#define TERNARY(name) SIMT_INLINE float name(float x, float y, float z) { return name##f(x, y, z); }
+#include "math_names.def"
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+
+SIMT_INLINE float ldexp(float x, int exponent) { return ldexpf(x, exponent); }
+SIMT_INLINE double rsqrt(double x) { return 1.0 / sqrt(x); }
+SIMT_INLINE float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+SIMT_INLINE float rsqrt(float x) { return rsqrtf(x); }
+SIMT_INLINE double rcbrt(double x) { return 1.0 / cbrt(x); }
+SIMT_INLINE float rcbrtf(float x) { return 1.0f / cbrtf(x); }
+SIMT_INLINE float normcdff(float x) { return 0.5f * erfcf(-0.70710678118654752f * x); }
+SIMT_INLINE double normcdf(double x) { return 0.5 * erfc(-0.70710678118654752 * x); }
+SIMT_INLINE float erfcxf(float x) { return (float)(exp((double)x * x) * erfc((double)x)); }
+SIMT_INLINE float norm3df(float x, float y, float z) { return sqrtf(x * x + y * y + z * z); }
+SIMT_INLINE float rhypotf(float x, float y) { return 1.0f / hypotf(x, y); }
+static inline void sincosf(float x, float* sine, float* cosine) { *sine = sinf(x), *cosine = cosf(x); }
+static inline void sincos(double x, double* sine, double* cosine) { *sine = sin(x), *cosine = cos(x); }
+SIMT_INLINE float sinpif(float x) { return (float)sin(M_PI * x); }
+SIMT_INLINE float cospif(float x) { return (float)cos(M_PI * x); }
+
+SIMT_INLINE int abs(int x) { return x < 0 ? -x : x; }
+SIMT_INLINE long abs(long x) { return x < 0 ? -x : x; }
+SIMT_INLINE long long abs(long long x) { return x < 0 ? -x : x; }
+SIMT_INLINE float abs(float x) { return fabsf(x); }
+SIMT_INLINE double abs(double x) { return fabs(x); }
+SIMT_INLINE long long llabs(long long x) { return x < 0 ? -x : x; }
+
+// As in CUDA, a floating minimum or maximum ignores one NaN; integers follow the usual conversions.
+template <class A, class B> SIMT_INLINE auto max(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
+template <class A, class B> SIMT_INLINE auto min(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
+SIMT_INLINE float max(float a, float b) { return fmaxf(a, b); }
+SIMT_INLINE float min(float a, float b) { return fminf(a, b); }
+SIMT_INLINE double max(double a, double b) { return fmax(a, b); }
+SIMT_INLINE double min(double a, double b) { return fmin(a, b); }
+SIMT_INLINE double max(float a, double b) { return fmax((double)a, b); }
+SIMT_INLINE double min(float a, double b) { return fmin((double)a, b); }
+SIMT_INLINE double max(double a, float b) { return fmax(a, (double)b); }
+SIMT_INLINE double min(double a, float b) { return fmin(a, (double)b); }
+SIMT_INLINE unsigned umax(unsigned a, unsigned b) { return a > b ? a : b; }
+SIMT_INLINE unsigned umin(unsigned a, unsigned b) { return a < b ? a : b; }
+
+SIMT_INLINE bool isnan(float x) { return x != x; }
+SIMT_INLINE bool isnan(double x) { return x != x; }
+SIMT_INLINE bool isinf(float x) { return __builtin_isinf(x); }
+SIMT_INLINE bool isinf(double x) { return __builtin_isinf(x); }
+SIMT_INLINE bool isfinite(float x) { return __builtin_isfinite(x); }
+SIMT_INLINE bool isfinite(double x) { return __builtin_isfinite(x); }
+SIMT_INLINE bool signbit(float x) { return __builtin_signbit(x); }
+SIMT_INLINE bool signbit(double x) { return __builtin_signbit(x); }
+SIMT_INLINE long lrintf(float x) { return (long)rintf(x); }
+SIMT_INLINE long long llrintf(float x) { return (long long)rintf(x); }
+SIMT_INLINE long lroundf(float x) { return (long)roundf(x); }
+SIMT_INLINE float saturate(float x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
+
+namespace std {
+using ::int8_t; using ::uint8_t; using ::int16_t; using ::uint16_t; using ::int32_t; using ::uint32_t;
+using ::int64_t; using ::uint64_t; using ::size_t; using ::ptrdiff_t; using ::uintptr_t;
+#define UNARY(name) using ::name;
+#define BINARY(name) using ::name;
+#define TERNARY(name) using ::name;
+#include "math_names.def"
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+using ::abs; using ::isnan; using ::isinf; using ::isfinite; using ::max; using ::min;
+}  // namespace std

@@ -1,0 +1,15 @@
+// CUDA C++ device code for a C++17 compiler that knows nothing of CUDA: everything a kernel may name.
+//
+// The source of a candidate is compiled unchanged behind this header (a precompiled one, so its size costs
+// nothing). Nothing here needs a system header. Names that begin with `simt` are the runner's; a candidate
+// may not use them. What is not here: textures, surfaces, dynamic parallelism, tensor cores, PTX.
+#pragma once
+#include "types.h"
+#include "thread.h"
+#include "warp.h"
+#include "atomics.h"
+#include "math.h"
+#include "intrinsics.h"
+#include "floating.h"
+#include "cooperative_groups.h"
+#include "entry.h"

@@ -1,0 +1,43 @@
+// Where a thread is, block barriers, and the small services of the runner.
+#pragma once
+
+extern "C" {
+uint3 simt_thread_index() __attribute__((const));
+uint3 simt_block_index() __attribute__((const));
+uint3 simt_block_extent() __attribute__((const));
+uint3 simt_grid_extent() __attribute__((const));
+unsigned simt_thread_rank() __attribute__((const));
+void simt_barrier(int line);
+int simt_barrier_count(int line, int predicate);
+int simt_barrier_and(int line, int predicate);
+int simt_barrier_or(int line, int predicate);
+void simt_yield();
+void simt_trap(const char* what) __attribute__((noreturn));
+long long simt_clock();
+extern char simt_dynamic_shared[];
+int printf(const char*, ...);
+void* memcpy(void*, const void*, size_t);
+void* memset(void*, int, size_t);
+}
+
+#define threadIdx (simt_thread_index())
+#define blockIdx (simt_block_index())
+#define blockDim (simt_block_extent())
+#define gridDim (simt_grid_extent())
+#define warpSize 32
+
+#define __syncthreads() simt_barrier(__LINE__)
+#define __syncthreads_count(p) simt_barrier_count(__LINE__, (p) != 0)
+#define __syncthreads_and(p) simt_barrier_and(__LINE__, (p) != 0)
+#define __syncthreads_or(p) simt_barrier_or(__LINE__, (p) != 0)
+
+// Blocks run one after another on one core, so every write is already visible to all.
+SIMT_INLINE void __threadfence() {}
+SIMT_INLINE void __threadfence_block() {}
+SIMT_INLINE void __threadfence_system() {}
+SIMT_INLINE void __nanosleep(unsigned) { simt_yield(); }
+SIMT_INLINE void __trap() { simt_trap("__trap() was called"); }
+SIMT_INLINE void __brkpt() { simt_trap("__brkpt() was called"); }
+SIMT_INLINE long long clock64() { return simt_clock(); }
+SIMT_INLINE long clock() { return simt_clock(); }
+#define assert(condition) ((condition) ? (void)0 : simt_trap("assert(" #condition ") failed"))

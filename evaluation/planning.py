@@ -1,0 +1,124 @@
+"""From a candidate and an instance to a `Plan`: every launch line worked out at these sizes.
+
+Limits are CUDA's (compute capability 9.0) plus bounds of our own on scratch and on the number of blocks, so
+that a plan is always small and can be launched. A wrong name or kind is REJECTED, for it would be wrong at
+any size; a number out of range is a LAUNCH_ERROR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evaluation.candidate import Argument, Candidate, Launch, Scratch
+from evaluation.expressions import Expression, ExpressionError, Scope, Size, UnknownNameError, evaluate
+from evaluation.plan import Buffer, BufferArgument, Extent, Plan, PlannedLaunch, Role
+from evaluation.problem import Instance, Tensor
+from evaluation.verdict import Refusal, Status
+
+MAX_GRID: Extent = (2**31 - 1, 65535, 65535)
+MAX_BLOCKS = 2**31 - 1
+"""Blocks of one launch, over all three dimensions."""
+MAX_BLOCK: Extent = (1024, 1024, 64)
+MAX_THREADS = 1024
+"""Threads of one block."""
+MAX_SHARED_BYTES = 227 * 1024
+"""Dynamic shared memory of one block."""
+MAX_SCRATCH_BYTES = 64 * 2**20
+"""Scratch that every candidate may have, in bytes; beyond it, MAX_SCRATCH_FACTOR decides."""
+MAX_SCRATCH_FACTOR = 16
+"""Scratch in multiples of the bytes of the instance's own tensors."""
+
+
+def plan(candidate: Candidate, instance: Instance) -> Plan | Refusal:
+    """Work out all buffers and launches; the first thing that cannot be is the refusal's reason."""
+    try:
+        buffers = _buffers(candidate, instance)
+        scope = Scope(instance.sizes, {buffer.tensor.name: buffer.tensor.shape for buffer in buffers})
+        launches = tuple(_launch(launch, scope) for launch in candidate.launches)
+    except UnknownNameError as error:
+        return Refusal(status=Status.REJECTED, reason=str(error))
+    except ExpressionError as error:
+        return Refusal(status=Status.LAUNCH_ERROR, reason=str(error))
+    return Plan(buffers=buffers, launches=launches)
+
+
+def _buffers(candidate: Candidate, instance: Instance) -> tuple[Buffer, ...]:
+    """The instance's tensors, then the scratch buffers."""
+    inputs = [Buffer(tensor=tensor, role=Role.INPUT) for tensor in (*instance.inputs, *instance.parameters)]
+    outputs = [Buffer(tensor=tensor, role=Role.OUTPUT) for tensor in instance.outputs]
+    scope = Scope(instance.sizes, {buffer.tensor.name: buffer.tensor.shape for buffer in inputs + outputs})
+    scratch: list[Buffer] = []
+    taken = {*scope.sizes, *scope.shapes}
+    for line in candidate.scratch:
+        if line.name in taken:
+            raise UnknownNameError(f"the scratch buffer {line.name} has a name that is already taken")
+        taken.add(line.name)
+        scratch.append(Buffer(tensor=_scratch_tensor(line, scope), role=Role.SCRATCH))
+    own = sum(buffer.tensor.nbytes for buffer in inputs + outputs)
+    allowed = max(MAX_SCRATCH_BYTES, MAX_SCRATCH_FACTOR * own)
+    wanted = sum(buffer.tensor.nbytes for buffer in scratch)
+    if wanted > allowed:
+        raise ExpressionError(f"the scratch buffers take {wanted} bytes; at most {allowed} are allowed")
+    return (*inputs, *outputs, *scratch)
+
+
+def _scratch_tensor(line: Scratch, scope: Scope) -> Tensor:
+    shape = tuple(_value(extent, scope, f"scratch {line.name}") for extent in line.shape)
+    if min(shape) < 1:
+        raise ExpressionError(
+            f"scratch {line.name} has the shape {list(shape)}; every extent must be at least 1"
+        )
+    return Tensor(name=line.name, shape=shape, dtype=line.dtype)
+
+
+def _launch(launch: Launch, scope: Scope) -> PlannedLaunch:
+    where = f"launch {launch.kernel}"
+    return PlannedLaunch(
+        kernel=launch.kernel,
+        grid=_extent(launch.grid, scope, f"{where}: grid", MAX_GRID, MAX_BLOCKS, "blocks"),
+        block=_extent(launch.block, scope, f"{where}: block", MAX_BLOCK, MAX_THREADS, "threads"),
+        shared_bytes=_shared_bytes(launch.shared, scope, where),
+        arguments=tuple(_argument(argument, scope, where) for argument in launch.arguments),
+    )
+
+
+def _extent(
+    expressions: Sequence[Expression], scope: Scope, where: str, limits: Extent, most: int, unit: str
+) -> Extent:
+    """Work out a grid or block and hold it against its limits."""
+    x, y, z = [*(_value(expression, scope, where) for expression in expressions), 1, 1][:3]
+    for axis, value, limit in zip("xyz", (x, y, z), limits, strict=True):
+        if not 1 <= value <= limit:
+            raise ExpressionError(f"{where} {axis} is {value}; it must be from 1 to {limit}")
+    if x * y * z > most:
+        raise ExpressionError(f"{where} ({x}, {y}, {z}) has {x * y * z} {unit}; at most {most} are allowed")
+    return x, y, z
+
+
+def _shared_bytes(expression: Expression, scope: Scope, where: str) -> int:
+    value = _value(expression, scope, f"{where}: shared memory")
+    if not 0 <= value <= MAX_SHARED_BYTES:
+        raise ExpressionError(
+            f"{where}: shared memory is {value} bytes; it must be from 0 to {MAX_SHARED_BYTES}"
+        )
+    return value
+
+
+def _argument(argument: Argument, scope: Scope, where: str) -> BufferArgument | int | float:
+    """A bare name is a buffer where there is one, else a named size."""
+    if isinstance(argument, float):
+        return argument
+    if isinstance(argument, Size) and argument.name in scope.shapes:
+        return BufferArgument(buffer=argument.name)
+    if isinstance(argument, Size) and argument.name not in scope.sizes:
+        known = ", ".join((*scope.shapes, *scope.sizes))
+        raise UnknownNameError(f"{where}: unknown argument {argument.name!r}; the names are: {known}")
+    return _value(argument, scope, f"{where}: argument")
+
+
+def _value(expression: Expression, scope: Scope, where: str) -> int:
+    """Evaluate, and say in an error where the expression stands."""
+    try:
+        return evaluate(expression, scope)
+    except ExpressionError as error:
+        raise type(error)(f"{where}: {error}") from None

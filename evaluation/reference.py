@@ -1,0 +1,347 @@
+"""The reference pool: what a PyTorch program takes, gives and should compute, found out safely.
+
+Reference programs are hostile until shown otherwise. Each call runs in a process of its own, forked
+from a confined worker that has imported torch already (`evaluation.reference_worker`): no network,
+no writing, no reading outside the Python installation, bounded time and memory. What comes
+back is JSON and raw bytes, checked against what was asked for. Expected values are float64: the
+program is run on double inputs, and the distance of its own float32 result is the baseline error.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from evaluation import frames
+from evaluation.errors import WarpsmithError
+from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor
+from evaluation.reference_process import Worker, WorkerDied
+from evaluation.syntax import ProgramError, detect_dialect, input_families, parse
+
+__all__ = ["Description", "ProgramError", "ReferencePool", "Survey", "Trial"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_REASON_CHARACTERS = 300
+"""Longest reason taken from a program: its text is not ours."""
+_WALL_FACTOR = 4.0
+"""Wall-clock seconds allowed per CPU second: the machine may be busy, but a program that sleeps must end."""
+
+
+class Survey(Frozen):
+    """Shapes and work of a program, found without computing where possible."""
+
+    inputs: tuple[Tensor, ...]
+    parameters: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    flops: int
+    """Floating-point operations, estimated from the operators."""
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors that a kernel sees."""
+        return self.inputs + self.parameters + self.outputs
+
+
+class Description(Frozen):
+    """A program's tensors, and what would make it worthless as a task (compared over two seeds)."""
+
+    dialect: Dialect
+    inputs: tuple[Tensor, ...]
+    parameters: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    finite: bool
+    """Whether all outputs are finite."""
+    constant: bool
+    """Whether an output is the same everywhere, or the same for other inputs."""
+    copies_input: bool
+    """Whether an output equals an input element by element."""
+    zero: bool
+    """Whether an output is zero everywhere."""
+
+    @property
+    def degenerate(self) -> str | None:
+        """Why the program is no task, or `None`."""
+        flags = {
+            "not finite": not self.finite,
+            "zero everywhere": self.zero,
+            "constant": self.constant,
+            "a copy of an input": self.copies_input,
+        }
+        return next((name for name, raised in flags.items() if raised), None)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of inputs and what should come out; arrays are read-only."""
+
+    inputs: dict[str, np.ndarray]
+    """Inputs and parameters in the declared dtype; bfloat16 as uint16 bit patterns."""
+    expected: dict[str, np.ndarray]
+    """Outputs: floating-point ones in float64, integers and booleans as declared."""
+    baseline_error: dict[str, float]
+    """Largest distance of the program's own result from the float64 one, for each output."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the arrays."""
+        return sum(array.nbytes for array in [*self.inputs.values(), *self.expected.values()])
+
+
+class ReferencePool:
+    """Runs reference programs in confined workers. Thread-safe; as many calls at a time as workers."""
+
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        cpu_seconds: int = 20,
+        memory_mb: int = 6144,
+        reply_mb: int = 256,
+        cache_mb: int = 256,
+    ) -> None:
+        """Nothing starts before the first call.
+
+        A call may use `cpu_seconds` of CPU, four times that of wall-clock time, and `memory_mb` of
+        address space (torch alone maps about 1 GiB); its result may hold `reply_mb`. Trials are kept
+        up to `cache_mb`.
+        """
+        self._cpu_seconds, self._memory_mb, self._reply_bytes = cpu_seconds, memory_mb, reply_mb << 20
+        self._folder = tempfile.TemporaryDirectory(prefix="warpsmith-reference-")
+        self._count = workers
+        self._started = 0
+        self._starter = ThreadPoolExecutor(
+            1
+        )  # its thread lives as long as the pool: workers die with their creator
+        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
+        for _ in range(workers):
+            self._idle.put(None)
+        self._cache = _TrialCache(cache_mb << 20)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers; the pool cannot be used afterwards."""
+        for _ in range(self._count):
+            worker = self._idle.get()
+            if worker is not None:
+                worker.close()
+        self._count = 0
+        self._starter.shutdown()
+        self._folder.cleanup()
+
+    def survey(self, programs: Sequence[str], limit: int | None = None) -> list[Survey | ProgramError]:
+        """Shapes and work of several versions of one program, in one process.
+
+        `limit` is the number of input elements up to which a version may be run for real where
+        shapes cannot be worked out without computing; `None` never runs one.
+        """
+        for program in programs:
+            detect_dialect(program)
+        jobs = [{"kind": "survey", "program": program, "limit": limit} for program in programs]
+        return [_or_error(Survey.model_validate, reply) for reply, _ in self._call(jobs)]
+
+    def describe(self, program: str) -> Description:
+        """Tensors and degeneracy of `program`; raises `ProgramError` with the reason if it does not run."""
+        (result,) = self.describe_many([program])
+        if isinstance(result, ProgramError):
+            raise result
+        return result
+
+    def describe_many(self, programs: Sequence[str]) -> list[Description | ProgramError]:
+        """The same for several versions of one program, in one process (about 3 ms each)."""
+        jobs = [
+            {"kind": "describe", "program": program, "seeds": [_seed(program, 0), _seed(program, 1)]}
+            for program in programs
+        ]
+        dialects = [detect_dialect(program) for program in programs]
+        replies = [reply for reply, _ in self._call(jobs)]
+        return [_description(*pair) for pair in zip(replies, dialects, strict=True)]
+
+    def trial(self, instance: Instance, seed: int) -> Trial:
+        """Fresh inputs for `instance` and what should come out, a function of both arguments alone.
+
+        Inputs come from the program's own `get_inputs`; under odd seeds, plain `torch.randn` and
+        `torch.rand` inputs are also scaled and shifted. Raises `ProgramError`.
+        """
+        key = (sha256(instance.program.encode()).hexdigest(), seed)
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached
+        families = input_families(parse(instance.program)) if seed % 2 else []
+        job = {
+            "kind": "trial", "program": instance.program,
+            "seed": _seed(instance.program, seed), "families": families,
+        }  # fmt: skip
+        ((reply, blobs),) = self._call([job])
+        result = _or_error(lambda value: _trial(value, blobs, instance), reply)
+        if isinstance(result, ProgramError):
+            raise result
+        self._cache.put(key, result)
+        return result
+
+    def trials(self, requests: Iterable[tuple[Instance, int]]) -> list[Trial]:
+        """`trial` for each pair, on all workers side by side."""
+        return self.map(lambda request: self.trial(*request), requests)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Apply `function`, which calls this pool, to `items` in as many threads as there are workers."""
+        with ThreadPoolExecutor(max(1, self._count)) as threads:
+            return list(threads.map(function, items))
+
+    def _call(self, jobs: list[dict[str, Any]]) -> list[tuple[Any, list[memoryview]]]:
+        """Run `jobs` in one process; one reply for each, and for the last all arrays that came back."""
+        if not jobs:
+            return []
+        request = {
+            "jobs": jobs, "cpu_seconds": self._cpu_seconds,
+            "memory_mb": self._memory_mb, "reply_bytes": self._reply_bytes,
+        }  # fmt: skip
+        data = self._exchange(request)
+        _require_clean_exit(int.from_bytes(data[:4], "little"), self._cpu_seconds)
+        try:
+            results, blobs = frames.unpack_reply(data[4:])
+        except frames.FrameError as error:
+            raise ProgramError(f"the program ended its process or tampered with it ({error})") from None
+        if len(results) != len(jobs):
+            raise ProgramError("the program tampered with its process (a reply is missing)")
+        return [(result, blobs) for result in results]
+
+    def _exchange(self, request: dict[str, Any]) -> bytes:
+        try:
+            with self._worker() as worker:
+                return worker.ask(request, _WALL_FACTOR * self._cpu_seconds)
+        except WorkerDied as error:
+            raise ProgramError(f"the program was ended: {error}") from None
+
+    @contextmanager
+    def _worker(self) -> Iterator[Worker]:
+        """An idle worker, started if need be; one that is left by an exception is not used again."""
+        if self._count == 0:
+            raise WarpsmithError("the reference pool is closed; open a new one")
+        worker = self._idle.get()
+        try:
+            worker = worker or self._starter.submit(self._start).result()
+            yield worker
+        except BaseException:
+            if worker is not None:
+                worker.close()
+            worker = None
+            raise
+        finally:
+            self._idle.put(worker)
+
+    def _start(self) -> Worker:
+        self._started += 1
+        folder = Path(self._folder.name) / str(self._started)
+        folder.mkdir()
+        return Worker(folder, self._memory_mb)
+
+
+class _TrialCache:
+    """The trials used last, up to a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+        self._trials: OrderedDict[tuple[str, int], Trial] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, int]) -> Trial | None:
+        with self._lock:
+            if key in self._trials:
+                self._trials.move_to_end(key)
+            return self._trials.get(key)
+
+    def put(self, key: tuple[str, int], trial: Trial) -> None:
+        with self._lock:
+            if key in self._trials:
+                return
+            self._trials[key] = trial
+            self._held += trial.nbytes
+            while self._held > self._limit and self._trials:
+                self._held -= self._trials.popitem(last=False)[1].nbytes
+
+
+def _seed(program: str, seed: int) -> int:
+    """A seed for the generators inside the worker: other programs draw other numbers."""
+    return int.from_bytes(sha256(f"{seed}:{program}".encode()).digest()[:7], "little")
+
+
+def _require_clean_exit(status: int, cpu_seconds: int) -> None:
+    if status == 0:
+        return
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if number in (signal.SIGXCPU, signal.SIGKILL):
+        raise ProgramError(f"the program used more than {cpu_seconds} seconds of CPU time; make it smaller")
+    reason = signal.Signals(number).name if number else f"exit status {os.waitstatus_to_exitcode(status)}"
+    raise ProgramError(f"the program ended its process ({reason}); it must return its outputs")
+
+
+def _or_error(build: Callable[[Any], Result], reply: Any) -> Result | ProgramError:
+    """The value of a worker's reply, or the reason that it gives for having none."""
+    if isinstance(reply, dict) and isinstance(reply.get("error"), str):
+        return ProgramError(_printable(reply["error"]))
+    try:
+        return build(reply["value"])
+    except (ValidationError, ValueError, TypeError, KeyError) as error:
+        first = str(error).splitlines()[0]
+        return ProgramError(f"the program's tensors cannot be used ({_printable(first)})")
+
+
+def _description(reply: Any, dialect: Dialect) -> Description | ProgramError:
+    return _or_error(lambda value: Description.model_validate(value | {"dialect": dialect}), reply)
+
+
+def _printable(text: str) -> str:
+    clean = "".join(character if character.isprintable() else " " for character in text)
+    return clean[:_REASON_CHARACTERS]
+
+
+def _trial(value: Any, blobs: Sequence[memoryview], instance: Instance) -> Trial:
+    """Arrays from raw bytes, once names, shapes and dtypes are those that `instance` declares."""
+    inputs = {tensor.name: tensor for tensor in instance.inputs + instance.parameters}
+    outputs = {tensor.name: tensor for tensor in instance.outputs}
+    wanted = [("inputs", tensor) for tensor in inputs.values()]
+    wanted += [("expected", _widened(tensor)) for tensor in outputs.values()]
+    got = [(entry.pop("group"), Tensor.model_validate(entry)) for entry in value["tensors"]]
+    if got != wanted or len(blobs) != len(wanted):
+        raise ValueError("its tensors are not those of its record")
+    arrays: dict[str, dict[str, np.ndarray]] = {"inputs": {}, "expected": {}}
+    for (group, tensor), blob in zip(wanted, blobs, strict=True):
+        arrays[group][tensor.name] = _array(tensor, blob)
+    errors = {name: float(value["baseline_error"][name]) for name in outputs}
+    return Trial(arrays["inputs"], arrays["expected"], errors)
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    floating = tensor.dtype in ("float16", "bfloat16", "float32", "float64")
+    return tensor.model_copy(update={"dtype": "float64"}) if floating else tensor
+
+
+def _array(tensor: Tensor, blob: memoryview) -> np.ndarray:
+    if len(blob) != tensor.numel * DTYPE_BYTES[tensor.dtype]:
+        raise ValueError(f"tensor `{tensor.name}` has {len(blob)} bytes, not those of its shape")
+    dtype = "uint16" if tensor.dtype == "bfloat16" else tensor.dtype
+    return np.frombuffer(bytes(blob), dtype=dtype).reshape(tensor.shape)

@@ -1,0 +1,84 @@
+"""How torch is bent while a reference program runs: devices, precision, and counting of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+#: Operators that move or make data without computing.
+_FREE = frozenset({
+    "clone", "copy", "copy_", "_to_copy", "detach", "lift_fresh", "cat", "stack", "empty", "empty_like",
+    "empty_strided", "zeros", "zeros_like", "ones", "ones_like", "full", "full_like", "arange",
+    "scalar_tensor", "fill_", "zero_",
+})  # fmt: skip
+
+
+class Redirect(TorchFunctionMode):
+    """Sends what a program puts on a GPU to `device`; with `double`, turns float32 into float64."""
+
+    def __init__(self, device: str, double: bool = False) -> None:
+        super().__init__()
+        self._device = torch.device(device)
+        self._double = double
+
+    def __torch_function__(
+        self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in (torch.Tensor.cuda, torch.Tensor.cpu, torch.Tensor.pin_memory):
+            return args[0]
+        if func is torch.Tensor.float and self._double:
+            func = torch.Tensor.double
+        arguments = tuple(self._translate(argument) for argument in args)
+        return func(*arguments, **{name: self._translate(value) for name, value in (kwargs or {}).items()})
+
+    def _translate(self, value: Any) -> Any:
+        if value is torch.float32 and self._double:
+            return torch.float64
+        if isinstance(value, torch.device) or (isinstance(value, str) and value.startswith("cuda")):
+            return self._device
+        return value
+
+
+class WorkCounter(TorchDispatchMode):
+    """Counts floating-point operations: torch's formulas where it has one, a window per output for
+    pooling, one per element of the largest operand otherwise; views are free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.flops += int(formula(*args, **(kwargs or {}), out_val=result))
+        elif not func.is_view and func._overloadpacket.__name__ not in _FREE:
+            elements = [value.numel() for value in tensors_in((args, result))]
+            self.flops += max(elements, default=0) * _window(func, args)
+        return result
+
+
+def _window(func: Any, args: tuple) -> int:
+    """Elements that one output of a pooling operator reads; 1 for any other operator."""
+    name = func._overloadpacket.__name__
+    if "pool" not in name or "adaptive" in name or len(args) < 2:
+        return 1
+    return prod(args[1]) if isinstance(args[1], list | tuple) else 1
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """All tensors in `value`, however deep in lists and tuples."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [tensor for item in value for tensor in tensors_in(item)]
+    return []

@@ -1,0 +1,215 @@
+"""Can the figures of this machine be trusted? A copy, a kernel against itself, and kernels that cheat.
+
+`python -m evaluation selftest`: a copy kernel must reach 80 to 100 % of the peak that was measured here, a kernel
+timed against itself must come out at 1.00 within 1 %, the cost of an event is printed, and every kernel of the
+hack suite that names the cuda backend must be refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.backends.base import Run
+from evaluation.backends.cuda import CudaBackend, CudaBuilt
+from evaluation.candidate import Candidate, parse_source
+from evaluation.errors import WarpsmithError
+from evaluation.fingerprint import fingerprint
+from evaluation.plan import Plan
+from evaluation.planning import plan
+from evaluation.problem import Dialect, Frozen, Instance, Problem, Split, Tensor
+from evaluation.settings import BackendName, EvaluationSettings
+from evaluation.timing import Baseline, Timer, Timing, TimingSettings
+from evaluation.verdict import Refusal, Status
+
+_COPY_ELEMENTS = 1 << 27
+_LEAST_COPY, _MOST_COPY = 0.80, 1.00
+_SAME = 0.01
+_EXPECTED = re.compile(r"^// expect cuda: (.+)$", re.MULTILINE)
+
+COPY_PROGRAM = f"""
+import torch
+n = {_COPY_ELEMENTS}
+def fused_operator(x):
+    return x.clone()
+def get_inputs():
+    return [torch.randn(n)]
+"""
+COPY_KERNEL = """
+// launch copy<<<ceil_div(n, 1024), 256>>>(x, out, n)
+extern "C" __global__ void copy(const float4* __restrict__ x, float4* __restrict__ out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (4 * i + 3 < n) out[i] = x[i];
+}
+"""
+
+
+class Finding(Frozen):
+    """The outcome of one test."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def run(hacks: Path | None = None, progress: Callable[[Finding], None] | None = None) -> list[Finding]:
+    """Run every test on GPU 0.
+
+    Args:
+        hacks: folder with hack kernels (`*.cu`), each with a line `// expect cuda: STATUS[, STATUS]`.
+        progress: called with every finding as it is made.
+
+    Raises:
+        WarpsmithError: if there is no GPU, or no PyCUDA.
+    """
+    found = []
+    for finding in _findings(hacks):
+        found.append(finding)
+        if progress:
+            progress(finding)
+    return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `python -m evaluation selftest`."""
+    parser.add_argument("--hacks", type=Path, help="folder with kernels that cheat; each must be refused")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print every finding; the exit status is 0 if all passed."""
+    print(fingerprint().model_dump_json())
+    found = run(
+        options.hacks,
+        lambda one: print(f"{'ok  ' if one.passed else 'FAIL'} {one.name}: {one.detail}", flush=True),
+    )
+    return 0 if all(finding.passed for finding in found) else 1
+
+
+def copy_problem(elements: int = _COPY_ELEMENTS) -> Problem:
+    """The problem whose best kernel is known: a copy."""
+    shape = (elements,)
+    shipped = Instance(
+        program=COPY_PROGRAM.replace(str(_COPY_ELEMENTS), str(elements)),
+        sizes={"n": elements},
+        inputs=(Tensor(name="x", shape=shape, dtype="float32"),),
+        outputs=(Tensor(name="out", shape=shape, dtype="float32"),),
+    )
+    return Problem(
+        id="copy",
+        source="self-test",
+        level=1,
+        split=Split.HELDOUT,
+        dialect=Dialect.FUNCTION,
+        operators=("clone",),
+        shipped=shipped,
+        checks=(shipped,),
+        tolerance=1e-6,
+        flops=0,
+        bytes=8 * elements,
+    )
+
+
+def _findings(hacks: Path | None) -> Iterator[Finding]:
+    settings = TimingSettings(baselines=(Baseline.SELF,), max_seconds=3.0, relative_half_width=0.002)
+    backend = CudaBackend(EvaluationSettings(backend=BackendName.CUDA))
+    try:
+        with Timer(settings) as timer:
+            peaks = timer.measure_peaks()
+            rates = ", ".join(f"{name} {rate / 1e12:.0f}" for name, rate in peaks.flops_per_s.items())
+            detail = f"{peaks.bytes_per_s / 1e12:.2f} TB/s; matrix products in TFLOP/s: {rates}"
+            yield Finding(name="peaks", passed=True, detail=detail)
+            timing = _time_copy(timer, backend)
+            if isinstance(timing, Refusal):
+                yield Finding(name="copy", passed=False, detail=f"{timing.status}: {timing.reason}")
+            else:
+                yield from _judge_copy(timing, peaks.bytes_per_s)
+        yield from _hack_findings(backend, hacks)
+    finally:
+        backend.close()
+
+
+def _time_copy(timer: Timer, backend: CudaBackend) -> Timing | Refusal:
+    problem = copy_problem()
+    candidate, planned = _planned(COPY_KERNEL, problem.shipped)
+    built = backend.build(candidate.source, candidate.kernels)
+    if isinstance(built, Refusal):
+        return built
+    assert isinstance(built, CudaBuilt)
+    return timer.time(problem, planned, built, seed=0)
+
+
+def _judge_copy(timing: Timing, peak: float) -> Iterator[Finding]:
+    share = 8 * _COPY_ELEMENTS / (timing.candidate.median / 1e3) / peak
+    yield Finding(
+        name="copy",
+        passed=_LEAST_COPY <= share <= _MOST_COPY,
+        detail=f"{share:.1%} of the peak ({timing.candidate.median:.4f} ms, {timing.candidate.samples} samples)",
+    )
+    same = timing.speedups[Baseline.SELF]
+    yield Finding(
+        name="a kernel against itself",
+        passed=abs(same.median - 1) <= _SAME,
+        detail=f"{same.median:.4f} ({same.low:.4f} to {same.high:.4f})",
+    )
+    overhead = f"{timing.event_overhead_us:.2f} us between two events"
+    yield Finding(name="event overhead", passed=True, detail=overhead)
+    states = "; ".join(
+        f"SM {clock.sm_mhz} MHz, memory {clock.memory_mhz} MHz, {clock.temperature_c} C, "
+        f"throttled by {', '.join(clock.throttled) or 'nothing'}"
+        for clock in timing.clocks
+    )
+    yield Finding(name="clocks", passed=True, detail=states or "NVML is not available")
+
+
+def _hack_findings(backend: CudaBackend, folder: Path | None) -> Iterator[Finding]:
+    """Every hack kernel against two vectors whose sum is wanted."""
+    for path in sorted(folder.glob("**/*.cu")) if folder else []:
+        source = path.read_text()
+        expected = _EXPECTED.search(source)
+        if expected:
+            verdict = _verdict(backend, source)
+            allowed = {Status(word.strip()) for word in expected[1].split(",")}
+            yield Finding(
+                name=path.name, passed=verdict.status in allowed, detail=f"{verdict.status}: {verdict.reason}"
+            )
+
+
+def _verdict(backend: CudaBackend, source: str) -> Refusal:
+    """What becomes of a kernel that should add two vectors; `correct` only if it does."""
+    rng = np.random.default_rng()
+    runs = []
+    candidate = parse_source(source)
+    if isinstance(candidate, Refusal):
+        return candidate
+    for n in (1000, 33):
+        x, y, out = (Tensor(name=name, shape=(n,), dtype="float32") for name in ("x", "y", "out"))
+        at = Instance(program="", sizes={"n": n}, inputs=(x, y), outputs=(out,))
+        found = plan(candidate, at)
+        if isinstance(found, Refusal):
+            return found
+        inputs = {name: rng.standard_normal(n).astype(np.float32) for name in ("x", "y")}
+        runs.append(Run(plan=found, inputs=inputs))
+    built = backend.build(source, candidate.kernels)
+    if isinstance(built, Refusal):
+        return built
+    outcome = backend.run(built, runs)
+    if isinstance(outcome, Refusal):
+        return outcome
+    for one, outputs in zip(runs, outcome.outputs, strict=True):
+        if not np.allclose(outputs["out"], one.inputs["x"] + one.inputs["y"], rtol=1e-5, atol=1e-6):
+            return Refusal(status=Status.WRONG, reason="the sums are not right")
+    return Refusal(status=Status.CORRECT, reason="accepted")
+
+
+def _planned(source: str, at: Instance) -> tuple[Candidate, Plan]:
+    candidate = parse_source(source)
+    if isinstance(candidate, Refusal):
+        raise WarpsmithError(f"the self-test's own kernel does not parse: {candidate.reason}")
+    found = plan(candidate, at)
+    if isinstance(found, Refusal):
+        raise WarpsmithError(f"the self-test's own kernel cannot be planned: {found.reason}")
+    return candidate, found

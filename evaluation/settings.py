@@ -1,0 +1,63 @@
+"""How candidates are judged and rewarded: the `evaluation:` section of a profile."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from evaluation.problem import Frozen
+
+
+class BackendName(StrEnum):
+    """Where a candidate runs."""
+
+    SIMT = "simt"  #: compiled by the machine's C++ compiler and run on the CPU; correctness only
+    CUDA = "cuda"  #: compiled by NVRTC and run on the GPU
+
+
+class RewardSettings(Frozen):
+    """What a verdict is worth to GRPO; 0 is for a response that does not even parse."""
+
+    parsed: float = 0.1
+    """The response has a kernel with launch lines that obeys the rules, but does not compile."""
+    compiled: float = 0.2
+    """The kernel compiles, but does not give the right outputs."""
+    correct: float = 1.0
+    """The kernel passes every check."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if not 0 <= self.parsed <= self.compiled < self.correct:
+            raise ValueError("rewards must rise: 0 <= parsed <= compiled < correct")
+        return self
+
+
+class EvaluationSettings(Frozen):
+    """Everything that a verdict depends on besides the problem, the candidate and the seed."""
+
+    backend: BackendName = BackendName.SIMT
+    """`simt` needs no GPU; `cuda` needs one, and PyCUDA."""
+    workers: int = Field(default=2, ge=1, le=256)
+    """Processes that judge candidates side by side (one core each)."""
+    compiler: str | None = None
+    """C++ compiler of the `simt` backend (name or path); `None` takes the first of g++, clang++, c++."""
+    optimization: str = Field(default="-O0", pattern=r"^-O[0-3]$")
+    """Optimisation level of the `simt` build; compiling outweighs running at the small check sizes."""
+    time_limit_s: float = Field(default=5.0, gt=0)
+    """Wall-clock seconds for one candidate's runs at all sizes together."""
+    access_budget: int = Field(default=100_000_000, gt=0)
+    """Loads, stores and started threads that the `simt` backend allows one candidate over all its runs; it
+    ends a spinning kernel at the same point on every machine."""
+    compile_cpu_s: int = Field(default=10, gt=0)
+    """CPU seconds for one compilation; ends a template bomb."""
+    memory_mb: int = Field(default=1024, gt=0)
+    """Address space of a compilation and of a run, in MiB."""
+    file_mb: int = Field(default=64, gt=0)
+    """Largest file that a compilation or a run may write, in MiB."""
+    cache_path: Path | None = None
+    """SQLite file that keeps verdicts between runs; `None` keeps them in memory only."""
+    rewards: RewardSettings = RewardSettings()
+    """What each kind of verdict is worth."""

@@ -1,0 +1,159 @@
+"""`make serve`: the Prefect server, the MLflow UI and a worker that runs the deployments, until Ctrl-C.
+
+Ports are 4200 and 5000; the environment variables PREFECT_PORT and MLFLOW_PORT choose others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from evaluation.errors import WarpsmithError
+from flows.server import SERVE_FILE, PrefectApi, is_free, start_server
+from tasks.files import write_atomically
+from tasks.tracking import tracking_uri
+from training.launch import die_with_parent
+
+POOL = "warpsmith"
+_STOP_S = 10.0
+
+Process = subprocess.Popen[bytes]
+
+
+def serve(prefect_port: int, mlflow_port: int) -> None:
+    """Start everything, deploy the flows, and wait until one part ends or the user stops it.
+
+    Raises:
+        WarpsmithError: if a port is in use, or a part does not start or ends by itself.
+    """
+    for name, port in (("PREFECT_PORT", prefect_port), ("MLFLOW_PORT", mlflow_port)):
+        if not is_free(port):
+            raise WarpsmithError(f"port {port} is in use; stop what uses it or set {name} to another")
+    api = f"http://127.0.0.1:{prefect_port}/api"
+    os.environ.update(PREFECT_API_URL=api, PYTHONPATH=os.getcwd(), PATH=_path_with_venv())
+    with _running() as parts:
+        parts["MLflow UI"] = _start_mlflow(mlflow_port)
+        parts["Prefect server"] = start_server(prefect_port)
+        PrefectApi(api, parts["Prefect server"]).wait()
+        _prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
+        _prefect("deploy", "--all")
+        parts["worker"] = _start("prefect", "worker", "start", "--pool", POOL, "--type", "process")
+        write_atomically(SERVE_FILE, json.dumps({"prefect_api_url": api}))
+        print(_welcome(prefect_port, mlflow_port), flush=True)
+        _wait(parts)
+
+
+def _start_mlflow(port: int) -> Process:
+    uri = tracking_uri(Path())
+    where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
+    return _start("mlflow", "server", "--backend-store-uri", uri, *where, log="mlflow.log")
+
+
+def _start(module: str, *arguments: str, log: str | None = None) -> Process:
+    """A part in a process group of its own, so that it is stopped with its children."""
+    command = [sys.executable, "-m", module, *arguments]
+    if log is None:
+        return subprocess.Popen(command, preexec_fn=_lead_and_die_with_parent)
+    with Path("artifacts", log).open("wb") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, preexec_fn=_lead_and_die_with_parent)
+
+
+def _lead_and_die_with_parent() -> None:
+    os.setpgrp()
+    die_with_parent()
+
+
+def _prefect(*arguments: str) -> None:
+    """Run a Prefect command against the server.
+
+    Raises:
+        WarpsmithError: with the last line of what it said, if it fails.
+    """
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines() or ["nothing"]
+        raise WarpsmithError(f"`prefect {' '.join(arguments)}` failed: {said[-1]}")
+
+
+@contextmanager
+def _running() -> Iterator[dict[str, Process]]:
+    """The parts that are up; all of them are stopped at the end, the last one first."""
+    Path("artifacts").mkdir(exist_ok=True)
+    parts: dict[str, Process] = {}
+    try:
+        yield parts
+    finally:
+        SERVE_FILE.unlink(missing_ok=True)
+        for part in reversed(parts.values()):
+            _stop(part)
+
+
+def _stop(part: Process) -> None:
+    """End a part and its children: politely, then for certain (a worker may ignore one SIGTERM)."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # not a group leader, or gone
+            os.killpg(part.pid, signal_number)
+        part.send_signal(signal_number)
+        with suppress(subprocess.TimeoutExpired):
+            part.wait(_STOP_S)
+
+
+def _wait(parts: dict[str, Process]) -> None:
+    while True:
+        for name, part in parts.items():
+            if part.poll() is not None:
+                raise WarpsmithError(
+                    f"the {name} ended with status {part.returncode}; see its output and artifacts/"
+                )
+        time.sleep(0.5)
+
+
+def _path_with_venv() -> str:
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+
+
+def _welcome(prefect_port: int, mlflow_port: int) -> str:
+    return f"""
+  Prefect   http://127.0.0.1:{prefect_port}
+  MLflow    http://127.0.0.1:{mlflow_port}
+
+In another terminal, in this folder:
+  .venv/bin/prefect deployment run nightly/cpu
+  .venv/bin/prefect deployment run evaluate/cpu
+Ctrl-C stops all of it."""
+
+
+def _interrupt(signal_number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] = ()) -> int:
+    """Command line; returns the exit status: 2 where an error message says what to do."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        serve(_port("PREFECT_PORT", 4200), _port("MLFLOW_PORT", 5000))
+    except WarpsmithError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped")
+    return 0
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise WarpsmithError(f"{variable} is {text!r}; it must be a port, 1 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

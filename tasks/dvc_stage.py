@@ -1,0 +1,193 @@
+"""The one module that talks to DVC: run a stage if it is out of date, push, and keep its files sound.
+
+A profile other than the one in params.yaml runs in a workspace of its own, `artifacts/<profile>/dvc/`,
+which holds a copy of dvc.yaml and the profile's params.yaml and dvc.lock. So both drivers always see
+the same pipeline, and two profiles never fight over one lock file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Frozen
+from tasks.files import write_atomically
+from tasks.layout import Layout, Stage
+
+
+class How(StrEnum):
+    """What became of a stage."""
+
+    RAN = "ran"  #: its command ran
+    RESTORED = "restored"  #: the same inputs were run before: outputs came from DVC's cache
+    SKIPPED = "skipped"  #: nothing that it depends on changed
+
+
+class Outcome(Frozen):
+    """What became of a stage under DVC."""
+
+    stage: Stage
+    how: How
+    seconds: float
+
+
+class StageFailed(WarpsmithError):
+    """A stage's command ended with an error that the stage has explained."""
+
+
+class StageCrashed(RuntimeError):
+    """A stage's command ended without an explanation: killed, out of memory, or a bug."""
+
+
+def preload() -> None:
+    """Import DVC now, while the caller waits for something else anyway; what it would log, the flow says."""
+    import dvc.repo  # noqa: F401
+
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+
+
+def workspace(layout: Layout) -> Path:
+    """The folder of the profile's dvc.yaml and dvc.lock."""
+    active = yaml.safe_load((layout.root / "params.yaml").read_text(encoding="utf-8"))["profile"]
+    return layout.root if active == layout.profile else layout.home / "dvc"
+
+
+def lock_file(layout: Layout) -> Path:
+    """The profile's dvc.lock."""
+    return workspace(layout) / "dvc.lock"
+
+
+def open_workspace(layout: Layout) -> None:
+    """Make the profile's DVC files whole: copies follow dvc.yaml, and what a kill cut short is dropped."""
+    folder = workspace(layout)
+    if folder == layout.root:
+        shutil.rmtree(layout.home / "dvc", ignore_errors=True)  # else two pipelines claim its outputs
+    pipeline = (layout.root / "dvc.yaml").read_text(encoding="utf-8")
+    for copy in {folder, *(path.parent for path in layout.root.glob("artifacts/*/dvc/dvc.yaml"))} - {
+        layout.root
+    }:
+        _write_if_changed(copy / "dvc.yaml", pipeline)
+        params = {"profile": copy.parent.name, "root": "../../.."}
+        _write_if_changed(copy / "params.yaml", yaml.safe_dump(params))
+    _drop_if_broken(folder / "dvc.lock")
+    _drop_if_broken(layout.root / ".dvc" / "tmp" / "rwlock")
+
+
+def run_through_dvc(layout: Layout, stage: Stage, *, force: bool = False) -> Outcome:
+    """Bring one stage up to date; its output goes to this process's own.
+
+    Raises:
+        StageFailed: the stage said why.
+        StageCrashed: it could not.
+        WarpsmithError: DVC itself refused, for instance because another DVC command is at work.
+    """
+    start = time.monotonic()
+    before = _last_holder(layout, stage)
+    layout.failure(stage).unlink(missing_ok=True)
+    with _dvc_errors(layout, stage), _venv_on_path():
+        from dvc.repo import Repo
+
+        preload()
+        with Repo(str(layout.root)) as repo:
+            changed = repo.reproduce(targets=[_address(layout, stage)], single_item=True, force=force)
+    how = How.SKIPPED if not changed else How.RAN if _last_holder(layout, stage) != before else How.RESTORED
+    return Outcome(stage=stage, how=how, seconds=round(time.monotonic() - start, 1))
+
+
+def is_up_to_date(layout: Layout, stage: Stage) -> bool:
+    """Whether neither `stage` nor any stage before it has to run."""
+    with _dvc_errors(layout, None):
+        from dvc.repo import Repo
+
+        with Repo(str(layout.root)) as repo:
+            return not repo.status(targets=[_address(layout, stage)], with_deps=True)
+
+
+def push(layout: Layout) -> int:
+    """Copy what the profile's stages made to the default remote; returns how many files were new there."""
+    with _dvc_errors(layout, None):
+        from dvc.repo import Repo
+
+        with Repo(str(layout.root)) as repo:
+            return int(repo.push(targets=[_address(layout, stage) for stage in Stage]))
+
+
+def _address(layout: Layout, stage: Stage) -> str:
+    """How DVC names a stage from the checkout."""
+    return f"{(workspace(layout) / 'dvc.yaml').relative_to(layout.root).as_posix()}:{stage}"
+
+
+def _last_holder(layout: Layout, stage: Stage) -> tuple[str, int] | None:
+    """Which process ran the stage last: it leaves its id in the stage's lock file."""
+    lock = layout.lock(stage)
+    return (lock.read_text(encoding="utf-8"), lock.stat().st_mtime_ns) if lock.exists() else None
+
+
+@contextmanager
+def _dvc_errors(layout: Layout, stage: Stage | None) -> Iterator[None]:
+    """Turn DVC's exceptions into the stage's own sentence, or into one of ours."""
+    from dvc.exceptions import DvcException
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    try:
+        yield
+    except DvcException as error:
+        chain = list(_causes(error))
+        command_failed = any(isinstance(link, StageCmdFailedError) for link in chain)
+        if stage is None or not command_failed:
+            raise WarpsmithError(f"DVC: {' '.join(str(chain[-1]).split())}") from error
+        failure = layout.failure(stage)
+        if not failure.exists():
+            raise StageCrashed(f"stage {stage} ended without an explanation: {chain[-1]}") from error
+        raise StageFailed(f"stage {stage}: {failure.read_text(encoding='utf-8').strip()}") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+@contextmanager
+def _venv_on_path() -> Iterator[None]:
+    """Stages say `python`: let that be the one that runs this."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), before))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_atomically(path, text)
+
+
+def _drop_if_broken(path: Path) -> None:
+    """Remove a file of DVC's (YAML or JSON, a mapping) that was cut short: DVC would stop at it forever.
+
+    Without dvc.lock the stages count as out of date, and those that were run before come from the cache.
+    """
+    if not path.exists():
+        return
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = json.loads(text) if path.name == "rwlock" else yaml.safe_load(text)
+    except ValueError:
+        content = None
+    except yaml.YAMLError:
+        content = None
+    if not isinstance(content, dict):
+        path.unlink()

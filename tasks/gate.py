@@ -1,0 +1,57 @@
+"""The promotion gate: does the challenger beat the champion by more than the noise of the measurement?
+
+A pure decision over benchmarks, made without a machine in sight, so that it can be tested and
+repeated. What it decides is carried out by `tasks.registry`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.benchmark import Benchmark
+from evaluation.problem import Frozen
+from evaluation.statistics import Interval, paired_bootstrap
+
+
+class Decision(Frozen):
+    """What the gate decided, and why."""
+
+    promote: bool
+    reason: str
+    """One sentence for the person who reads the report."""
+    gain: Interval | None = None
+    """Of the held-out correct rate over the champion's; none where nothing could be compared."""
+
+
+def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_champion: bool) -> Decision:
+    """Promote on a better correct@1 at ragged sizes whose 95 % interval excludes zero, or as the first ever.
+
+    Args:
+        challenger: the night's benchmark.
+        champion: the champion's own benchmark; none if there is no champion.
+        started_from_champion: the night trained the champion on, so that its benchmark has just measured
+            the champion beside the challenger: that comparison is taken instead of the old figures.
+    """
+    if champion is None:
+        return Decision(promote=True, reason="the first model of this profile is its champion")
+    if started_from_champion:
+        return _judge(challenger.gain)
+    if challenger.per_problem.keys() != champion.per_problem.keys():
+        reason = (
+            "not promoted: the champion was measured on other held-out problems, so nothing can be compared"
+        )
+        return Decision(promote=False, reason=reason)
+    problems = sorted(champion.per_problem)
+    before = np.array([champion.per_problem[problem] for problem in problems])
+    after = np.array([challenger.per_problem[problem] for problem in problems])
+    return _judge(paired_bootstrap(before, after))
+
+
+def _judge(gain: Interval) -> Decision:
+    points = f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    if gain.low > 0:
+        return Decision(promote=True, reason=f"promoted: {points} correct over the champion", gain=gain)
+    reason = f"not promoted: {points} correct over the champion is within the noise"
+    if gain.high < 0:
+        reason = f"not promoted: {points} correct, worse than the champion"
+    return Decision(promote=False, reason=reason, gain=gain)

@@ -1,0 +1,168 @@
+"""The Prefect tasks of a night. Each does one thing through a module of this room and publishes what it did.
+
+Tasks run in the thread of the flow, so that a stage is the child of the process's main thread: it is
+then the kernel that ends it when the night is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from evaluation.errors import WarpsmithError
+from tasks.dvc_stage import (
+    How,
+    Outcome,
+    StageCrashed,
+    is_up_to_date,
+    lock_file,
+    open_workspace,
+    push,
+    run_through_dvc,
+)
+from tasks.layout import Layout, Stage
+from tasks.manifest import Manifest
+from tasks.night import Night, active_night, open_night
+from tasks.profile import load_profile
+from tasks.promotion import Promotion, promote
+from tasks.registry import Registry
+from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
+from tasks.tracking import Tracking
+
+_WORDS = {
+    How.RAN: "ran in {:.0f} s",
+    How.RESTORED: "restored from the cache, run before with the same inputs",
+    How.SKIPPED: "skipped, nothing it depends on changed",
+}
+
+
+def say(text: str) -> None:
+    """Show a line of progress: in the run's Prefect log, or on the terminal where that log is silenced."""
+    logger = get_run_logger()
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(text)
+    else:
+        print(text, flush=True)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="open night")
+def open_night_task(layout: Layout, name: str | None) -> Night:
+    """Make a night the active one; a new one starts from the champion, if there is one."""
+    profile = load_profile(layout)
+    night = open_night(
+        layout, name or profile.night, lambda: Registry(Tracking(layout)).champion(), profile.data.sources
+    )
+    open_workspace(layout)
+    start = f"the champion of {night.champion.night}" if night.champion else "the base model"
+    say(f"night {night.name} of profile {profile.name}, from {start}")
+    settings = [
+        {"setting": name, "value": str(value)} for name, value in _flat(profile.model_dump(mode="json"))
+    ]
+    create_table_artifact(
+        key="night",
+        table=settings,
+        description=f"Night {night.name}, starting from {start}: resolved settings",
+    )
+    return night
+
+
+def _may_retry(task: Any, run: Any, state: Any) -> bool:
+    """A stage that was killed, say for its memory, resumes; what it explained would only happen again."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageCrashed)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="{stage}", retries=1, retry_condition_fn=_may_retry)
+def stage_task(layout: Layout, stage: Stage, force: bool = False) -> Outcome:
+    """Bring one stage up to date through DVC."""
+    outcome = run_through_dvc(layout, stage, force=force)
+    say(f"[{stage}] {_WORDS[outcome.how].format(outcome.seconds)}")
+    manifest = Manifest.read(layout.manifest(stage))
+    rows = [{"metric": name, "value": f"{value:.6g}"} for name, value in sorted(manifest.metrics.items())]
+    rows += [
+        {"metric": "outcome", "value": outcome.how},
+        {"metric": "MLflow run", "value": manifest.mlflow_run_id},
+    ]
+    create_table_artifact(key=f"stage-{stage}", table=rows, description=f"Stage {stage}: {outcome.how}")
+    return outcome
+
+
+@task(cache_policy=NO_CACHE, task_run_name="open night")
+def active_night_task(layout: Layout) -> Night:
+    """The night whose outputs lie in `artifacts/`, if it is trained to the end."""
+    load_profile(layout)
+    night = active_night(layout)
+    open_workspace(layout)
+    if not is_up_to_date(layout, Stage.EXPORT):
+        raise WarpsmithError(
+            f"night {night.name} is not trained to the end; `make nightly NIGHT={night.name}` does that"
+        )
+    say(f"night {night.name} of profile {layout.profile}")
+    return night
+
+
+@task(cache_policy=NO_CACHE, task_run_name="promotion gate")
+def gate_task(layout: Layout, night: Night) -> Promotion:
+    """Register the night's model and decide on its promotion."""
+    promotion = promote(layout, night, Registry(Tracking(layout)))
+    version = f"Version {promotion.version} of `warpsmith-{layout.profile}`."
+    create_markdown_artifact(key="promotion", markdown=f"**{promotion.decision.reason}**\n\n{version}")
+    return promotion
+
+
+@task(cache_policy=NO_CACHE, task_run_name="push data")
+def push_task(layout: Layout) -> int:
+    """Copy the night's data and models to DVC's default remote."""
+    pushed = push(layout)
+    create_markdown_artifact(key="push", markdown=f"{pushed} new files in DVC's default remote.")
+    return pushed
+
+
+@task(cache_policy=NO_CACHE, task_run_name="record night")
+def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promotion: Promotion) -> str:
+    """Complete the night's parent run in MLflow and return the summary for the terminal."""
+    manifests = {stage: Manifest.read(layout.manifest(stage)) for stage in Stage}
+    metrics = manifests[Stage.EVALUATE].metrics
+    tracking = Tracking(layout)
+    run_id = tracking.night_run(night.name)
+    tracking.set_tags(
+        run_id, _links(outcomes, manifests) | {"warpsmith.promoted": str(promotion.decision.promote)}
+    )
+    tracking.set_note(run_id, note(night, outcomes, manifests, promotion))
+    tracking.log_path(run_id, lock_file(layout))
+    tracking.log_path(run_id, layout.night_file)
+    tracking.finish(run_id)
+    create_table_artifact(
+        key="stages", table=stage_rows(outcomes, manifests), description=f"Stages of night {night.name}"
+    )
+    create_markdown_artifact(key="benchmark", markdown=benchmark_markdown(metrics))
+    return terminal_summary(layout, night, outcomes, metrics, promotion)
+
+
+def _links(outcomes: Sequence[Outcome], manifests: dict[Stage, Manifest]) -> dict[str, str]:
+    """Tags that lead from the night to the runs that produced its outputs, skipped stages included."""
+    links = {f"warpsmith.run.{stage}": manifest.mlflow_run_id for stage, manifest in manifests.items()}
+    return links | {f"warpsmith.outcome.{outcome.stage}": outcome.how.value for outcome in outcomes}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as dotted names and values."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        rows += _flat(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
+    return rows
+
+
+def mark_failed(layout: Layout, night: str, error: BaseException) -> None:
+    """Show on the night's parent run that it failed, and why; MLflow's own trouble is not added to it."""
+    try:
+        tracking = Tracking(layout)
+    except WarpsmithError:
+        return
+    tracking.finish(tracking.night_run(night), "FAILED", str(error))

@@ -1,0 +1,186 @@
+"""Runs one stage: `python -m tasks.stage STAGE --profile PROFILE`, the command of every stage in dvc.yaml.
+
+What all stages share is here: one run at a time, checked settings, the MLflow run, resuming or
+starting clean, and the manifest that ends a stage. What a stage does is in `tasks.steps`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.errors import WarpsmithError
+from tasks.context import Context
+from tasks.files import write_atomically
+from tasks.forward import Forwarder
+from tasks.hashing import settings_hash
+from tasks.layout import RESUMABLE, Layout, Stage
+from tasks.lock import exclusive
+from tasks.manifest import Manifest, code_revision
+from tasks.night import active_night
+from tasks.pipeline import config_hash, dependencies, hash_inputs
+from tasks.profile import load_profile
+from tasks.steps import STEPS, Step
+from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
+from training.launch import die_with_parent
+
+#: Less free space than this beside a failure is what the failure is about.
+_FULL_BYTES = 1 << 20
+#: What each stage leaves in MLflow, besides its metrics and settings.
+_ARTIFACTS: dict[Stage, tuple[str, ...]] = {
+    Stage.PREPARE: ("summary.json", "quarantine.jsonl"),
+    Stage.VALIDATE: ("result.json", "docs"),
+    Stage.SFT: ("metrics.jsonl", "stderr.log"),
+    Stage.GRPO: ("metrics.jsonl", "stderr.log"),
+    Stage.EVALUATE: ("report.html", "report.json", "kernels"),
+}
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What is known about a stage's run before its body starts."""
+
+    context: Context
+    inputs: dict[str, str]
+    config_hash: str
+    sections: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that the outputs depend on: checkpoints of another fingerprint are no use."""
+        return settings_hash([self.inputs, self.config_hash])
+
+
+def run_stage(layout: Layout, stage: Stage, step: Step | None = None) -> Manifest:
+    """Run a stage from its inputs to its manifest; `step` replaces the stage's own body (for tests).
+
+    Raises:
+        WarpsmithError: for what the user can put right, a full disk included.
+    """
+    context = Context(stage, layout, load_profile(layout), active_night(layout))
+    layout.failure(stage).unlink(missing_ok=True)
+    with exclusive(layout.lock(stage), f"stage {stage} of profile {layout.profile} is running already"):
+        try:
+            return _run(_begin(context), step or STEPS[stage])
+        except BaseException as error:
+            _clear_unless_resumable(context)
+            explained = _explain(error, layout)
+            write_atomically(layout.failure(stage), f"{explained if explained else repr(error)}\n")
+            if explained is not None and explained is not error:
+                raise explained from error
+            raise
+
+
+def _begin(context: Context) -> _Attempt:
+    """Hash the inputs, and make the stage's folder ready: to resume in, or empty."""
+    needs = dependencies(context.layout, context.stage)
+    attempt = _Attempt(
+        context=context,
+        inputs=hash_inputs(context.layout, needs.paths),
+        config_hash=config_hash(context.profile, context.night, needs),
+        sections=needs.sections,
+    )
+    mark = context.out / "fingerprint"
+    if context.stage not in RESUMABLE or not mark.exists() or mark.read_text() != attempt.fingerprint:
+        shutil.rmtree(context.out, ignore_errors=True)
+        context.out.mkdir(parents=True)
+        write_atomically(mark, attempt.fingerprint)
+    context.layout.manifest(context.stage).unlink(missing_ok=True)
+    return attempt
+
+
+def _run(attempt: _Attempt, step: Step) -> Manifest:
+    context = attempt.context
+    tracking = Tracking(context.layout)
+    run_id = tracking.stage_run(context.night.name, context.stage, attempt.fingerprint)
+    start = time.monotonic()
+    try:
+        metrics = _follow(attempt, step, tracking, run_id)
+        manifest = Manifest(
+            stage=context.stage,
+            profile=context.profile.name,
+            inputs=attempt.inputs,
+            config_hash=attempt.config_hash,
+            code_revision=code_revision(context.layout.root),
+            mlflow_run_id=run_id,
+            seconds=round(time.monotonic() - start, 3),
+            metrics=metrics,
+        )
+        _record(attempt, tracking, manifest)
+    except BaseException as error:
+        _log_artifacts(context, tracking, run_id)  # they may show what is wrong, as the data docs do
+        tracking.finish(run_id, "FAILED", str(error))
+        raise
+    tracking.finish(run_id)
+    manifest.write(context.layout.manifest(context.stage))
+    return manifest
+
+
+def _follow(attempt: _Attempt, step: Step, tracking: Tracking, run_id: str) -> dict[str, float]:
+    """Run the body; the metrics of a training stage go to MLflow meanwhile."""
+    context = attempt.context
+    if context.stage not in RESUMABLE:
+        return step(context)
+    with Forwarder(context.out / "metrics.jsonl", tracking, run_id):
+        return step(context)
+
+
+def _record(attempt: _Attempt, tracking: Tracking, manifest: Manifest) -> None:
+    """Leave in MLflow what the stage used and made."""
+    context, run_id = attempt.context, manifest.mlflow_run_id
+    tracking.log_metrics(run_id, manifest.metrics)
+    tracking.log_datasets(run_id, {p: md5 for p, md5 in attempt.inputs.items() if p.startswith("artifacts/")})
+    tracking.log_json(run_id, "config.json", context.profile.sections(attempt.sections))
+    tracking.set_tags(run_id, {CONFIG_HASH: attempt.config_hash, CODE_REVISION: manifest.code_revision})
+    _log_artifacts(context, tracking, run_id)
+    if context.stage is Stage.EVALUATE:
+        night_run = tracking.night_run(context.night.name)
+        tracking.log_metrics(night_run, manifest.metrics)
+
+
+def _log_artifacts(context: Context, tracking: Tracking, run_id: str) -> None:
+    for name in _ARTIFACTS.get(context.stage, ()):
+        tracking.log_path(run_id, context.out / name)
+
+
+def _clear_unless_resumable(context: Context) -> None:
+    """Half-written outputs are worth nothing, checkpoints are."""
+    if context.stage not in RESUMABLE:
+        shutil.rmtree(context.out, ignore_errors=True)
+
+
+def _explain(error: BaseException, layout: Layout) -> WarpsmithError | None:
+    """The sentence for an error that the user can put right; none for a bug."""
+    if isinstance(error, WarpsmithError):
+        return error
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or (isinstance(error, Exception) and shutil.disk_usage(layout.root).free < _FULL_BYTES):
+        return WarpsmithError("the disk that holds artifacts/ is full; free some space and run again")
+    return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status: 2 where an error message says what to do."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.stage", description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=[stage.value for stage in Stage])
+    parser.add_argument("--profile", default="cpu")
+    options = parser.parse_args(argv)
+    die_with_parent()
+    print(f"[{options.stage}] starts", flush=True)
+    try:
+        manifest = run_stage(Layout(Path(), options.profile), Stage(options.stage))
+    except WarpsmithError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"[{manifest.stage}] done in {manifest.seconds:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

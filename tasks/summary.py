@@ -1,0 +1,117 @@
+"""A night in words: what the terminal shows at its end, and the note that MLflow shows at its top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tasks.dvc_stage import How, Outcome
+from tasks.layout import Layout, Stage
+from tasks.manifest import Manifest
+from tasks.night import Night
+from tasks.promotion import Promotion
+
+_HELDOUT = "eval/heldout/"
+
+
+def stage_rows(outcomes: Sequence[Outcome], manifests: Mapping[Stage, Manifest]) -> list[dict[str, str]]:
+    """One row a stage: what became of it, how long its outputs took, and which MLflow run made them."""
+    return [
+        {
+            "stage": outcome.stage,
+            "outcome": outcome.how,
+            "seconds": f"{manifests[outcome.stage].seconds:.0f}",
+            "MLflow run": manifests[outcome.stage].mlflow_run_id,
+        }
+        for outcome in outcomes
+    ]
+
+
+def terminal_summary(
+    layout: Layout,
+    night: Night,
+    outcomes: Sequence[Outcome],
+    metrics: Mapping[str, float],
+    promotion: Promotion,
+) -> str:
+    """The last lines of `make nightly`."""
+    report = layout.stage(Stage.EVALUATE) / "report.html"
+    return "\n".join(
+        (
+            "",
+            f"Night {night.name}, profile {layout.profile}",
+            f"  held-out correct@1   {_gain(metrics)}",
+            f"  at aligned sizes     {_aligned(metrics)}",
+            f"  problems             {metrics[_HELDOUT + 'problems']:.0f}",
+            f"  gate                 {promotion.decision.reason}",
+            *(f"  {how.value:<20} {', '.join(stages)}" for how, stages in _by_outcome(outcomes)),
+            f"  report               {report}",
+            "  MLflow and Prefect   make serve",
+        )
+    )
+
+
+def note(
+    night: Night,
+    outcomes: Sequence[Outcome],
+    manifests: Mapping[Stage, Manifest],
+    promotion: Promotion,
+) -> str:
+    """Markdown for the night's parent run: what a person wants to know in a minute."""
+    metrics = manifests[Stage.EVALUATE].metrics
+    unguarded = _percent(metrics[_HELDOUT + "unguarded_sft"]), _percent(metrics[_HELDOUT + "unguarded"])
+    origin = f"the champion of {night.champion.night}" if night.champion else "the base model and SFT"
+    rows = [
+        f"| {row['stage']} | {row['seconds']} | `{row['MLflow run']}` |"
+        for row in stage_rows(outcomes, manifests)
+    ]
+    return "\n".join(
+        (
+            f"## Night {night.name}",
+            "",
+            f"Held-out correct@1: **{_gain(metrics)}**. At aligned sizes, where bounds guards do not matter: "
+            f"{_aligned(metrics)}.",
+            "",
+            f"Gate: {promotion.decision.reason}. Registered as version {promotion.version}.",
+            "",
+            f"Training started from {origin}; kernels without a bounds guard went from "
+            f"{unguarded[0]} to {unguarded[1]}.",
+            "",
+            "The benchmark report and the solved kernels are artifacts of the evaluate run.",
+            "",
+            "| stage | seconds | run that made its outputs |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"Code {manifests[Stage.EVALUATE].code_revision}.",
+        )
+    )
+
+
+def benchmark_markdown(metrics: Mapping[str, float]) -> str:
+    """The benchmark as a Prefect artifact."""
+    rows = [f"| {name.removeprefix(_HELDOUT)} | {value:.4g} |" for name, value in sorted(metrics.items())]
+    return "\n".join((f"**{_gain(metrics)}**", "", "| held-out | value |", "|---|---|", *rows))
+
+
+def _by_outcome(outcomes: Sequence[Outcome]) -> list[tuple[How, list[str]]]:
+    grouped = [(how, [outcome.stage.value for outcome in outcomes if outcome.how is how]) for how in How]
+    return [(how, stages) for how, stages in grouped if stages]
+
+
+def _gain(metrics: Mapping[str, float]) -> str:
+    return _change(metrics, "correct_rate", "gain")
+
+
+def _aligned(metrics: Mapping[str, float]) -> str:
+    return _change(metrics, "correct_rate_aligned", "gain_aligned")
+
+
+def _change(metrics: Mapping[str, float], rate: str, gain: str) -> str:
+    before, after = metrics[f"{_HELDOUT}{rate}_sft"], metrics[_HELDOUT + rate]
+    low, high = metrics[f"{_HELDOUT}{gain}_ci_low"], metrics[f"{_HELDOUT}{gain}_ci_high"]
+    points = f"{100 * (after - before):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{_percent(before)} before GRPO, {_percent(after)} after ({points})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,43 @@
+"""Evaluations (compile and run) per minute and core of the `simt` backend on the mix of eight kernels.
+
+    python -m tests.benchmarks.bench_simt [ROUNDS]
+
+Every source differs (a comment with the round's number), so nothing is cached. Prints; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from evaluation.backends.simt import SimtBackend
+from evaluation.settings import EvaluationSettings
+from evaluation.verdict import Refusal
+from tests.benchmarks.simt_mix import cases
+
+
+def main(rounds: int) -> None:
+    """Time every case `rounds` times, one after another, in one process."""
+    mix = list(cases())
+    compile_s = {case.name: 0.0 for case in mix}
+    run_s = dict(compile_s)
+    with SimtBackend(EvaluationSettings()) as backend:
+        for number in range(rounds):
+            for case in mix:
+                start = time.perf_counter()
+                built = backend.build(f"// {number}\n{case.source}", case.kernels)
+                assert not isinstance(built, Refusal), (case.name, built)
+                middle = time.perf_counter()
+                outcome = backend.run(built, [case.run])
+                assert not isinstance(outcome, Refusal), (case.name, outcome)
+                compile_s[case.name] += middle - start
+                run_s[case.name] += time.perf_counter() - middle
+    for name in compile_s:
+        compile_ms, run_ms = compile_s[name] / rounds * 1e3, run_s[name] / rounds * 1e3
+        print(f"{name:10s} compile {compile_ms:6.1f} ms   run {run_ms:6.1f} ms")
+    total = sum(compile_s.values()) + sum(run_s.values())
+    print(f"simt: {rounds * len(mix) / total * 60:.0f} evaluations a minute on one core")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)

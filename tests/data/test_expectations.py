@@ -1,0 +1,215 @@
+"""The gate: clean problems pass, and each critical expectation stops a defect planted for it."""
+
+import json
+
+import pytest
+
+from data.expectations import COLUMNS, GateError, Severity, load_table, validate
+from data.generator import generate
+from data.prepared import Prepared, summarise, write
+from data.settings import Counts, DataSettings
+from data.table import Measured
+
+SETTINGS = DataSettings(
+    level1_per_operator=1,
+    train=Counts(level2=6, level3=4),
+    validation=Counts(level2=1, level3=1),
+    heldout=Counts(level2=3, level3=3),
+)
+GOOD = Measured(output_finite=True, output_std=1.0, output_zero_share=0.0, output_copies_input=False)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A prepared folder whose outputs were measured as good."""
+    out = tmp_path_factory.mktemp("prepared")
+    problems = tuple(item.problem for item in generate(SETTINGS, "2026-12-01").problems)
+    prepared = Prepared(problems, (GOOD,) * len(problems), (), (), {}, {})
+    write(prepared, summarise(prepared, SETTINGS, "2026-12-01"), SETTINGS, out)
+    return out
+
+
+class Defective:
+    """A prepared folder to plant a defect in."""
+
+    def __init__(self, clean, folder):
+        self.folder = folder
+        self.problems = [json.loads(line) for line in (clean / "problems.jsonl").read_text().splitlines()]
+        self.outputs = [line.split(",") for line in (clean / "outputs.csv").read_text().splitlines()]
+        self.summary = json.loads((clean / "summary.json").read_text())
+
+    def measured(self, row, column, value):
+        self.outputs[row + 1][self.outputs[0].index(column)] = value
+
+    def write(self):
+        (self.folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.problems))
+        (self.folder / "outputs.csv").write_text("".join(",".join(row) + "\n" for row in self.outputs))
+        (self.folder / "summary.json").write_text(json.dumps(self.summary))
+
+
+@pytest.fixture
+def defective(clean, tmp_path):
+    return Defective(clean, tmp_path)
+
+
+def _row_of(problems, split, level):
+    return next(i for i, row in enumerate(problems) if row["split"] == split and row["level"] == level)
+
+
+def test_clean_problems_pass_and_everything_is_published(clean, tmp_path):
+    metrics = validate(clean, tmp_path)
+    outcomes = json.loads((tmp_path / "result.json").read_text())
+    assert metrics["gate/critical_failed"] == 0
+    assert metrics["gate/problems"] == len((clean / "problems.jsonl").read_text().splitlines())
+    assert all(outcome["success"] for outcome in outcomes if outcome["severity"] == Severity.CRITICAL)
+    assert {outcome["severity"] for outcome in outcomes} == set(Severity)
+    assert (tmp_path / "docs" / "index.html").exists()
+
+
+def test_the_table_has_the_columns_of_the_schema(clean):
+    assert tuple(load_table(clean).columns) == COLUMNS
+
+
+def _duplicate_id(bad):
+    bad.problems[3]["id"] = bad.problems[2]["id"]
+    return bad.problems[2]["id"]
+
+
+def _duplicate_program(bad):
+    bad.problems[3]["shipped"] = bad.problems[2]["shipped"]
+    return bad.problems[3]["id"]
+
+
+def _leak(bad):
+    leaked = _row_of(bad.problems, "heldout", 2)
+    twin = dict(bad.problems[leaked], id="leaked", split="train")
+    twin["shipped"] = dict(twin["shipped"], program=twin["shipped"]["program"] + "\nlimit = 1\n")
+    bad.problems.append(twin)
+    bad.outputs.append(["leaked", *bad.outputs[1][1:]])
+    bad.summary["problems"] += 1
+    return "leaked"
+
+
+def _infinite(bad):
+    bad.measured(4, "output_finite", "False")
+    return bad.problems[4]["id"]
+
+
+def _constant(bad):
+    bad.measured(4, "output_std", "0.0")
+    return bad.problems[4]["id"]
+
+
+def _copy(bad):
+    bad.measured(4, "output_copies_input", "True")
+    return bad.problems[4]["id"]
+
+
+def _unmeasured(bad):
+    del bad.outputs[5]
+    return bad.problems[4]["id"]
+
+
+def _no_operators(bad):
+    bad.problems[4]["operators"] = []
+    return bad.problems[4]["id"]
+
+
+def _huge(bad):
+    bad.problems[4]["shipped"]["inputs"][0]["shape"] = [2**40]
+    return bad.problems[4]["id"]
+
+
+def _heavy_check(bad):
+    bad.problems[4]["checks"][1]["inputs"][0]["shape"] = [2**30]
+    return bad.problems[4]["id"]
+
+
+def _endless_flops(bad):
+    bad.problems[4]["flops"] = 10**19
+    return bad.problems[4]["id"]
+
+
+def _endless_bytes(bad):
+    bad.problems[4]["bytes"] = 10**15
+    return bad.problems[4]["id"]
+
+
+def _lax(bad):
+    bad.problems[4]["tolerance"] = 0.5
+    return bad.problems[4]["id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "plant"),
+    [
+        ("unique_ids", _duplicate_id),
+        ("unique_programs", _duplicate_program),
+        ("no_split_leakage", _leak),
+        ("finite_outputs", _infinite),
+        ("varying_outputs", _constant),
+        ("no_copied_inputs", _copy),
+        ("measured_outputs", _unmeasured),
+        ("named_operators", _no_operators),
+        ("sizes_in_range", _huge),
+        ("check_sizes_in_range", _heavy_check),
+        ("flops_in_range", _endless_flops),
+        ("bytes_in_range", _endless_bytes),
+        ("tolerance_in_range", _lax),
+    ],
+)
+def test_a_planted_defect_stops_the_night_and_is_named(defective, tmp_path, name, plant):
+    row = plant(defective)
+    defective.write()
+    with pytest.raises(GateError) as caught:
+        validate(tmp_path, tmp_path / "gate")
+    assert name in str(caught.value) and row in str(caught.value)
+    outcomes = {item["name"]: item for item in json.loads((tmp_path / "gate" / "result.json").read_text())}
+    assert not outcomes[name]["success"] and row in outcomes[name]["rows"]
+
+
+def test_a_truncated_file_is_noticed(defective, tmp_path):
+    del defective.problems[-1]
+    defective.write()
+    with pytest.raises(GateError, match="all_problems_present"):
+        validate(tmp_path, tmp_path / "gate")
+
+
+def test_an_empty_folder_asks_for_prepare(tmp_path):
+    with pytest.raises(GateError, match=r"has no problems\.jsonl, .* run the prepare stage first"):
+        validate(tmp_path, tmp_path / "gate")
+
+
+def test_a_missing_level_is_named(defective, tmp_path):
+    kept = [row for row in defective.problems if (row["split"], row["level"]) != ("heldout", 3)]
+    defective.summary["problems"] = len(kept)
+    defective.problems = kept
+    defective.write()
+    with pytest.raises(GateError, match=r"all_levels_present \(missing heldout/3\)"):
+        validate(tmp_path, tmp_path / "gate")
+
+
+def test_a_missing_column_is_a_broken_schema(defective, tmp_path):
+    defective.outputs = [row[:-1] for row in defective.outputs]
+    defective.write()
+    with pytest.raises(GateError, match=r"schema .*output_copies_input"):
+        validate(tmp_path, tmp_path / "gate")
+
+
+def test_an_unknown_split_is_no_problem_at_all(defective, tmp_path):
+    defective.problems[2]["split"] = "test"
+    defective.write()
+    with pytest.raises(GateError, match=r"line 3 is no problem \(split"):
+        validate(tmp_path, tmp_path / "gate")
+
+
+def test_a_warning_is_published_and_does_not_stop(defective, tmp_path):
+    defective.measured(4, "output_zero_share", "0.9")
+    defective.problems[5]["unresizable"] = "its sizes are computed"
+    defective.write()
+    assert validate(tmp_path, tmp_path / "gate")["gate/warnings"] == 2
+    outcomes = {
+        item["name"]: item["rows"] for item in json.loads((tmp_path / "gate" / "result.json").read_text())
+    }
+    assert outcomes["few_zeros"] == [defective.problems[4]["id"]]
+    assert outcomes["resized"] == [defective.problems[5]["id"]]

@@ -1,0 +1,126 @@
+"""The generator: deterministic, split by combination, and nothing degenerate."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.generator import combinations, draw_graph, generate, single_operator_graphs
+from data.graph import Graph, Layout, Step, fits
+from data.operators import OPERATORS
+from data.screen import Defect, defect, run
+from data.settings import Counts, DataSettings
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Split
+
+SMALL = DataSettings(
+    train=Counts(level2=20, level3=12),
+    validation=Counts(level2=2, level3=3),
+    heldout=Counts(level2=6, level3=8),
+)
+
+
+def _bytes(draw, *splits):
+    return [item.problem.model_dump_json() for item in draw.problems if item.problem.split in splits]
+
+
+def _graph(*steps, layout=Layout.VECTOR):
+    return Graph(tuple(Step(OPERATORS[name], *operand) for name, *operand in steps), layout)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return generate(SMALL, "2026-12-01")
+
+
+def test_same_seed_gives_the_same_bytes(drawn):
+    again = generate(SMALL, "2026-12-01")
+    assert _bytes(again, *Split) == _bytes(drawn, *Split)
+    assert again.rejected == drawn.rejected
+
+
+def test_a_new_night_changes_the_training_problems_only(drawn):
+    other = generate(SMALL, "2026-12-02")
+    assert _bytes(other, Split.TRAIN) != _bytes(drawn, Split.TRAIN)
+    fixed = (Split.VALIDATION, Split.HELDOUT)
+    assert _bytes(other, *fixed) == _bytes(drawn, *fixed)
+
+
+def test_counts_are_as_asked(drawn):
+    for split in Split:
+        counts = getattr(SMALL, split)
+        levels = [item.problem.level for item in drawn.problems if item.problem.split is split]
+        assert (levels.count(2), levels.count(3)) == (counts.level2, counts.level3)
+    trained = {item.graph.operators for item in drawn.problems if item.problem.level == 1}
+    assert trained == {(name,) for name in OPERATORS}
+
+
+def test_no_combination_is_in_two_splits(drawn):
+    splits = {}
+    for item in drawn.problems:
+        splits.setdefault(item.graph.combination, set()).add(item.problem.split)
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def test_ids_and_programs_are_unique(drawn):
+    assert len({item.problem.id for item in drawn.problems}) == len(drawn.problems)
+    assert len({item.problem.shipped.program for item in drawn.problems}) == len(drawn.problems)
+
+
+@given(seed=st.integers(0, 10**6))
+def test_any_drawn_graph_runs_and_has_the_declared_shapes(seed):
+    rng = random.Random(seed)
+    names = rng.choice(combinations(rng.choice((2, 3)), structured=rng.random() < 0.3))
+    problem = draw_graph(names, DataSettings(broadcast_share=0.5), rng).problem(Split.TRAIN, 1e-3)
+    for instance in (*problem.checks, *problem.aligned):
+        assert tuple(run(instance.program).shape) == instance.outputs[0].shape
+    assert sorted(problem.operators) == sorted(names)
+
+
+def test_single_operator_graphs_cover_broadcasting():
+    layouts = {graph.layout for graph in single_operator_graphs("add")}
+    assert layouts == {Layout.VECTOR, Layout.MATRIX, Layout.BROADCAST}
+    graph = _graph(("add", "y"), layout=Layout.BROADCAST)
+    x = torch.zeros(37, 45)
+    assert run(graph.check_instance().program).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        (_graph(("sub", "x")), Defect.CONSTANT),
+        (_graph(("maximum", "x")), Defect.COPY),
+        (_graph(("neg",), ("neg",)), Defect.COPY),
+        (_graph(("exp",), ("exp",), ("exp",), ("exp",)), Defect.NOT_FINITE),
+        (_graph(("square",), ("square",), ("square",), ("square",)), Defect.HUGE),
+        (_graph(("exp",), ("abs",)), Defect.IDLE_OPERATOR),
+        (_graph(("relu",), ("leaky_relu",)), Defect.IDLE_OPERATOR),
+        (_graph(("relu",), ("tanh",)), None),
+    ],
+)
+def test_degenerate_graphs_are_found_by_running_them(graph, found):
+    assert defect(graph) is found
+
+
+def test_drawn_problems_are_never_degenerate(drawn):
+    assert all(defect(item.graph) is None for item in drawn.problems[::5])
+    assert sum(drawn.rejected.values()) > 0
+
+
+def test_a_graph_has_at_most_one_core_with_pointwise_company():
+    assert fits(("relu", "softmax")) and fits(("add", "relu", "sum"))
+    assert not fits(("sum", "mean")) and not fits(("add", "softmax")) and not fits(("cumsum", "sum"))
+
+
+def test_flops_and_bytes_of_a_matrix_product():
+    problem = _graph(("matmul",), layout=Layout.MATMUL).problem(Split.TRAIN, 1e-3)
+    m, n, k = (problem.shipped.sizes[name] for name in "mnk")
+    assert problem.flops == 2 * m * n * k
+    assert problem.bytes == 4 * (m * k + k * n + m * n)
+
+
+def test_asking_for_more_than_there_is_says_so():
+    with pytest.raises(WarpsmithError, match=r"lower data\.heldout"):
+        generate(SMALL.model_copy(update={"heldout": Counts(level2=100_000, level3=0)}), "night")

@@ -1,0 +1,58 @@
+"""The unconfined reference for generated programs."""
+
+import numpy as np
+import pytest
+
+from data.graph import Graph, Layout, Step
+from data.operators import OPERATORS
+from data.table import measure
+from data.trusted import TrustedReference
+from evaluation.problem import Split
+
+
+@pytest.fixture
+def reference():
+    with TrustedReference() as reference:
+        yield reference
+
+
+@pytest.fixture
+def problem():
+    return Graph((Step(OPERATORS["relu"]), Step(OPERATORS["add"], "y")), Layout.BROADCAST).problem(
+        Split.TRAIN, 1e-3
+    )
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_trial_is_the_closed_form_in_float64(reference, problem, seed):
+    trial = reference.trial(problem.checks[0], seed)
+    x, y = trial.inputs["x"], trial.inputs["y"]
+    assert (x.dtype, x.shape, y.shape) == (np.float32, (37, 45), (45,))
+    np.testing.assert_array_equal(trial.expected["out"], np.maximum(x.astype(np.float64), 0) + y)
+    assert 0 <= trial.baseline_error["out"] < 1e-5
+
+
+def test_a_trial_depends_on_its_arguments_alone(reference, problem):
+    first, second, other = (reference.trial(problem.checks[0], seed) for seed in (4, 4, 6))
+    np.testing.assert_array_equal(first.inputs["x"], second.inputs["x"])
+    assert not np.array_equal(first.inputs["x"], other.inputs["x"])
+
+
+def test_odd_seeds_scale_and_shift(reference, problem):
+    means = [abs(reference.trial(problem.checks[0], seed).inputs["x"].mean()) for seed in range(1, 9, 2)]
+    assert max(means) > 0.2
+
+
+def test_measurements_of_a_good_problem(reference, problem):
+    measured = measure(problem, reference)
+    assert measured.output_finite and not measured.output_copies_input
+    assert measured.output_std > 0.5 and measured.output_zero_share < 0.01
+
+
+@pytest.mark.parametrize(("name", "zeros"), [("sub", 1.0), ("maximum", 0.0)])
+def test_measurements_of_degenerate_problems(reference, name, zeros):
+    problem = Graph((Step(OPERATORS[name], "x"),), Layout.VECTOR).problem(Split.TRAIN, 1e-3)
+    measured = measure(problem, reference)
+    assert measured.output_zero_share == zeros
+    assert (measured.output_std == 0) == (name == "sub")
+    assert measured.output_copies_input == (name == "maximum")

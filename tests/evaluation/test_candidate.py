@@ -1,0 +1,125 @@
+"""Reading a response: what parses, what does not and why, and that nothing raises."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.candidate import Candidate, parse, parse_source
+from evaluation.expressions import Number, Size
+from evaluation.verdict import Refusal, Status
+
+KERNEL = 'extern "C" __global__ void k(const float* x, float* out, int n) { out[0] = x[0]; }\n'
+SOURCE = "// launch k<<<ceil_div(n, 256), 256>>>(x, out, n)\n" + KERNEL
+
+
+def fenced(source):
+    return f"Here it is:\n\n```cuda\n{source}```\nDone."
+
+
+def refused(text, status=Status.UNPARSABLE):
+    result = parse(text)
+    assert isinstance(result, Refusal), result
+    assert result.status is status
+    assert "\n" not in result.reason
+    return result.reason
+
+
+def test_a_response_parses():
+    candidate = parse(fenced(SOURCE))
+    assert isinstance(candidate, Candidate)
+    assert candidate.source == SOURCE
+    assert candidate.kernels == ("k",)
+    assert candidate.launches[0].arguments == (Size("x"), Size("out"), Size("n"))
+    assert pickle.loads(pickle.dumps(candidate)) == candidate
+
+
+def test_the_contract_page_example_parses():
+    source = """\
+// scratch partial float32[rows]
+// launch row_sum<<<rows, 256, 256 * 4>>>(x, partial, rows, cols)
+// launch finish<<<dim3(1, 1), 256>>>(partial, out, rows, -1e-5f);
+extern "C" __global__ void row_sum(const float* x, float* partial, int rows, int cols) { }
+extern "C" __global__ void __launch_bounds__(256) finish(const float* p, float* out, int rows, float e) { }
+"""
+    candidate = parse(fenced(source))
+    assert isinstance(candidate, Candidate)
+    assert candidate.kernels == ("row_sum", "finish")
+    assert candidate.scratch[0].dtype == "float32"
+    assert candidate.launches[1].grid == (Number(1), Number(1))
+    assert candidate.launches[1].arguments[-1] == -1e-5
+
+
+def test_thinking_before_the_answer_is_ignored():
+    assert isinstance(parse(f"<think>{fenced('draft')}</think>{fenced(SOURCE)}"), Candidate)
+
+
+def test_other_languages_and_other_comments_do_not_count():
+    response = fenced("// launch the kernel once per row\n// scratch space is not needed\n" + SOURCE)
+    assert isinstance(parse("```python\nimport torch\n```\n" + response), Candidate)
+
+
+def test_windows_line_ends():
+    assert isinstance(parse(fenced(SOURCE).replace("\n", "\r\n")), Candidate)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no fenced"),
+        (SOURCE, "no fenced"),
+        ("```cpp\n" + SOURCE + "```", "no fenced"),
+        (fenced(SOURCE) + fenced(SOURCE), "2 fenced"),
+        ("```cuda\n" + SOURCE, "not closed"),
+        (fenced(KERNEL), "no launch line"),
+        (fenced("// launch k<<<1>>>(x)\n" + KERNEL), "expected ','"),
+        (fenced("// launch k<<<1, 2, 3, 4>>>(x)\n" + KERNEL), "expected '>>>'"),
+        (fenced("// launch k<<<1, 2>>>(x\n" + KERNEL), "expected ')'"),
+        (fenced("// launch k<<<1, 2>>>(x) twice\n" + KERNEL), "unexpected 'twice'"),
+        (fenced("// launch k<float><<<1, 2>>>(x)\n" + KERNEL), "line 1"),
+        (fenced("// launch k<<<dim3(1, 2, 3, 4), 2>>>(x)\n" + KERNEL), "more than 3 extents"),
+        (fenced("// launch k<<<1, 2>>>(&x)\n" + KERNEL), "unexpected character '&'"),
+        (fenced("// launch k<<<1, 2>>>(1e999)\n" + KERNEL), "too large"),
+        (fenced("// launch k<<<1, 2>>>()\n" * 17 + KERNEL), "more than 16 launch lines"),
+        (fenced("// scratch s float33[n]\n" + SOURCE), "unknown dtype"),
+        (fenced("// scratch s float32[]\n" + SOURCE), "line 1"),
+        (fenced(SOURCE + "\0\n"), "NUL"),
+        (fenced(SOURCE + "\ud800\n"), "Unicode"),
+        (fenced(SOURCE + "/" * 70_000 + "\n"), "at most 65536"),
+    ],
+)
+def test_refusals_name_the_reason(text, words):
+    assert words in refused(text)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        "__global__ void k(float* x) {}",
+        'extern "C" __device__ void k(float* x) {}',
+        '// extern "C" __global__ void k(float* x) {}',
+        'extern "C" __global__ void kk(float* x) {}',
+    ],
+)
+def test_a_launched_kernel_must_be_defined(kernel):
+    assert "not defined" in refused(fenced(f"// launch k<<<1, 2>>>(x)\n{kernel}\n"), Status.REJECTED)
+
+
+def test_an_extern_c_block_defines_kernels():
+    source = '// launch k<<<1, 2>>>(x)\nextern "C" {\n__global__ void k(float* x) {}\n}\n'
+    assert isinstance(parse_source(source), Candidate)
+
+
+@given(st.text())
+def test_any_text_is_parsed_or_refused(text):
+    assert isinstance(parse(text), Candidate | Refusal)
+    assert isinstance(parse_source(text), Candidate | Refusal)
+
+
+@given(
+    st.text(alphabet="kxn0123456789<>()[],+-*/%.e; dimfloat\t\\\"'{}"),
+    st.sampled_from(["launch k<<<", "scratch s["]),
+)
+def test_any_line_is_parsed_or_refused(rest, start):
+    assert isinstance(parse(fenced(f"// {start}{rest}\n{SOURCE}")), Candidate | Refusal)

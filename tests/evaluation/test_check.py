@@ -1,0 +1,130 @@
+"""Real kernels against real programs: every status that the CPU backend gives, for its own reason."""
+
+import pytest
+
+from evaluation.check import SizeSet, check, draw_cases, fingerprint, instances
+from evaluation.verdict import Status
+
+TWO_LAUNCHES = """\
+// scratch partial float32[rows * 2]
+// launch halves<<<rows, 2>>>(x, partial, cols)
+// launch finish<<<ceil_div(rows, 32), 32>>>(partial, out, rows)
+extern "C" __global__ void halves(const float* x, float* partial, int cols) {
+    float s = 0.f;
+    for (int i = threadIdx.x; i < cols; i += 2) s += fmaxf(x[blockIdx.x * cols + i], 0.f);
+    partial[blockIdx.x * 2 + threadIdx.x] = s;
+}
+extern "C" __global__ void finish(const float* partial, float* out, int rows) {
+    int r = blockIdx.x * blockDim.x + threadIdx.x;
+    if (r < rows) out[r] = partial[2 * r] + partial[2 * r + 1];
+}
+"""
+ROW = """\
+// launch k<<<{grid}, 32>>>({arguments})
+extern "C" __global__ void k(const float* x, float* out, int rows, int cols) {{
+    int r = blockIdx.x * blockDim.x + threadIdx.x;
+    {body}
+}}
+"""
+SUM = "float s = 0.f; for (int i = 0; i < cols; ++i) s += fmaxf(x[r * cols + i], 0.f);"
+GUARDED = "if (r >= rows) return; " + SUM + " out[r] = s;"
+
+
+def row(body=GUARDED, grid="ceil_div(rows, 32)", arguments="x, out, rows, cols"):
+    return ROW.format(grid=grid, arguments=arguments, body=body)
+
+
+@pytest.fixture
+def judged(row_sum, simt, reference):
+    def run(source, problem=row_sum, sizes=SizeSet.CHECKS, seed=0):
+        text = f"```cuda\n{source}\n```"
+        verdict = check(problem, text, sizes=sizes, seed=seed, backend=simt, reference=reference)
+        assert "\n" not in verdict.reason
+        return verdict
+
+    return run
+
+
+@pytest.mark.parametrize("source", [row(), TWO_LAUNCHES], ids=["one-launch", "two-launches"])
+def test_correct_kernels_carry_measurements(judged, source):
+    verdict = judged(source)
+    assert verdict.correct, verdict
+    assert verdict.measurements.instances == 2
+    assert 0 < verdict.measurements.max_error < 1
+    assert verdict.measurements.speedup is None
+
+
+def test_a_verdict_is_reproducible(judged):
+    assert judged(row(), seed=3) == judged(row(), seed=3)
+    assert judged(row(), seed=3) != judged(row(), seed=4)
+
+
+def test_an_exact_grid_is_right_at_aligned_sizes_only(judged):
+    unguarded = row(SUM + " out[r] = s;", grid="rows / 32")
+    assert judged(unguarded, sizes=SizeSet.ALIGNED).correct
+    verdict = judged(unguarded)
+    assert verdict.status is Status.WRONG
+    assert verdict.reason.endswith("(at rows = 37, cols = 45)")
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "words"),
+    [
+        ("int main() {}", Status.UNPARSABLE, "launch line"),
+        (row(arguments="x, out, n"), Status.REJECTED, "unknown argument 'n'"),
+        (row("return 1 +;"), Status.COMPILE_ERROR, ""),
+        (row("int 3;", grid="rows / 64"), Status.COMPILE_ERROR, ""),
+        (
+            row(grid="rows / 64"),
+            Status.LAUNCH_ERROR,
+            "grid x is 0; it must be from 1 to 2147483647 (at rows = 37",
+        ),
+        (row(arguments="x, out, rows"), Status.LAUNCH_ERROR, ""),
+        (row(arguments="rows, out, x, cols"), Status.LAUNCH_ERROR, ""),
+        (row(SUM + "out[r] = s;"), Status.FAULT, ""),
+        (row("while (true) out[0] = 1.f;"), Status.TIMEOUT, ""),
+        (row("if (r >= rows) return; out[r] = 0.f;"), Status.WRONG, "expected"),
+        (row("if (r >= rows || r == 3) return; " + SUM + "out[r] = s;"), Status.WRONG, "out[3] is nan"),
+        (row("((float*)x)[r] = 0.f;"), Status.FAULT, "x"),
+    ],
+)
+def test_every_failure_has_its_status_and_reason(judged, source, status, words):
+    verdict = judged(source)
+    assert verdict.status is status, verdict
+    assert words in verdict.reason
+    assert verdict.measurements is None
+
+
+def test_a_single_instance_is_run_on_two_draws(judged, double, reference):
+    assert len(instances(double, SizeSet.CHECKS)) == 2
+    first, second = draw_cases(double, SizeSet.CHECKS, 0, reference)
+    assert (first.inputs["x"] != second.inputs["x"]).all()
+    source = """\
+// launch k<<<ceil_div(n, 128), 128>>>(x, out, n)
+extern "C" __global__ void k(const float* x, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = x[i] + x[i];
+}
+"""
+    assert judged(source, double).correct
+
+
+def test_without_sizes_nothing_is_correct(judged, row_sum):
+    assert judged(row(), row_sum.model_copy(update={"checks": ()})).status is Status.UNSUPPORTED
+
+
+def test_draws_differ_by_seed_and_by_instance(row_sum, reference):
+    cases = [
+        *draw_cases(row_sum, SizeSet.CHECKS, 0, reference),
+        *draw_cases(row_sum, SizeSet.CHECKS, 1, reference),
+    ]
+    assert len({float(case.inputs["x"][0, 0]) for case in cases}) == 4
+
+
+def test_the_fingerprint_is_of_what_is_judged(row_sum, double):
+    assert fingerprint(row_sum, SizeSet.CHECKS) != fingerprint(double, SizeSet.CHECKS)
+    assert fingerprint(row_sum, SizeSet.CHECKS) != fingerprint(row_sum, SizeSet.ALIGNED)
+    renamed = row_sum.model_copy(update={"id": "another"})
+    assert fingerprint(row_sum, SizeSet.CHECKS) == fingerprint(renamed, SizeSet.CHECKS)
+    stricter = row_sum.model_copy(update={"tolerance": 1e-6})
+    assert fingerprint(row_sum, SizeSet.CHECKS) != fingerprint(stricter, SizeSet.CHECKS)

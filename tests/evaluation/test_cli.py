@@ -1,0 +1,166 @@
+"""`python -m evaluation check`: one verdict or one sentence, and its exit status, whatever the input."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from evaluation import __main__ as command
+from evaluation.__main__ import main
+
+PROGRAM = """
+import torch
+
+rows = 256
+cols = 96
+
+def fused_operator(x):
+    return torch.relu(x).sum(1)
+
+def get_inputs():
+    return [torch.randn(rows, cols)]
+"""
+GUARDED = """\
+// launch k<<<ceil_div(rows, 128), 128>>>(x, out, rows, cols)
+extern "C" __global__ void k(const float* x, float* out, int rows, int cols) {
+    int r = blockIdx.x * blockDim.x + threadIdx.x;
+    if (r >= rows) return;
+    float s = 0.f;
+    for (int i = 0; i < cols; ++i) s += fmaxf(x[r * cols + i], 0.f);
+    out[r] = s;
+}
+"""
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch, reference):
+    """Runs the command line on these texts; gives the exit status and what was printed.
+
+    One reference pool serves all tests: starting one takes seconds.
+    """
+    monkeypatch.setattr(command, "ReferencePool", lambda: nullcontext(reference))
+
+    def invoke(kernel, program=PROGRAM, *options):
+        (tmp_path / "kernel.cu").write_text(kernel)
+        (tmp_path / "program.py").write_text(program)
+        status = main(
+            ["check", str(tmp_path / "kernel.cu"), "--program", str(tmp_path / "program.py"), *options]
+        )
+        return status, *capsys.readouterr()
+
+    return invoke
+
+
+def test_a_correct_kernel_exits_with_0(run, simt):
+    status, out, err = run(GUARDED)
+    assert (status, err) == (0, "")
+    assert out.startswith("correct: ")
+    assert out.count("\n") == 1
+
+
+def test_json_of_a_fenced_response(run, simt):
+    status, out, err = run(f"Sure!\n```cuda\n{GUARDED}```\n", PROGRAM, "--json", "--seed", "3")
+    assert (status, err) == (0, "")
+    verdict = json.loads(out)
+    assert verdict["status"] == "correct"
+    assert verdict["reason"]
+    assert verdict["measurements"]["instances"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        ("", "unparsable"),
+        (GUARDED.replace("// launch", "// start"), "unparsable"),
+        (GUARDED.replace("(x, out, rows, cols)\n", "(x, y, rows, cols)\n"), "rejected"),
+        (GUARDED.replace("(x, out, rows, cols)\n", "(x, out, rows)\n"), "launch_error"),
+        (GUARDED.replace("(x, out, rows, cols)\n", "(x, out, 0.5, cols)\n"), "launch_error"),
+        (GUARDED.replace("ceil_div(rows, 128)", "rows / 100000"), "launch_error"),
+        (GUARDED.replace("ceil_div(rows, 128)", "2000000000 * 2"), "launch_error"),
+        (GUARDED.replace("128>>>", "128, 300000>>>"), "launch_error"),
+        (GUARDED.replace("0.f;", "0.f"), "compile_error"),
+        (GUARDED.replace("if (r >= rows) return;", ""), "fault"),
+        (GUARDED.replace("out[r] = s", "out[r] = s + 1"), "wrong"),
+    ],
+)
+def test_any_other_verdict_exits_with_1(run, simt, kernel, expected):
+    status, out, err = run(kernel, PROGRAM, "--json")
+    assert (status, err) == (1, "")
+    verdict = json.loads(out)
+    assert verdict["status"] == expected, verdict
+    assert verdict["measurements"] is None
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("", ""),
+        ("def fused_operator(x:", ""),
+        (PROGRAM.replace("torch.relu(x)", "torch.no_such_thing(x)"), "no_such_thing"),
+    ],
+)
+def test_a_program_that_fails_is_an_error(run, simt, program, words):
+    status, out, err = run(GUARDED, program)
+    assert (status, out) == (2, "")
+    _is_one_sentence(err)
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required"),
+        (["judge"], "invalid choice"),
+        (["check"], "required"),
+        (["check", "kernel.cu"], "--program"),
+        (["check", "no.cu", "--program", "no.py"], "no.cu cannot be read"),
+        (["check", "no.cu", "--program", "no.py", "--backend", "tpu"], "invalid choice: 'tpu'"),
+        (["check", "no.cu", "--program", "no.py", "--seed", "x"], "invalid int value"),
+    ],
+)
+def test_a_wrong_command_line_is_an_error(capsys, arguments, words):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    _is_one_sentence(err)
+    assert words in err
+
+
+def test_files_that_are_not_text(tmp_path, capsys):
+    (tmp_path / "kernel.cu").write_bytes(b"\xff\xfe\x00")
+    assert main(["check", str(tmp_path / "kernel.cu"), "--program", str(tmp_path)]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+    (tmp_path / "kernel.cu").write_text(GUARDED)
+    assert main(["check", str(tmp_path / "kernel.cu"), "--program", str(tmp_path)]) == 2
+    assert "directory" in capsys.readouterr().err
+
+
+def test_without_a_gpu_the_cuda_backend_says_so(run):
+    status, out, err = run(GUARDED, PROGRAM, "--backend", "cuda")
+    assert (status, out) == (2, "")
+    _is_one_sentence(err)
+    assert "cuda" in err
+
+
+def test_without_a_compiler_it_says_so(tmp_path):
+    """In a process of its own, which has not found a compiler before."""
+    (tmp_path / "kernel.cu").write_text(GUARDED)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    arguments = ["check", tmp_path / "kernel.cu", "--program", tmp_path / "program.py"]
+    result = subprocess.run(
+        [sys.executable, "-m", "evaluation", *arguments],
+        cwd=Path(__file__).parents[2], env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (2, "")
+    _is_one_sentence(result.stderr)
+    assert "compiler" in result.stderr
+
+
+def _is_one_sentence(text):
+    assert text.startswith("error: ")
+    assert text.count("\n") == 1

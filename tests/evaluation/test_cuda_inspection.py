@@ -1,0 +1,214 @@
+"""What the cuda backend refuses before anything runs: includes, cubins, arguments. No GPU; NVRTC where needed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.backends import cubin, includes
+from evaluation.backends.arguments import typed_launches
+from evaluation.backends.cubin import Parameter
+from evaluation.backends.nvrtc import Compiled, CompilerPool, CompilerProcess, find_toolkit
+from evaluation.errors import WarpsmithError
+from evaluation.plan import BufferArgument, Plan, PlannedLaunch
+from evaluation.verdict import Refusal, Status
+from tests.benchmarks.simt_mix import cases
+
+
+def toolkit_missing() -> str | None:
+    try:
+        find_toolkit()
+    except WarpsmithError as error:
+        return str(error)
+    return None
+
+
+needs_nvrtc = pytest.mark.skipif(bool(toolkit_missing()), reason=toolkit_missing() or "")
+
+PTX = """
+.visible .entry k(
+	.param .u64 .ptr .global .align 4 k_param_0,
+	.param .u32 k_param_1,
+	.param .f32 k_param_2,
+	.param .align 2 .b8 k_param_3[2],
+	.param .u8 k_param_4
+)
+.maxntid 256, 1, 1
+{ ret; }
+.entry none()
+{ ret; }
+"""
+
+
+def test_parameters_are_read_from_ptx():
+    found = cubin.parameters(PTX)
+    assert [(one.type, one.size) for one in found["k"]] == [
+        ("u64", 8),
+        ("u32", 4),
+        ("f32", 4),
+        ("b8", 2),
+        ("u8", 1),
+    ]
+    assert found["none"] == ()
+
+
+@given(st.binary(max_size=200))
+def test_a_damaged_cubin_is_a_value_error(data):
+    for content in (data, b"\x7fELF\x02\x01" + data):
+        with pytest.raises(ValueError, match="ELF"):
+            cubin.symbols(content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '#include "/etc/passwd"',
+        "#include </etc/passwd>",
+        "%: include <iostream>",
+        "# /* x */ include <vector>",
+        "#inc\\\nlude <vector>",
+        "#define H <vector>\n#include H",
+        '#embed "/etc/passwd"',
+        '#if __has_include("/etc/passwd")\n#endif',
+        '#include_next "cuda_fp16.h"',
+        "#include <../cuda_fp16.h>",
+    ],
+)
+def test_other_files_are_not_included(text):
+    refusal = includes.refuse(text + "\n")
+    assert refusal is not None
+    assert refusal.status is Status.REJECTED
+
+
+@pytest.mark.parametrize(
+    "text", ["#include <cuda_fp16.h>", '#include "stdint.h"', "// #include <vector>", '"#include <vector>"']
+)
+def test_device_headers_and_comments_pass(text):
+    assert includes.refuse(text + "\n") is None
+
+
+@given(st.text())
+def test_the_include_check_never_raises(text):
+    includes.refuse(text)
+
+
+def typed(arguments, parameters):
+    launch = PlannedLaunch(kernel="k", grid=(1, 1, 1), block=(1, 1, 1), shared_bytes=0, arguments=arguments)
+    return typed_launches(Plan(buffers=(), launches=(launch,)), {"x": 4096}, {"k": parameters})
+
+
+POINTER, INT, LONG, SHORT, FLOAT = (
+    Parameter("u64", 8), Parameter("u32", 4), Parameter("u64", 8), Parameter("u16", 2), Parameter("f32", 4),
+)  # fmt: skip
+
+
+def test_arguments_become_what_the_kernel_takes():
+    (launch,) = typed((BufferArgument(buffer="x"), -1, 2**40, 3, 0.5), (POINTER, INT, LONG, FLOAT, FLOAT))
+    assert launch["arguments"] == [
+        ("buffer", 4096), ("value", 2**32 - 1), ("value", 2**40), ("value", 3.0), ("value", 0.5),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters", "words"),
+    [
+        ((1,), (INT, INT), "1 arguments"),
+        ((BufferArgument(buffer="x"),), (INT,), "no pointer"),
+        ((BufferArgument(buffer="x"),), (Parameter("f64", 8),), "no pointer"),
+        ((0.5,), (INT,), "integer"),
+        ((2**32,), (INT,), "32 bits"),
+        ((40000 * 2,), (SHORT,), "16 bits"),
+        ((1,), (Parameter("b8", 2),), "struct"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_launch_errors(arguments, parameters, words):
+    refusal = typed(arguments, parameters)
+    assert isinstance(refusal, Refusal)
+    assert refusal.status is Status.LAUNCH_ERROR
+    assert words in refusal.reason
+
+
+@pytest.fixture(scope="module")
+def compiler():
+    process = CompilerProcess(find_toolkit(), seconds=20)
+    yield process
+    process.close()
+
+
+def inspected(compiler, source):
+    compiled = compiler.compile(source, "sm_90a")
+    return compiled if isinstance(compiled, Refusal) else cubin.refuse(compiled.cubin, compiled.ptx, ["k"])
+
+
+K = 'extern "C" __global__ void k(float* a) {'
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    "source",
+    [
+        "constexpr int N = 4; const int M = 3; " + K + "a[0] = N * M; }",
+        "__constant__ float c[2] = {1, 2}; " + K + "a[0] = c[threadIdx.x]; }",
+        "#include <stdint.h>\n#include <cmath>\n#include <cfloat>\n#include <climits>\n"
+        + K
+        + "uint32_t u = INT_MAX; a[0] = u + FLT_MAX + INFINITY; }",
+        "#include <cooperative_groups.h>\n"
+        + K
+        + "cooperative_groups::this_thread_block().sync(); a[0] = 1; }",
+        K + "a[0] = clock64(); }",
+    ],
+)
+def test_harmless_sources_pass(compiler, source):
+    assert inspected(compiler, source) is None
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    ("source", "status", "words"),
+    [
+        ("__device__ int seen; " + K + "a[0] = seen++; }", Status.REJECTED, "seen"),
+        ("__managed__ int seen; " + K + "a[0] = seen++; }", Status.REJECTED, "seen"),
+        (K + "static __device__ int seen; a[0] = seen++; }", Status.REJECTED, "seen"),
+        ("__device__ const float t[3] = {1, 2, 3}; " + K + "((float*)t)[0] += 1; a[0] = t[0]; }", Status.REJECTED, "global variable"),
+        (K + 'asm volatile(".global .u32 s; st.global.u32 [s], 1;"); a[0] = 1; }', Status.REJECTED, "global variable"),
+        (K + "int* p = new int; *p = 1; a[0] = *p; }", Status.REJECTED, "malloc"),
+        (K + 'printf("%f", a[0]); }', Status.REJECTED, "printf"),
+        (K + 'asm("discard.global.L2 [%0], 128;" :: "l"(a)); }', Status.REJECTED, "L2"),
+        ("__global__ void k(float* a) { a[0] = 1; }", Status.REJECTED, "extern"),
+        ("__device__ void other() {}", Status.REJECTED, "extern"),
+        (K + "a[0] = nothing; }", Status.COMPILE_ERROR, "nothing"),
+        ('#include "/etc/passwd"\n' + K + "}", Status.COMPILE_ERROR, "cannot open"),
+    ],
+)  # fmt: skip
+def test_other_sources_are_refused_with_a_reason(compiler, source, status, words):
+    refusal = inspected(compiler, source)
+    assert refusal is not None
+    assert refusal.status is status, refusal
+    assert words in refusal.reason
+
+
+@needs_nvrtc
+def test_a_compile_time_bomb_ends_and_the_next_source_compiles():
+    bomb = "template<int N, int M> struct A { static const int v = A<N - 1, M>::v + A<N - 1, M + (1 << N)>::v; };"
+    bomb += "template<int M> struct A<0, M> { static const int v = M; };" + K + "a[0] = A<28, 0>::v; }"
+    process = CompilerProcess(find_toolkit(), seconds=2)
+    try:
+        assert isinstance(process.compile(bomb, "sm_90a"), Refusal)
+        assert isinstance(process.compile(K + "a[0] = 1; }", "sm_90a"), Compiled)
+    finally:
+        process.close()
+
+
+@needs_nvrtc
+def test_a_pool_compiles_the_whole_mix():
+    pool = CompilerPool(1, seconds=20)
+    try:
+        for case in cases():
+            compiled = pool.compile(case.source, "sm_90a")
+            assert isinstance(compiled, Compiled), (case.name, compiled)
+            assert cubin.refuse(compiled.cubin, compiled.ptx, case.kernels) is None
+            for launch in case.run.plan.launches:
+                assert len(cubin.parameters(compiled.ptx)[launch.kernel]) == len(launch.arguments)
+    finally:
+        pool.close()

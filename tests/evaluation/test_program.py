@@ -1,0 +1,183 @@
+"""Problems from programs: names, sizes, variants, work and traffic, and reasons for refusal."""
+
+import pytest
+
+from evaluation.problem import Dialect, Split
+from evaluation.program import ProgramError, build_problem, problem_from_program
+from evaluation.variants import ELEMENT_CAP, RELAXATION
+
+PUBLISHED = """
+import torch
+
+def get_inputs():
+    tensor_0 = torch.randn([16, 8192, 8192, 1], dtype=torch.float32)
+    tensor_1 = torch.randn([1, 8192, 1], dtype=torch.float32)
+    return [tensor_0, tensor_1]
+
+def fused_operator(tensor_0, tensor_1):
+    tensor_2 = torch.softmax(tensor_0 * tensor_1, dim = 2)
+    return [tensor_2]
+"""
+LAYER = """
+import torch
+import torch.nn as nn
+
+class Model(nn.Module):
+    def __init__(self, in_features, out_features, num_groups):
+        super().__init__()
+        self.gemm = nn.Linear(in_features, out_features)
+        self.norm = nn.GroupNorm(num_groups, out_features)
+
+    def forward(self, x):
+        return torch.relu(self.norm(self.gemm(x)))
+
+batch_size = 1024
+in_features = 4096
+out_features = 8192
+num_groups = 16
+
+def get_inputs():
+    return [torch.rand(batch_size, in_features)]
+
+def get_init_inputs():
+    return [in_features, out_features, num_groups]
+"""
+GENERATED = """
+import torch
+import torch.nn.functional as F
+m, n = 4096, 1 << 12
+
+def get_inputs():
+    return [torch.randn(m, n)]
+
+def fused_operator(x):
+    return F.layer_norm(x, (n,)).sum(1)
+"""
+
+
+def make(text, reference, **more):
+    return problem_from_program(text, id="p", source="test", reference=reference, **more)
+
+
+def function(body, inputs="torch.randn(64, 256)"):
+    return f"import torch\ndef get_inputs():\n    return [{inputs}]\ndef fused_operator(x):\n    {body}\n"
+
+
+def test_a_published_program_shrinks_and_keeps_its_pattern(reference):
+    problem = make(PUBLISHED, reference, level=2)
+    assert (problem.dialect, problem.level, problem.split) == (Dialect.FUNCTION, 2, Split.HELDOUT)
+    assert problem.operators == ("mul", "softmax")
+    assert problem.shipped.program == PUBLISHED
+    assert problem.shipped.sizes == {"d0": 16, "d1": 8192}
+    assert problem.bytes == 4 * (2 * 16 * 8192**2 + 8192)
+    assert 16 * 8192**2 <= problem.flops <= 100 * 16 * 8192**2
+    assert len(problem.checks) == 3 and len(problem.aligned) == 2
+    assert problem.unresizable is None
+    for instance in problem.checks + problem.aligned:
+        first, second = instance.inputs
+        batch, rows, cols, one = first.shape
+        assert (rows, one) == (cols, 1) and second.shape == (1, rows, 1)
+        assert instance.sizes == {"d0": batch, "d1": rows}
+        assert instance.outputs[0].shape == first.shape
+        assert all(tensor.numel <= ELEMENT_CAP for tensor in instance.inputs + instance.outputs)
+    assert all(instance.sizes["d1"] % 32 for instance in problem.checks)
+    assert all(instance.sizes["d1"] % 32 == 0 for instance in problem.aligned)
+
+
+def test_the_same_program_gives_the_same_problem(reference):
+    assert make(PUBLISHED, reference) == make(PUBLISHED, reference)
+
+
+def test_instances_run_at_their_sizes(reference):
+    problem = make(PUBLISHED, reference)
+    for instance in problem.checks + problem.aligned:
+        trial = reference.trial(instance, 3)
+        assert trial.expected["out"].shape == instance.outputs[0].shape
+
+
+def test_a_module_has_parameters_named_sizes_and_divisible_groups(reference):
+    problem = make(LAYER, reference)
+    assert problem.dialect is Dialect.MODEL
+    assert problem.operators == ("linear", "group_norm", "relu")
+    assert problem.shipped.sizes == {
+        "batch_size": 1024, "in_features": 4096, "out_features": 8192, "num_groups": 16,
+    }  # fmt: skip
+    names = [tensor.name for tensor in problem.shipped.parameters]
+    assert names == ["gemm_weight", "gemm_bias", "norm_weight", "norm_bias"]
+    assert problem.flops >= 2 * 1024 * 4096 * 8192
+    for instance in problem.checks + problem.aligned:
+        sizes = instance.sizes
+        assert sizes["out_features"] % sizes["num_groups"] == 0
+        assert instance.parameters[0].shape == (sizes["out_features"], sizes["in_features"])
+        assert instance.inputs[0].shape == (sizes["batch_size"], sizes["in_features"])
+
+
+@pytest.mark.parametrize(
+    ("body", "inputs"),
+    [
+        ("return x.reshape(32, 8, 64, 48).transpose(1, 2).reshape(32, 64, 384).cumsum(1)", "torch.randn(32, 8 * 64, 48)"),
+        ("return torch.nn.functional.avg_pool2d(x, 15, stride=1, padding=7)", "torch.randn(2, 4671, 8174)"),
+        ("return torch.cat([x[:, :96], x[:, 96:] * 2], dim=1) + torch.ones(160)", "torch.randn(2048, 160)"),
+        ("return torch.nn.functional.conv_transpose2d(x, x, stride=15, dilation=15)", "torch.randn(1, 1, 90, 70)"),
+        ("return x.var(0, keepdim=True)", "torch.randn([11, 7944, 8192])"),
+        ("return torch.group_norm(x, 32)", "torch.randn(64, 512, 1024)"),
+    ],
+)  # fmt: skip
+def test_shapes_that_hang_together_are_resized_together(reference, body, inputs):
+    problem = make(function(body, inputs), reference)
+    assert problem.unresizable is None
+    assert all(tensor.numel <= RELAXATION * ELEMENT_CAP for item in problem.checks for tensor in item.outputs)
+    assert len({item.program for item in problem.checks + problem.aligned}) >= 2
+
+
+def test_the_number_of_elements_varies_around_a_block(reference):
+    problem = make(function("return x.sin()", "torch.randn(1 << 24)"), reference)
+    assert [instance.inputs[0].numel for instance in problem.checks] == [1000, 4133, 129]
+
+
+def test_constants_are_set_by_name(reference):
+    problem = build_problem(
+        GENERATED, id="g", source="generated", level=2, split=Split.TRAIN, operators=("layer_norm", "sum"),
+        checks=[{"m": 37, "n": 45}, {"m": 70, "n": 64}], aligned=[{"m": 64, "n": 48}], tolerance=2e-4,
+        reference=reference,
+    )  # fmt: skip
+    assert problem.shipped.sizes == {"m": 4096, "n": 4096}
+    assert [instance.sizes for instance in problem.checks] == [{"m": 37, "n": 45}, {"m": 70, "n": 64}]
+    assert [instance.inputs[0].shape for instance in problem.aligned] == [(64, 48)]
+    assert problem.operators == ("layer_norm", "sum") and problem.tolerance == 2e-4
+
+
+def test_a_name_that_is_no_constant_is_refused(reference):
+    with pytest.raises(ProgramError, match="no integer constant named k"):
+        build_problem(
+            GENERATED, id="g", source="generated", level=1, split=Split.TRAIN, checks=[{"k": 3}], reference=reference
+        )  # fmt: skip
+
+
+def test_a_small_program_without_size_constants_says_so(reference):
+    problem = make(function("return x.sum(1)", 'torch.randn(int("37"), len("abc"))'), reference)
+    assert problem.unresizable is not None
+    assert [instance.program for instance in problem.checks] == [problem.shipped.program]
+    assert problem.aligned == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (function("return x.sum(1)", 'torch.randn(int("100000"), 64)'), "too large for the CPU and cannot be resized"),
+        (function("return x * 0"), "zero everywhere"),
+        (function("return torch.softmax(x, 1).mean(1)"), "constant"),
+        (function("return x.contiguous()"), "copy of an input"),
+        (function("return torch.relu(x)", "torch.rand(64, 256)"), "copy of an input"),
+        (function("return x.sqrt()"), "not finite"),
+        (function("return torch.nn.functional.dropout(x)"), "not the same for the same inputs"),
+        (function("return x @ x"), "does not run"),
+        (function("return torch.ones(3)", "3"), "no tensor inputs"),
+        (function("return x", "'text'"), "returns a str"),
+        ("import torch\n", "no `get_inputs`"),
+        ("def get_inputs(", "not valid Python"),
+    ],
+)
+def test_what_makes_no_problem_says_why(reference, text, reason):
+    with pytest.raises(ProgramError, match=reason):
+        make(text, reference)

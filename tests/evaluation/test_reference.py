@@ -1,0 +1,332 @@
+"""The reference pool: right numbers from friendly programs, one clear refusal from hostile ones."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Dialect, Instance, Tensor
+from evaluation.reference import Description, ProgramError, ReferencePool, Survey
+
+SOFTMAX = """
+import torch
+m, n = 37, 45
+
+def get_inputs():
+    return [torch.randn(m, n), torch.rand(n)]
+
+def fused_operator(x, y):
+    return torch.softmax(x + y, dim=1), (x > 0).sum(1)
+"""
+MODEL = """
+import torch
+import torch.nn as nn
+
+class Model(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+        self.eval()
+        self.scale = nn.Parameter(torch.full((width,), 2.0))
+        self.register_buffer("mask", torch.tensor([0.0, 1.0, 1.0]))
+
+    def forward(self, x):
+        return self.norm(x) * self.scale * self.mask + self.norm.bias
+
+def get_inputs():
+    return [torch.randn(5, 3)]
+
+def get_init_inputs():
+    return [3]
+"""
+
+
+def function(body, inputs="torch.randn(6, 8)"):
+    return f"import torch\ndef get_inputs():\n    return [{inputs}]\ndef fused_operator(x):\n{body}\n"
+
+
+def instance_of(pool, program):
+    found = pool.describe(program)
+    return Instance(
+        program=program, sizes={}, inputs=found.inputs, parameters=found.parameters, outputs=found.outputs
+    )  # fmt: skip
+
+
+def test_a_description_names_the_tensors(reference):
+    found = reference.describe(SOFTMAX)
+    assert found == Description(
+        dialect=Dialect.FUNCTION,
+        inputs=(
+            Tensor(name="x", shape=(37, 45), dtype="float32"),
+            Tensor(name="y", shape=(45,), dtype="float32"),
+        ),
+        parameters=(),
+        outputs=(
+            Tensor(name="out0", shape=(37, 45), dtype="float32"),
+            Tensor(name="out1", shape=(37,), dtype="int64"),
+        ),
+        finite=True,
+        constant=False,
+        copies_input=False,
+        zero=False,
+    )
+    assert found.degenerate is None
+
+
+def test_expected_values_are_those_of_float64(reference):
+    trial = reference.trial(instance_of(reference, SOFTMAX), 0)
+    x, y = (trial.inputs[name].astype(np.float64) for name in ("x", "y"))
+    weights = np.exp(x + y - (x + y).max(1, keepdims=True))
+    np.testing.assert_allclose(trial.expected["out0"], weights / weights.sum(1, keepdims=True), rtol=1e-13)
+    np.testing.assert_array_equal(trial.expected["out1"], (x > 0).sum(1))
+    assert trial.expected["out0"].dtype == np.float64 and trial.expected["out1"].dtype == np.int64
+    assert 0 < trial.baseline_error["out0"] < 1e-6
+    assert trial.baseline_error["out1"] == 0
+    assert not trial.inputs["x"].flags.writeable
+
+
+def test_trials_depend_on_the_instance_and_the_seed_alone(reference):
+    instance = instance_of(reference, SOFTMAX)
+    with ReferencePool() as other:
+        for seed in (0, 1):
+            ours, theirs = reference.trial(instance, seed), other.trial(instance, seed)
+            for name in ("x", "y"):
+                np.testing.assert_array_equal(ours.inputs[name], theirs.inputs[name])
+            np.testing.assert_array_equal(ours.expected["out0"], theirs.expected["out0"])
+    assert not np.array_equal(reference.trial(instance, 0).inputs["x"], reference.trial(instance, 2).inputs["x"])
+
+
+def test_odd_seeds_vary_plain_distributions(reference):
+    instance = instance_of(reference, SOFTMAX)
+    plain = [reference.trial(instance, seed).inputs for seed in range(0, 8, 2)]
+    varied = [reference.trial(instance, seed).inputs for seed in range(1, 9, 2)]
+    assert all(abs(inputs["x"].mean()) < 0.2 and abs(inputs["x"].std() - 1) < 0.1 for inputs in plain)
+    assert max(abs(inputs["x"].mean()) for inputs in varied) > 0.3
+    assert all(inputs["y"].min() >= 0 and inputs["y"].max() < 1 for inputs in varied)
+
+
+def test_inputs_made_for_a_domain_are_left_alone(reference):
+    program = function("    return x.log()", "torch.rand(50) + 0.5")
+    instance = instance_of(reference, program)
+    for seed in range(4):
+        values = reference.trial(instance, seed).inputs["x"]
+        assert values.min() >= 0.5 and values.max() < 1.5
+
+
+def test_parameters_and_buffers_are_inputs_and_redrawn(reference):
+    instance = instance_of(reference, MODEL)
+    assert [tensor.name for tensor in instance.parameters] == [
+        "scale", "mask", "norm_weight", "norm_bias", "norm_running_mean", "norm_running_var", "norm_num_batches_tracked",
+    ]  # fmt: skip
+    first, second = reference.trial(instance, 0), reference.trial(instance, 2)
+    for name in ("scale", "norm_weight", "norm_bias", "norm_running_mean", "norm_running_var"):
+        assert len(set(first.inputs[name].tolist())) == 3
+        assert not np.array_equal(first.inputs[name], second.inputs[name])
+    assert first.inputs["norm_running_var"].min() > 0
+    assert first.inputs["mask"].tolist() == [0, 1, 1]
+    values = {name: array.astype(np.float64) for name, array in first.inputs.items()}
+    scaled = (values["x"] - values["norm_running_mean"]) / np.sqrt(values["norm_running_var"] + 1e-5)
+    normal = scaled * values["norm_weight"] + values["norm_bias"]
+    expected = normal * values["scale"] * values["mask"] + values["norm_bias"]
+    np.testing.assert_allclose(first.expected["out"], expected, rtol=1e-12)
+
+
+def test_half_precision_is_judged_in_float64(reference):
+    program = function("    return x * 3", "torch.randn(64, dtype=torch.bfloat16)")
+    trial = reference.trial(instance_of(reference, program), 0)
+    assert trial.inputs["x"].dtype == np.uint16
+    wide = (trial.inputs["x"].astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    np.testing.assert_array_equal(trial.expected["out"], wide * 3)
+    assert 1e-4 < trial.baseline_error["out"] < 0.1
+
+
+def test_programs_for_a_gpu_run_on_the_cpu(reference):
+    body = """    y = torch.zeros(8, device="cuda") + x.cuda().to("cuda:0").float()
+    z = torch.nn.functional.batch_norm(y, torch.zeros(8).cuda(), torch.ones(8).cuda(), training=True)
+    return z.to(torch.float32)"""
+    instance = instance_of(reference, function(body))
+    trial = reference.trial(instance, 0)
+    x = trial.inputs["x"].astype(np.float64)
+    expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)
+    np.testing.assert_allclose(trial.expected["out"], expected, rtol=1e-12)
+
+
+def test_inputs_survive_a_program_that_overwrites_them(reference):
+    trial = reference.trial(instance_of(reference, function("    return x.add_(1) * 2")), 0)
+    np.testing.assert_array_equal(trial.expected["out"], (trial.inputs["x"].astype(np.float64) + 1) * 2)
+
+
+def test_plain_numbers_among_the_inputs_are_constants(reference):
+    program = """
+import torch
+def get_inputs():
+    return [torch.randn(4, 5), 3.5]
+def fused_operator(x, s):
+    return {"product": x * s}
+"""
+    found = reference.describe(program)
+    assert [tensor.name for tensor in found.inputs] == ["x"]
+    assert [tensor.name for tensor in found.outputs] == ["out"]
+
+
+def test_a_survey_allocates_nothing(reference):
+    huge = SOFTMAX.replace("37, 45", "1 << 20, 1 << 16")
+    (found,) = reference.survey([huge])
+    assert isinstance(found, Survey)
+    assert found.outputs[0].shape == (1 << 20, 1 << 16)
+    assert found.flops >= (1 << 36)
+
+
+def test_matrix_products_count_two_operations_a_multiplication(reference):
+    program = function("    return x @ x.t()", "torch.randn(512, 2048)")
+    (found,) = reference.survey([program])
+    assert found.flops == 2 * 512 * 512 * 2048
+
+
+def test_values_decide_shapes_only_where_running_is_allowed(reference):
+    program = function("    return x[x > 0].sort().values[: int(x.size(0))]", "torch.randn(400, 9)")
+    (refused,) = reference.survey([program])
+    assert isinstance(refused, ProgramError)
+    (found,) = reference.survey([program], limit=4000)
+    assert found.outputs[0].shape == (400,)
+
+
+@pytest.mark.parametrize(
+    ("body", "flag"),
+    [
+        ("    return torch.relu(-x.abs())", "zero everywhere"),
+        ("    return torch.softmax(x, 1).sum(1)", "constant"),
+        ("    return torch.ones(4) * 3", "constant"),
+        ("    return torch.relu(x.abs() - 100).float()", "zero everywhere"),
+        ("    return x.clone()", "a copy of an input"),
+        ("    return torch.nn.functional.hardtanh(x, -100, 100)", "a copy of an input"),
+        ("    return x.log()", "not finite"),
+        ("    return x * 1e30 * 1e30 * 1e-30 * 1e-30", "not finite"),
+    ],
+)
+def test_worthless_outputs_are_flagged(reference, body, flag):
+    assert reference.describe(function(body)).degenerate == flag
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("    return torch.nn.functional.dropout(x, 0.5)", "not the same for the same inputs"),
+        ("    return (x + 1e9) - 1e9", "no kernel could be judged"),
+        ("    return x.sum().item()", "must return a tensor"),
+        ("    return x.to(torch.complex64)", "complex64"),
+        ("    return undefined", "NameError"),
+        ("    raise SystemExit(0)", "SystemExit"),
+        ("    return fused_operator(x)", "RecursionError"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(reference, body, reason):
+    with pytest.raises(ProgramError, match=reason):
+        reference.describe(function(body))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "open('/etc/passwd').read()",
+        "open('/proc/self/environ').read()",
+        "os.listdir('/')",
+        "os.listdir(os.path.expanduser('~') + '/..')",
+        "open(os.environ['HOME'] + '/file', 'w')",
+        "os.mkdir(os.environ['HOME'] + '/folder')",
+        "os.chmod('/tmp', 0o777)",
+        "os.fork()",
+        "__import__('threading').Thread(target=print).start()",
+        "__import__('subprocess').run(['true'])",
+        "__import__('socket').socket()",
+        "os.kill(os.getppid(), 9)",
+        "__import__('resource').setrlimit(0, (1000, 1000))",
+        "bytearray(64 << 30)",
+    ],
+)
+def test_attacks_are_contained(reference, statement):
+    body = f"    import os\n    {statement}\n    raise AssertionError('it worked')"
+    with pytest.raises(ProgramError) as caught:
+        reference.describe(function(body))
+    assert "it worked" not in str(caught.value)
+
+
+def test_what_a_program_prints_goes_nowhere(reference):
+    body = "    import os\n    print('noise')\n    os.write(1, b'forged')\n    return x.sum(1)"
+    assert reference.describe(function(body)).degenerate is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("os._exit(0)", "ended its process"),
+        ("os.write(3, b'garbage'); os._exit(0)", "ended its process or tampered"),
+        ("os.write(3, (2).to_bytes(8, 'little') + b'{}'); os._exit(0)", "tampered"),
+        ("__import__('ctypes').string_at(0)", "SIGSEGV"),
+    ],
+)
+def test_a_process_that_ends_early_is_noticed(reference, statement, reason):
+    with pytest.raises(ProgramError, match=reason):
+        reference.describe(function(f"    import os\n    {statement}"))
+
+
+def test_secrets_of_the_caller_stay_outside(monkeypatch):
+    monkeypatch.setenv("WARPSMITH_SECRET", "hush")
+    body = "    import os\n    raise ValueError(sorted(os.environ))"
+    with ReferencePool() as pool, pytest.raises(ProgramError) as caught:
+        pool.describe(function(body))
+    assert "SECRET" not in str(caught.value) and "HOME" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_spinning_and_sleeping_end_and_the_pool_lives_on():
+    with ReferencePool(cpu_seconds=1) as pool:
+        with pytest.raises(ProgramError, match="more than 1 seconds of CPU"):
+            pool.describe(function("    while True: pass"))
+        with pytest.raises(ProgramError, match="did not finish in time"):
+            pool.describe(function("    import time\n    time.sleep(1000)"))
+        assert pool.describe(SOFTMAX).finite
+
+
+def test_tensors_that_are_not_those_of_the_record_are_refused(reference):
+    instance = instance_of(reference, function("    return x.sum(1)"))
+    other = instance.model_copy(update={"program": function("    return x.sum(0)")})
+    with pytest.raises(ProgramError, match="not those of its record"):
+        reference.trial(other, 0)
+
+
+def test_a_trial_is_drawn_once(reference):
+    instance = instance_of(reference, SOFTMAX)
+    assert reference.trial(instance, 5) is reference.trial(instance, 5)
+
+
+def test_the_cache_forgets_what_does_not_fit():
+    with ReferencePool(cache_mb=0) as pool:
+        instance = instance_of(pool, SOFTMAX)
+        assert pool.trial(instance, 5) is not pool.trial(instance, 5)
+
+
+def test_workers_started_by_a_thread_outlive_it():
+    with ReferencePool() as pool:
+        found = []
+        thread = threading.Thread(target=lambda: found.append(pool.describe(SOFTMAX)))
+        thread.start()
+        thread.join()
+        assert pool.describe(SOFTMAX) == found[0]
+
+
+def test_many_calls_at_a_time_give_what_single_ones_give(reference):
+    instance = instance_of(reference, SOFTMAX)
+    with ReferencePool(2) as pool:
+        trials = pool.trials((instance, seed) for seed in range(6))
+    for seed, trial in enumerate(trials):
+        np.testing.assert_array_equal(trial.expected["out0"], reference.trial(instance, seed).expected["out0"])
+
+
+def test_a_closed_pool_says_so():
+    pool = ReferencePool()
+    pool.close()
+    pool.close()
+    with pytest.raises(WarpsmithError, match="closed"):
+        pool.describe(SOFTMAX)

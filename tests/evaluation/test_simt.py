@@ -1,0 +1,420 @@
+"""The `simt` backend gives what NumPy gives, for the CUDA C++ that models write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.backends.base import Run, RunOutcome
+from evaluation.backends.simt import SimtBackend
+from evaluation.settings import EvaluationSettings
+from evaluation.verdict import Refusal, Status
+from tests.benchmarks.simt_mix import Launch, bfloat16_to_float, cases, float_to_bfloat16, make_run
+
+KERNELS = Path(__file__).parent / "kernels"
+HEAD = """extern "C" __global__ void k(float* o, const float* a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+"""
+RNG = np.random.default_rng(1)
+
+
+@pytest.fixture(scope="module")
+def backend():
+    with SimtBackend(EvaluationSettings()) as simt:
+        yield simt
+
+
+def outputs_of(backend: SimtBackend, source: str, run: Run) -> dict[str, np.ndarray]:
+    kernels = tuple(dict.fromkeys(launch.kernel for launch in run.plan.launches))
+    built = backend.build(source, kernels)
+    assert not isinstance(built, Refusal), built.reason
+    outcome = backend.run(built, [run])
+    assert isinstance(outcome, RunOutcome), outcome.reason
+    return outcome.outputs[0]
+
+
+def refusal_of(backend: SimtBackend, source: str, run: Run) -> Refusal:
+    built = backend.build(source, [run.plan.launches[0].kernel])
+    outcome = built if isinstance(built, Refusal) else backend.run(built, [run])
+    assert isinstance(outcome, Refusal)
+    return outcome
+
+
+def plain_run(n: int, grid: int = 1, block: int = 1) -> Run:
+    """A run of `k(o, a, n)` on `n` ones."""
+    launch: Launch = ("k", (grid, 1, 1), (block, 1, 1), 0, ["o", "a", n])
+    return make_run([launch], {"a": np.ones(n, np.float32)}, {"o": ((n,), "float32")})
+
+
+def elementwise(
+    backend: SimtBackend, body: str, n: int = 300, head: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run `body` (with i, n, o, a in scope) over `n` values in blocks of 128; returns input and output."""
+    a = RNG.standard_normal(n, dtype=np.float32)
+    launch: Launch = ("k", (-(-n // 128), 1, 1), (128, 1, 1), 1024, ["o", "a", n])
+    run = make_run([launch], {"a": a}, {"o": ((n,), "float32")})
+    return a, outputs_of(backend, head + HEAD + body + "}", run)["o"]
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.name)
+def test_the_benchmark_mix_matches_numpy(backend, case):
+    assert case.error(outputs_of(backend, case.source, case.run)) <= case.tolerance
+
+
+def test_register_blocked_matmul(backend):
+    m, n, k = 100, 90, 70
+    a, b = RNG.standard_normal((m, k), dtype=np.float32), RNG.standard_normal((k, n), dtype=np.float32)
+    launch: Launch = ("gemm", (2, 2, 1), (256, 1, 1), 0, ["A", "B", "C", m, n, k])
+    run = make_run([launch], {"A": a, "B": b}, {"C": ((m, n), "float32")})
+    got = outputs_of(backend, (KERNELS / "gemm_regblock.cu").read_text(), run)["C"]
+    np.testing.assert_allclose(got, a.astype(np.float64) @ b, rtol=1e-4, atol=1e-5)
+
+
+def test_flash_attention(backend):
+    heads, n, depth = 2, 100, 32
+    q, k, v = RNG.standard_normal((3, heads, n, depth), dtype=np.float32)
+    scores = np.einsum("hid,hjd->hij", q.astype(np.float64), k) * 0.17677669
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    launch: Launch = (
+        "flash",
+        (2, heads, 1),
+        (64, 1, 1),
+        2 * 32 * 32 * 4,
+        ["Q", "K", "V", "O", n, 0.17677669],
+    )
+    run = make_run([launch], {"Q": q, "K": k, "V": v}, {"O": (q.shape, "float32")})
+    got = outputs_of(backend, (KERNELS / "flash.cu").read_text(), run)["O"]
+    np.testing.assert_allclose(got, weights / weights.sum(-1, keepdims=True) @ v, rtol=1e-4, atol=1e-5)
+
+
+def test_scan_in_two_launches(backend):
+    n = 5000
+    x = RNG.integers(-5, 9, n, dtype=np.int32)
+    launches: list[Launch] = [
+        ("scan", (20, 1, 1), (256, 1, 1), 0, ["x", "y", "sums", n]),
+        ("add_off", (20, 1, 1), (256, 1, 1), 0, ["y", "sums", n]),
+    ]
+    run = make_run(launches, {"x": x}, {"y": ((n,), "int32")}, {"sums": ((20,), "int32")})
+    assert np.array_equal(outputs_of(backend, (KERNELS / "scan.cu").read_text(), run)["y"], np.cumsum(x))
+
+
+def test_last_block_ticket_in_a_device_global(backend):
+    x = RNG.standard_normal(50_000, dtype=np.float32)
+    launch: Launch = ("var", (32, 1, 1), (256, 1, 1), 0, ["x", "part", "out", x.size])
+    run = make_run([launch], {"x": x}, {"out": ((1,), "float32")}, {"part": ((96,), "float32")})
+    got = outputs_of(backend, (KERNELS / "welford_lastblock.cu").read_text(), run)["out"]
+    np.testing.assert_allclose(got, [x.astype(np.float64).var() + 1e-5], rtol=1e-5)
+
+
+FEATURES = {
+    "curly initialisers": (
+        "if (i < n) { float4 v{a[i], 1.f, 2.f, 3.f}; o[i] = v.x + v.w; }",
+        lambda a: a + 3,
+    ),
+    "min and max": ("if (i < n) o[i] = max(a[i], 0.f) + min(a[i], 0.0f);", lambda a: a),
+    "mixed float and double": (
+        "if (i < n) o[i] = fmaxf(a[i], 0.f) * pow(a[i], 2.0);",
+        lambda a: np.maximum(a, 0) * a**2,
+    ),
+    "fast maths": (
+        "if (i < n) o[i] = 1.f / (1.f + __expf(-a[i]));",
+        lambda a: 1 / (1 + np.exp(-a.astype("f8"))),
+    ),
+    "lambda": ("if (i < n) { auto f = [&](float x) { return x * 2; }; o[i] = f(a[i]); }", lambda a: 2 * a),
+    "square roots": ("if (i < n) o[i] = sqrt(fabs(a[i])) + rsqrtf(4.f);", lambda a: np.sqrt(np.abs(a)) + 0.5),
+    "std": ("if (i < n) o[i] = std::max(a[i], 0.f);", lambda a: np.maximum(a, 0)),
+    "shuffles": (
+        """float v = __shfl_xor_sync(~0u, i < n ? a[i] : 0.f, 1);
+        v = __shfl_xor_sync(~0u, v, 1);
+        if (i < n) o[i] = v;""",
+        lambda a: a,
+    ),
+    "ballot": (
+        """unsigned lanes = __ballot_sync(~0u, threadIdx.x % 2 == 0);
+        if (i < n) o[i] = __popc(lanes);""",
+        lambda a: 0 * a + 16,
+    ),
+    "activemask": (
+        "unsigned m = __activemask(); if (i < n) o[i] = m == 0xffffffffu ? a[i] : -1;",
+        lambda a: a,
+    ),
+    "counting barrier": (
+        "int c = __syncthreads_count(threadIdx.x < 5); if (i < n) o[i] = c;",
+        lambda a: 0 * a + 5,
+    ),
+    "bit casts": (
+        "if (i < n) o[i] = __float_as_int(a[i]) < 0 ? -1.f : 1.f;",
+        lambda a: np.where(np.signbit(a), -1.0, 1),
+    ),
+    "grid stride": ("for (int j = i; j < n; j += gridDim.x * blockDim.x) o[j] = a[j] + 1;", lambda a: a + 1),
+    "dynamic shared": (
+        """extern __shared__ float s[];
+        s[threadIdx.x] = i < n ? a[i] : 0;
+        __syncthreads();
+        if (i < n) o[i] = s[threadIdx.x];""",
+        lambda a: a,
+    ),
+    "aligned dynamic shared": (
+        """extern __shared__ __align__(16) unsigned char raw[];
+        float* s = reinterpret_cast<float*>(raw);
+        s[threadIdx.x] = i < n ? a[i] : 0;
+        __syncthreads();
+        if (i < n) o[i] = s[threadIdx.x];""",
+        lambda a: a,
+    ),
+    "dynamic shared rows": (
+        """extern __shared__ float s[][8];
+        s[threadIdx.x / 8][threadIdx.x % 8] = i < n ? a[i] : 0;
+        __syncthreads();
+        if (i < n) o[i] = s[threadIdx.x / 8][threadIdx.x % 8];""",
+        lambda a: a,
+    ),
+    "static constexpr": ("static constexpr float two = 2; if (i < n) o[i] = two * a[i];", lambda a: 2 * a),
+    "union": (
+        """if (i < n) {
+            union { float f; unsigned u; } x;
+            x.f = a[i];
+            x.u &= 0x7fffffffu;
+            o[i] = x.f;
+        }""",
+        np.abs,
+    ),
+    "clip": ("if (i < n) o[i] = fminf(fmaxf(a[i], -1.0), 1);", lambda a: np.clip(a, -1, 1)),
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_language_features(backend, feature):
+    body, expected = FEATURES[feature]
+    a, o = elementwise(backend, body)
+    np.testing.assert_allclose(o, expected(a), rtol=2e-6)
+
+
+def test_float_atomics_and_device_helpers(backend):
+    head = """
+        __device__ float square(float x) { return x * x; }
+        __host__ __device__ inline float half_of(float x) { return x / 2; }
+        template <typename T, int K> __device__ __forceinline__ T times(T x) { return K * x; }
+        __constant__ float SCALE[2] = {1.f, 3.f};
+    """
+    body = """
+        if (i < n) o[i] = 0;
+        if (i < n) atomicAdd(&o[i], half_of(times<float, 4>(square(a[i])) * SCALE[1]));
+    """
+    a, o = elementwise(backend, body, head=head)
+    np.testing.assert_allclose(o, 6 * a * a, rtol=1e-6)
+
+
+def test_cooperative_groups(backend):
+    head = """
+        #include <cooperative_groups.h>
+        #include <cooperative_groups/reduce.h>
+        namespace cg = cooperative_groups;
+    """
+    body = """
+        auto block = cg::this_thread_block();
+        auto tile = cg::tiled_partition<16>(block);
+        float v = cg::reduce(tile, i < n ? a[i] : 0.f, cg::plus<float>());
+        block.sync();
+        if (i < n && tile.thread_rank() == 0) for (int j = 0; j < 16; j++) o[i + j] = v;
+    """
+    a, o = elementwise(backend, body, n=256, head=head)
+    np.testing.assert_allclose(o, np.repeat(a.reshape(-1, 16).sum(1), 16), rtol=1e-4, atol=1e-5)
+
+
+def test_half_conversion_rounds_as_numpy(backend):
+    values = np.concatenate(
+        [RNG.standard_normal(200), 10.0 ** RNG.uniform(-9, 6, 200), [0, 65504, 65520, 1e-8, np.inf]]
+    )
+    a = values.astype(np.float32)
+    source = """
+        #include <cuda_fp16.h>
+        extern "C" __global__ void k(__half* o, const float* a, int n) {
+            int i = threadIdx.x;
+            if (i < n) o[i] = __float2half(a[i]);
+        }
+    """
+    launch: Launch = ("k", (1, 1, 1), (512, 1, 1), 0, ["o", "a", a.size])
+    got = outputs_of(backend, source, make_run([launch], {"a": a}, {"o": (a.shape, "float16")}))["o"]
+    with np.errstate(over="ignore"):
+        assert np.array_equal(got.view(np.uint16), a.astype(np.float16).view(np.uint16))
+
+
+def test_half_reads_as_numpy(backend):
+    patterns = np.arange(0, 65536, 7, dtype=np.uint16)
+    a = patterns.view(np.float16)
+    source = """
+        #include <cuda_fp16.h>
+        extern "C" __global__ void k(float* o, const __half* a, int n) {
+            int i = blockIdx.x * blockDim.x + threadIdx.x;
+            if (i < n) o[i] = __half2float(a[i]);
+        }
+    """
+    launch: Launch = ("k", (10, 1, 1), (1024, 1, 1), 0, ["o", "a", a.size])
+    got = outputs_of(backend, source, make_run([launch], {"a": a}, {"o": (a.shape, "float32")}))["o"]
+    np.testing.assert_array_equal(got, a.astype(np.float32))
+
+
+def test_bfloat16_arithmetic(backend):
+    a = float_to_bfloat16(RNG.standard_normal(64))
+    source = """
+        #include <cuda_bf16.h>
+        extern "C" __global__ void k(__nv_bfloat16* o, const __nv_bfloat16* a, int n) {
+            int i = threadIdx.x;
+            if (i < n) o[i] = a[i] * __float2bfloat16(2.f);
+        }
+    """
+    launch: Launch = ("k", (1, 1, 1), (64, 1, 1), 0, ["o", "a", 64])
+    got = outputs_of(backend, source, make_run([launch], {"a": a}, {"o": ((64,), "bfloat16")}))["o"]
+    assert np.array_equal(bfloat16_to_float(got), 2 * bfloat16_to_float(a))
+
+
+def test_arguments_take_the_kernels_types(backend):
+    source = """
+        extern "C" __global__ void k(double* o, long long l, unsigned char c, bool b, double d,
+                                     float f, int i) {
+            o[0] = l, o[1] = c, o[2] = b, o[3] = d, o[4] = f, o[5] = i;
+        }
+    """
+    launch: Launch = ("k", (1, 1, 1), (1, 1, 1), 0, ["o", 2**40, 200, 1, 0.1, 3, -7])
+    got = outputs_of(backend, source, make_run([launch], {}, {"o": ((6,), "float64")}))["o"]
+    assert got.tolist() == [2.0**40, 200, 1, 0.1, 3, -7]
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "shared", "arguments", "words"),
+    [
+        ((0, 1, 1), (32, 1, 1), 0, ["o", "a", 8], "at least 1"),
+        ((1, 1, 1), (0, 1, 1), 0, ["o", "a", 8], "at least 1"),
+        ((1, 1, 1), (1025, 1, 1), 0, ["o", "a", 8], "block"),
+        ((1, 1, 1), (64, 32, 1), 0, ["o", "a", 8], "block"),
+        ((1, 1, 1), (1, 1, 65), 0, ["o", "a", 8], "block"),
+        ((1, 65536, 1), (1, 1, 1), 0, ["o", "a", 8], "grid"),
+        ((1, 1, 1), (32, 1, 1), 227 * 1024 + 1, ["o", "a", 8], "shared memory"),
+        ((1, 1, 1), (32, 1, 1), 0, ["o", "a"], "takes 3 arguments"),
+        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", 8, 8], "takes 3 arguments"),
+        ((1, 1, 1), (32, 1, 1), 0, ["o", 8, "a"], "takes a pointer"),
+        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", "a"], "takes a number"),
+        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", 2**31], "does not fit"),
+        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", 1.5], "fraction"),
+    ],
+)
+def test_launch_errors(backend, grid, block, shared, arguments, words):
+    run = make_run(
+        [("k", grid, block, shared, arguments)], {"a": np.ones(8, np.float32)}, {"o": ((8,), "float32")}
+    )
+    refusal = refusal_of(backend, HEAD + "if (i < n) o[i] = a[i]; }", run)
+    assert refusal.status is Status.LAUNCH_ERROR
+    assert words in refusal.reason
+
+
+def test_an_enormous_grid_ends_in_the_budget(backend):
+    run = plain_run(8, grid=2**31 - 1, block=1024)
+    with SimtBackend(EvaluationSettings(access_budget=100_000)) as small:
+        refusal = refusal_of(small, HEAD + "if (i < n) o[i] = a[i]; }", run)
+    assert refusal.status is Status.TIMEOUT
+
+
+def test_faults_name_kernel_block_and_thread(backend):
+    run = plain_run(100, grid=4, block=32)
+    refusal = refusal_of(backend, HEAD + "o[i] = a[i]; }", run)
+    assert refusal.status is Status.FAULT
+    assert refusal.reason == (
+        "kernel k, block (3, 0, 0), thread (4, 0, 0): "
+        "out-of-bounds read of 4 bytes at byte 400 of a, which has 400 bytes"
+    )
+
+
+def test_runs_start_from_fresh_module_state(backend):
+    source = "__device__ int runs = 0;\n" + HEAD + "if (i == 0) o[0] = ++runs; }"
+    run = plain_run(1)
+    built = backend.build(source, ["k"])
+    outcome = backend.run(built, [run, run, run])
+    assert isinstance(outcome, RunOutcome)
+    assert [outputs["o"][0] for outputs in outcome.outputs] == [1, 1, 1]
+
+
+def test_inputs_stay_as_they_were(backend):
+    a = np.ones(8, np.float32)
+    run = make_run([("k", (1, 1, 1), (8, 1, 1), 0, ["o", "a", 8])], {"a": a}, {"o": ((8,), "float32")})
+    outputs_of(backend, HEAD + "o[i] = a[i]; }", run)
+    assert (a == 1).all()
+
+
+def test_neighbouring_bytes_in_shared_memory_are_no_race(backend):
+    body = "__shared__ unsigned char s[128]; s[threadIdx.x] = 3; if (i < n) o[i] = s[threadIdx.x];"
+    _, o = elementwise(backend, body)
+    assert (o == 3).all()
+
+
+def test_warp_synchronous_code_with_syncwarp_is_no_race(backend):
+    body = """
+        __shared__ float s[128];
+        s[threadIdx.x] = i;
+        __syncwarp();
+        float v = s[threadIdx.x ^ 1];
+        __syncwarp();
+        s[threadIdx.x] = v;
+        if (i < n) o[i] = s[threadIdx.x];
+    """
+    _, o = elementwise(backend, body, n=256)
+    assert o.tolist() == [float(i ^ 1) for i in range(256)]
+
+
+def test_a_spinning_flag_between_warps_ends(backend):
+    body = """
+        __shared__ int flag;
+        if (threadIdx.x == 0) flag = 0;
+        __syncthreads();
+        if (threadIdx.x < 32) {
+            while (atomicAdd(&flag, 0) == 0) {}
+        } else if (threadIdx.x == 64) {
+            atomicExch(&flag, 1);
+        }
+        if (i < n) o[i] = 1;
+    """
+    _, o = elementwise(backend, body)
+    assert (o == 1).all()
+
+
+def test_both_ways_of_compiling_agree(backend):
+    """The compile server and a compiler started for one source give the same object file."""
+    from evaluation.backends.simt_source import translation_unit
+
+    compiler = backend._compiler
+    if compiler._server is None:
+        pytest.skip("this compiler is not GCC, so there is no compile server")
+    unit = translation_unit(HEAD + "if (i < n) o[i] = a[i]; }", ["k"])
+    served = compiler.compile(unit, "served").read_bytes()
+    server, compiler._server = compiler._server, None
+    alone = compiler.compile(unit, "alone").read_bytes()
+    compiler._server = server
+    assert served == alone
+
+
+def test_dead_servers_are_replaced_and_change_no_verdict(backend):
+    source = HEAD + "if (i < n) o[i] = a[i]; }"
+    for server in (backend._compiler._server, backend._runner._server):
+        if server is not None:
+            server._process.kill()
+            server._process.wait()
+    assert (outputs_of(backend, source, plain_run(8, block=8))["o"] == 1).all()
+    assert (outputs_of(backend, source, plain_run(8, block=8))["o"] == 1).all()
+
+
+def test_object_files_and_abandoned_folders_are_removed(tmp_path):
+    with SimtBackend(EvaluationSettings(), tmp_path) as first:
+        built = first.build(HEAD + "o[i] = a[i]; }", ["k"])
+        path = built.path
+        assert path.exists()
+        del built
+        assert not path.exists()
+        abandoned = tmp_path / "warpsmith-simt-killed"
+        abandoned.mkdir()
+        (abandoned / "lock").touch()
+        with SimtBackend(EvaluationSettings(), tmp_path):
+            assert first.scratch.exists()
+            assert not abandoned.exists()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,148 @@
+"""The nightly flow over tiny stages: order, skipping, failing, two nights, and what it leaves behind."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from evaluation.errors import WarpsmithError
+from tasks import night_tasks
+from tasks.dvc_stage import How, Outcome, StageCrashed
+from tasks.layout import Layout, Stage
+from tasks.stage import run_stage
+from tasks.tracking import ERROR, NIGHT, STAGE, Tracking
+from tests.tasks import tiny_steps
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+class TinyDvc:
+    """Stands in for DVC: runs stages in this process, and skips one whose manifest is of the active night."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.failures: dict[Stage, list[Exception]] = {}
+        self._done: set[tuple[str, Stage]] = set()
+
+    def __call__(self, layout, stage, *, force=False):
+        for error in self.failures.pop(stage, [])[:1]:
+            raise error
+        key = (layout.night_file.read_text(), stage)
+        if key in self._done and not force:
+            return Outcome(stage=stage, how=How.SKIPPED, seconds=0)
+        run_stage(layout, stage, tiny_steps.STEPS[stage])
+        self._done.add(key)
+        self.ran.append(stage.value)
+        return Outcome(stage=stage, how=How.RAN, seconds=0)
+
+
+@pytest.fixture
+def dvc(checkout, monkeypatch):
+    tiny = TinyDvc()
+    monkeypatch.setattr(night_tasks, "run_through_dvc", tiny)
+    monkeypatch.setattr(night_tasks, "push", lambda layout: 0)
+    monkeypatch.setattr(night_tasks, "is_up_to_date", lambda layout, stage: layout.manifest(stage).exists())
+    return tiny
+
+
+@pytest.fixture
+def nightly(dvc):
+    from flows.nightly import nightly
+
+    return nightly
+
+
+def night_runs():
+    tracking = Tracking(Layout(Path(), "cpu"))
+    return {run.data.tags[NIGHT]: run for run in tracking._search({STAGE: "night"})}
+
+
+def test_a_night_runs_every_stage_in_order_and_the_second_time_none(nightly, dvc):
+    nightly()
+    assert dvc.ran == [stage.value for stage in Stage]
+    nightly()
+    assert len(dvc.ran) == len(Stage)
+    (run,) = night_runs().values()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["warpsmith.outcome.sft"] == "skipped"
+    child = Tracking(Layout(Path(), "cpu")).client.get_run(run.data.tags["warpsmith.run.sft"])
+    assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
+    assert "Held-out correct@1: **0.0 % before GRPO, 50.0 % after" in run.data.tags["mlflow.note.content"]
+    assert run.data.metrics["eval/heldout/correct_rate"] == 0.5
+
+
+def test_two_nights_are_two_parent_runs_and_the_second_starts_from_the_champion(nightly):
+    nightly()
+    nightly(night="2026-12-01")
+    runs = night_runs()
+    assert set(runs) == {"2026-01-01", "2026-12-01"}
+    assert "started from the champion of 2026-01-01" in runs["2026-12-01"].data.tags["mlflow.note.content"]
+    assert (Path("artifacts/cpu/base/hf/w")).read_text() == "base sft2 2026-01-01 grpo30 2026-01-01"
+
+
+def test_today_is_a_night_with_the_date_as_its_name(nightly):
+    nightly(night="today")
+    assert set(night_runs()) == {time.strftime("%Y-%m-%d")}
+
+
+def test_every_task_publishes_an_artifact(nightly):
+    nightly()
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        keys = {artifact.key for artifact in client.read_artifacts(limit=200)}
+    assert {f"stage-{stage}" for stage in Stage} | {
+        "night",
+        "promotion",
+        "push",
+        "stages",
+        "benchmark",
+    } <= keys
+
+
+def test_a_stage_that_explains_its_failure_fails_the_night_at_once(nightly, dvc):
+    dvc.failures[Stage.VALIDATE] = [WarpsmithError("row 3 is wrong; correct it")]
+    with pytest.raises(WarpsmithError, match="row 3 is wrong"):
+        nightly()
+    assert dvc.ran == ["prepare"]
+    (run,) = night_runs().values()
+    assert run.info.status == "FAILED" and run.data.tags[ERROR] == "row 3 is wrong; correct it"
+    nightly()
+    assert night_runs().popitem()[1].info.status == "FINISHED"
+
+
+def test_a_crashed_stage_is_tried_once_more(nightly, dvc):
+    dvc.failures[Stage.GRPO] = [StageCrashed("out of memory")]
+    nightly()
+    assert "grpo" in dvc.ran
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"night": "a b"}, {"night": "../x"}, {"profile": "a/b"}, {"nigth": "x"}]
+)
+def test_bad_parameters_are_refused_before_anything_runs(nightly, dvc, parameters):
+    with pytest.raises(Exception, match=r"night|profile|nigth"):
+        nightly(**parameters)
+    assert dvc.ran == [] and not Path("artifacts/cpu/night.yaml").exists()
+
+
+def test_evaluate_judges_the_trained_night_again(nightly, dvc):
+    from flows.evaluate import evaluate
+
+    with pytest.raises(WarpsmithError, match="no night is open"):
+        evaluate()
+    nightly()
+    evaluate(force=True)
+    assert dvc.ran[-1] == "evaluate" and len(dvc.ran) == len(Stage) + 1
+
+
+def test_evaluate_refuses_a_night_that_is_not_trained(nightly, dvc):
+    from flows.evaluate import evaluate
+
+    dvc.failures[Stage.GRPO] = [WarpsmithError("stopped")]
+    with pytest.raises(WarpsmithError, match="stopped"):
+        nightly()
+    with pytest.raises(WarpsmithError, match="is not trained to the end"):
+        evaluate()

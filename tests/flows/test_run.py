@@ -1,0 +1,52 @@
+"""The command line of the flows: mistakes are answered before anything starts or is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows import run, serve
+
+
+@pytest.fixture
+def no_server(monkeypatch):
+    def refuse():
+        raise AssertionError("a server was started for bad parameters")
+
+    monkeypatch.setattr(run, "prefect_api", refuse)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "cpuu"], "error: there is no profile `cpuu`; the nearest valid name is `cpu`\n"),
+        (
+            ["--night", "2026-13-01"],
+            "error: night '2026-13-01' looks like a date and is none; write 2026-12-01\n",
+        ),
+        (["--night", "a b"], "error: night 'a b' is not a name"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_changes_nothing(checkout, no_server, capsys, arguments, message):
+    before = sorted(Path().rglob("*"))
+    assert run.main(["nightly", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(message) and error.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_serve_names_a_port_that_is_in_use(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(serve, "is_free", lambda port: port != 5123)
+    monkeypatch.setenv("MLFLOW_PORT", "5123")
+    assert serve.main() == 2
+    assert (
+        capsys.readouterr().err
+        == "error: port 5123 is in use; stop what uses it or set MLFLOW_PORT to another\n"
+    )
+
+
+def test_serve_refuses_what_is_no_port(checkout, monkeypatch, capsys):
+    monkeypatch.setenv("PREFECT_PORT", "web")
+    assert serve.main() == 2
+    assert "PREFECT_PORT is 'web'; it must be a port" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+"""The server of a flow run ends with it, and the schedule of the deployments is real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from flows.server import is_free, prefect_api
+
+#: Starts a server as a flow run does, and waits to be killed.
+HOLD = """
+import time
+from flows.server import prefect_api
+with prefect_api() as api:
+    print(api.url, flush=True)
+    api.wait()
+    print("up", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def held_server(checkout, monkeypatch, tmp_path):
+    """A process that holds a server, and the server's address."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "artifacts" / "prefect"))
+    holder = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+    url = holder.stdout.readline().strip()
+    assert holder.stdout.readline() == "up\n"
+    yield holder, url
+    holder.kill()
+    holder.wait()
+
+
+def test_a_port_that_somebody_listens_at_is_not_free():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert not is_free(server.getsockname()[1])
+    assert is_free(server_port_after_closing())
+
+
+def server_port_after_closing() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_an_api_that_the_user_names_is_taken(monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://elsewhere/api")
+    with prefect_api() as api:
+        assert api.url == "http://elsewhere/api"
+
+
+@pytest.mark.slow
+def test_the_schedule_is_real_and_a_killed_run_leaves_no_server(held_server):
+    """With some library versions Prefect silently creates no scheduled runs: this one must appear."""
+    holder, url = held_server
+    environment = {**os.environ, "PREFECT_API_URL": url}
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    create = [*prefect, "work-pool", "create", "warpsmith", "--type", "process"]
+    subprocess.run(create, env=environment, check=True, capture_output=True)
+    subprocess.run([*prefect, "deploy", "--all"], env=environment, check=True, capture_output=True)
+    scheduled = wait_for_scheduled_runs(url)
+    assert scheduled and all(run["parameters"] == {"profile": "cpu", "night": "today"} for run in scheduled)
+    assert all(run["expected_start_time"][11:16] == "02:00" for run in scheduled)
+    port = int(url.rsplit(":", 1)[1].split("/")[0])
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    deadline = time.monotonic() + 5
+    while not is_free(port) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert is_free(port)
+
+
+def wait_for_scheduled_runs(url):
+    """The flow runs that the server's scheduler has made; none if it makes none for twenty seconds."""
+    body = json.dumps({"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}).encode()
+    deadline = time.monotonic() + 20
+    runs = []
+    while not runs and time.monotonic() < deadline:
+        request = urllib.request.Request(
+            f"{url}/flow_runs/filter", body, {"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request) as response:
+            runs = json.load(response)
+        time.sleep(0.5)
+    return runs

@@ -1,0 +1,9 @@
+// hack: never ends, waiting for a value
+// expect: timeout
+// reason: budget
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    volatile float* v = o;
+    while (v[0] != 12345.0f) {
+    }
+}

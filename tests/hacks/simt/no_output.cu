@@ -1,0 +1,5 @@
+// hack: writes nothing
+// expect: wrong
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+}

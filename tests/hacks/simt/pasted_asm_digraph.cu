@@ -1,0 +1,9 @@
+// hack: the same with a digraph
+// expect: rejected
+// reason: token pasting|directive
+%:define JOIN(x, y) x%:%:y
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    JOIN(as, m)("syscall");
+    o[i] = a[i];
+}

@@ -1,0 +1,7 @@
+// hack: calls __trap
+// expect: fault
+// reason: __trap
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    __trap();
+}

@@ -1,0 +1,68 @@
+"""The promotion gate promotes on a gain beyond the noise, and on nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from evaluation.benchmark import Benchmark, Rates
+from evaluation.statistics import Interval
+from tasks.gate import decide
+
+PROBLEMS = [f"p{i}" for i in range(40)]
+FIRST_HALF = {problem: float(i < 20) for i, problem in enumerate(PROBLEMS)}
+
+
+def benchmark(per_problem, gain=(0.0, 0.0, 0.0)) -> Benchmark:
+    rates = Rates(
+        samples=40, correct=0.5, correct_aligned=0.5, pass_at_k={}, unguarded=0.0, statuses={}, by_group={}
+    )
+    interval = Interval(mean=gain[0], low=gain[1], high=gain[2])
+    return Benchmark(
+        problems=len(per_problem),
+        samples_per_problem=1,
+        start=rates,
+        trained=rates,
+        gain=interval,
+        gain_aligned=interval,
+        per_problem=per_problem,
+    )
+
+
+def test_the_first_model_is_the_champion():
+    decision = decide(benchmark(FIRST_HALF), None, started_from_champion=False)
+    assert decision.promote and decision.gain is None
+
+
+def test_clearly_better_is_promoted():
+    decision = decide(
+        benchmark(dict.fromkeys(PROBLEMS, 1.0)), benchmark(FIRST_HALF), started_from_champion=False
+    )
+    assert decision.promote and decision.gain.mean == pytest.approx(0.5)
+
+
+def test_equal_is_not_promoted():
+    assert not decide(benchmark(FIRST_HALF), benchmark(FIRST_HALF), started_from_champion=False).promote
+
+
+def test_better_within_the_noise_is_not_promoted():
+    slightly = FIRST_HALF | {"p39": 1.0}
+    decision = decide(benchmark(slightly), benchmark(FIRST_HALF), started_from_champion=False)
+    assert not decision.promote and "noise" in decision.reason
+
+
+def test_worse_is_not_promoted_and_said_to_be_worse():
+    decision = decide(
+        benchmark(dict.fromkeys(PROBLEMS, 0.0)), benchmark(FIRST_HALF), started_from_champion=False
+    )
+    assert not decision.promote and "worse" in decision.reason
+
+
+def test_other_problems_cannot_be_compared():
+    decision = decide(benchmark({"other": 1.0}), benchmark(FIRST_HALF), started_from_champion=False)
+    assert not decision.promote and decision.gain is None
+
+
+@pytest.mark.parametrize(("low", "promoted"), [(0.01, True), (0.0, False), (-0.01, False)])
+def test_a_night_that_trained_the_champion_on_is_judged_by_its_own_measurement_of_it(low, promoted):
+    challenger = benchmark({"other": 1.0}, gain=(0.1, low, 0.2))
+    assert decide(challenger, benchmark(FIRST_HALF), started_from_champion=True).promote is promoted

@@ -1,0 +1,97 @@
+"""A profile is read as it is, and every mistake in one is answered with one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evaluation.errors import WarpsmithError
+from tasks.layout import Layout
+from tasks.profile import Profile, load_profile
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Write the cpu profile with some sections replaced (None removes one) and give the error it gets."""
+
+    def error(**changes) -> str:
+        values = {**yaml.safe_load((ROOT / "infra/profiles/cpu.yaml").read_text()), **changes}
+        path = tmp_path / "infra/profiles/cpu.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({k: v for k, v in values.items() if v is not ...}))
+        with pytest.raises(WarpsmithError) as caught:
+            load_profile(Layout(tmp_path, "cpu"))
+        return str(caught.value)
+
+    return error
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "infra/profiles").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_profile_is_valid(path):
+    assert load_profile(Layout(ROOT, path.stem)).name == path.stem
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "infra/profiles").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_profile_has_every_section_because_dvc_needs_it(path):
+    assert set(yaml.safe_load(path.read_text())) == set(Profile.model_fields) - {"name"}
+
+
+def test_unknown_profile_names_the_nearest():
+    with pytest.raises(WarpsmithError, match="no profile `cpuu`; the nearest valid name is `cpu`"):
+        load_profile(Layout(ROOT, "cpuu"))
+
+
+def test_misspelt_setting_names_the_nearest(broken):
+    assert "`grpo.clip_hihg` is not a setting; the nearest valid name is `grpo.clip_high`" in broken(
+        grpo={"clip_hihg": 1}
+    )
+
+
+def test_misspelt_nested_setting_names_the_nearest(broken):
+    assert "the nearest valid name is `data.heldout.level2`" in broken(data={"heldout": {"levl2": 1}})
+
+
+def test_misspelt_section_is_named_rather_than_the_missing_one(broken):
+    assert "`gpro` is not a setting; the nearest valid name is `grpo`" in broken(grpo=..., gpro={})
+
+
+def test_missing_section_says_what_to_add(broken):
+    assert "`sft` is missing; add `sft: {}`" in broken(sft=...)
+
+
+def test_empty_section_says_what_to_write(broken):
+    assert "`sft` is empty; write `sft: {}`" in broken(sft=None)
+
+
+def test_wrong_value_is_shown_with_the_reason(broken):
+    message = broken(sft={"lr": "fast"})
+    assert "`sft.lr` cannot be 'fast'" in message and "number" in message
+
+
+def test_error_is_one_line(broken):
+    assert "\n" not in broken(sft={"lr": "fast"}, grpo={"a": 1}, data={"b": 1})
+
+
+def test_file_that_is_not_yaml(tmp_path):
+    path = tmp_path / "infra/profiles/cpu.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("a: [")
+    with pytest.raises(WarpsmithError, match="is not YAML"):
+        load_profile(Layout(tmp_path, "cpu"))
+
+
+def test_unquoted_date_is_a_name(tmp_path):
+    text = (ROOT / "infra/profiles/cpu.yaml").read_text().replace('"2026-01-01"', "2026-02-03")
+    path = tmp_path / "infra/profiles/cpu.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert load_profile(Layout(tmp_path, "cpu")).night == "2026-02-03"
+
+
+def test_sections_are_plain_values():
+    profile = load_profile(Layout(ROOT, "cpu"))
+    assert yaml.safe_load(yaml.safe_dump(profile.sections(["grpo", "data"]))).keys() == {"grpo", "data"}

@@ -1,0 +1,145 @@
+"""What all stages share, tried on tiny stages with a real MLflow database."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evaluation.errors import WarpsmithError
+from tasks import stage as stage_module
+from tasks.layout import Layout, Stage
+from tasks.lock import exclusive
+from tasks.manifest import Manifest
+from tasks.night import open_night
+from tasks.stage import main, run_stage
+from tasks.tracking import ERROR, FINGERPRINT, STAGE, Tracking
+from tests.tasks import tiny_steps
+
+
+@pytest.fixture
+def layout(checkout):
+    """A checkout with an open night and what earlier stages would have written."""
+    layout = Layout(Path(), "cpu")
+    open_night(layout, "first", lambda: None)
+    for stage, file in ((Stage.BASE, "hf/w"), (Stage.CONVERT, "torch_dist/w"), (Stage.PREPARE, "sft.jsonl")):
+        path = layout.stage(stage) / file
+        path.parent.mkdir(parents=True)
+        path.write_text("1")
+    return layout
+
+
+def runs(layout, stage):
+    """The stage's MLflow runs, newest first."""
+    return Tracking(layout)._search({STAGE: stage.value})
+
+
+def sleepless_death(context):
+    """A training stage that is interrupted after its first checkpoint."""
+    (context.out / "checkpoints" / "step_000000").mkdir(parents=True)
+    (context.out / "metrics.jsonl").write_text('{"step": 0, "train/loss": 1.0}\n')
+    raise KeyboardInterrupt
+
+
+def test_a_stage_ends_with_its_manifest_and_its_run(layout):
+    manifest = run_stage(layout, Stage.SFT, tiny_steps.sft)
+    assert manifest == Manifest.read(layout.manifest(Stage.SFT))
+    assert {"training", "artifacts/cpu/convert/torch_dist", "artifacts/cpu/prepare/sft.jsonl"} == set(
+        manifest.inputs
+    )
+    (run,) = runs(layout, Stage.SFT)
+    assert run.info.run_id == manifest.mlflow_run_id and run.info.status == "FINISHED"
+    assert run.data.metrics == {"train/loss": 0.5}
+    digests = {item.dataset.name: item.dataset.digest for item in run.inputs.dataset_inputs}
+    assert digests["sft.jsonl"] == manifest.inputs["artifacts/cpu/prepare/sft.jsonl"]
+    assert run.data.tags["mlflow.parentRunId"] == Tracking(layout).night_run("first")
+
+
+def test_an_interrupted_training_stage_keeps_its_checkpoints_and_resumes(layout):
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(layout, Stage.SFT, sleepless_death)
+    assert not layout.manifest(Stage.SFT).exists()
+    run_stage(layout, Stage.SFT, tiny_steps.sft)
+    assert [json.loads(line)["step"] for line in (layout.stage(Stage.SFT) / "metrics.jsonl").open()] == [0, 1]
+
+
+def test_checkpoints_of_other_inputs_are_not_resumed(layout):
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(layout, Stage.SFT, sleepless_death)
+    (layout.stage(Stage.PREPARE) / "sft.jsonl").write_text("2")
+    resumed_from = []
+    run_stage(layout, Stage.SFT, lambda context: resumed_from.extend(context.out.glob("checkpoints/*")) or {})
+    assert resumed_from == []
+
+
+def test_a_killed_attempt_leaves_a_run_that_the_next_attempt_continues(layout):
+    tracking = Tracking(layout)
+    orphan = tracking.stage_run("first", Stage.SFT, "fingerprint")
+    assert tracking.stage_run("first", Stage.SFT, "fingerprint") == orphan
+    assert tracking.stage_run("first", Stage.SFT, "another") != orphan
+    assert tracking.client.get_run(orphan).info.status == "KILLED"
+
+
+def test_a_failed_stage_leaves_nothing_but_the_reason(layout):
+    def half(context):
+        (context.out / "half.txt").write_text("half")
+        raise WarpsmithError("the table is wrong; correct it")
+
+    with pytest.raises(WarpsmithError, match="table is wrong"):
+        run_stage(layout, Stage.CONVERT, half)
+    assert not layout.stage(Stage.CONVERT).exists()
+    assert layout.failure(Stage.CONVERT).read_text() == "the table is wrong; correct it\n"
+    (run,) = runs(layout, Stage.CONVERT)
+    assert run.info.status == "FAILED" and "table is wrong" in run.data.tags[ERROR]
+
+
+def test_a_full_disk_is_said_to_be_one(layout):
+    def full(context):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(WarpsmithError, match="disk that holds artifacts/ is full"):
+        run_stage(layout, Stage.SFT, full)
+
+
+def test_an_error_beside_a_full_disk_is_the_disks(layout, monkeypatch):
+    def confused(context):
+        raise RuntimeError("database or disk is full")
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 100, 0))
+    with pytest.raises(WarpsmithError, match="is full"):
+        run_stage(layout, Stage.SFT, confused)
+
+
+def test_a_bug_keeps_its_traceback(layout):
+    with pytest.raises(ZeroDivisionError):
+        run_stage(layout, Stage.SFT, lambda context: {"x": 1 / 0})
+
+
+def test_a_stage_that_runs_already_is_left_alone(layout):
+    with (
+        exclusive(layout.lock(Stage.SFT), ""),
+        pytest.raises(WarpsmithError, match="stage sft of profile cpu is run"),
+    ):
+        run_stage(layout, Stage.SFT, tiny_steps.sft)
+
+
+def test_a_new_run_of_a_stage_has_a_run_of_its_own(layout):
+    first = run_stage(layout, Stage.SFT, tiny_steps.sft).mlflow_run_id
+    assert run_stage(layout, Stage.SFT, tiny_steps.sft).mlflow_run_id != first
+    assert len({run.data.tags[FINGERPRINT] for run in runs(layout, Stage.SFT)}) == 1
+
+
+def test_command_line_explains_itself(layout, capsys, monkeypatch):
+    monkeypatch.setattr(stage_module, "die_with_parent", lambda: None)
+    assert main(["sft", "--profile", "nosuch"]) == 2
+    assert capsys.readouterr().err == "error: there is no profile `nosuch`; the nearest valid name is `cpu`\n"
+
+
+def test_an_unreachable_mlflow_is_named(layout, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(WarpsmithError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be used"):
+        run_stage(layout, Stage.SFT, tiny_steps.sft)

@@ -1,0 +1,85 @@
+import inspect
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from training.config import (
+    GrpoSettings,
+    MegatronSettings,
+    ModelSettings,
+    OptimizationSettings,
+    RolloutSettings,
+    SftSettings,
+    TrainingSettings,
+)
+
+SECTIONS = [ModelSettings, MegatronSettings, SftSettings, GrpoSettings, RolloutSettings]
+
+
+@pytest.mark.parametrize("section", [*SECTIONS, OptimizationSettings, TrainingSettings])
+def test_every_field_says_what_it_is(section):
+    source = Path(inspect.getfile(section)).read_text()
+    for name in section.__annotations__:
+        if name == "model_config":
+            continue
+        _, _, after = source.partition(f"class {section.__name__}")
+        _, _, after = after.partition(f"    {name}:")
+        _, _, after = after.partition("\n")
+        assert after.lstrip().startswith('"""'), f"{section.__name__}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_defaults_are_complete(section):
+    assert section() == section()
+
+
+@pytest.mark.parametrize("section", [ModelSettings, SftSettings, GrpoSettings, RolloutSettings])
+def test_an_unknown_setting_is_an_error(section):
+    with pytest.raises(ValidationError, match="learning_rat"):
+        section(learning_rat=1.0)
+
+
+def test_settings_are_immutable():
+    with pytest.raises(ValidationError):
+        SftSettings().steps = 3
+
+
+def test_any_field_of_megatrons_configs_is_accepted():
+    settings = MegatronSettings(
+        recompute_granularity="full", overlap_grad_reduce=True, log_num_zeros_in_grad=True
+    )
+    assert settings.extra == {
+        "recompute_granularity": "full",
+        "overlap_grad_reduce": True,
+        "log_num_zeros_in_grad": True,
+    }
+
+
+def test_a_misspelt_megatron_field_names_the_nearest():
+    with pytest.raises(ValidationError, match="nearest valid name is `tensor_model_parallel_size`"):
+        MegatronSettings(tensor_model_paralel_size=2)
+
+
+def test_processes_must_fit_the_parallel_sizes():
+    with pytest.raises(ValidationError, match="nproc_per_node 3 is not a multiple"):
+        MegatronSettings(nproc_per_node=3, tensor_model_parallel_size=2)
+
+
+@pytest.mark.parametrize("bad", [{"num_attention_heads": 3}, {"head_dim": 33}])
+def test_an_impossible_shape_is_an_error(bad):
+    with pytest.raises(ValidationError):
+        ModelSettings(**bad)
+
+
+def test_a_resolved_file_gives_the_settings_back():
+    settings = TrainingSettings(
+        megatron=MegatronSettings(nproc_per_node=4, recompute_granularity="full"),
+        grpo=GrpoSettings(dual_clip=3.0, shuffle_rewards=True),
+    )
+    assert TrainingSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_greedy_decoding_leaves_training_logits_as_they_are():
+    assert RolloutSettings(temperature=0.0).training_temperature == 1.0
+    assert RolloutSettings(temperature=0.7).training_temperature == 0.7

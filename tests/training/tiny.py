@@ -1,0 +1,69 @@
+"""Models and data small enough for tests, also for the processes that tests start."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from training.batch import Example
+from training.config import MegatronSettings
+
+
+def qwen3(seed: int = 0, **changes) -> Qwen3ForCausalLM:
+    """A tiny random Qwen3 whose norms are not trivial. Three layers, so that PP 2 is uneven."""
+    shape = {
+        "vocab_size": 96,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 128,
+        "tie_word_embeddings": True,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Qwen3ForCausalLM(Qwen3Config(**(shape | changes))).eval()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "norm" in name:
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def random_examples(count: int, seed: int = 0, vocabulary: int = 96) -> list[Example]:
+    """Prompts and responses of random lengths."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def tokens(low: int, high: int) -> tuple[int, ...]:
+        length = int(torch.randint(low, high, (1,), generator=generator))
+        return tuple(torch.randint(3, vocabulary, (length,), generator=generator).tolist())
+
+    return [Example(tokens(2, 9), tokens(1, 30)) for _ in range(count)]
+
+
+@contextmanager
+def one_process() -> Iterator[None]:
+    """Megatron's process groups for this process alone."""
+    from training.processes import process_groups
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    variables = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    threads = torch.get_num_threads()
+    with (
+        mock.patch.dict(os.environ, {**variables, "MASTER_PORT": str(port)}),
+        torch.random.fork_rng(),
+        process_groups(MegatronSettings(nproc_per_node=1)),
+    ):
+        yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,64 @@
+"""One process of a training run: its groups, Megatron's parallel state, its device and its seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from megatron.core import parallel_state
+from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
+
+from evaluation.errors import WarpsmithError
+from training.config import MegatronSettings
+
+
+@contextmanager
+def process_groups(settings: MegatronSettings, seed: int = 0) -> Iterator[None]:
+    """Within it this process is one rank of TP x PP x DP, as torchrun's environment variables say.
+
+    On a CPU: gloo and one thread. On a GPU: NCCL (with gloo for objects) and the GPU of the local rank.
+    """
+    torch.set_num_threads(1)
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    try:
+        _check_world(settings)
+        parallel_state.initialize_model_parallel(
+            settings.tensor_model_parallel_size, settings.pipeline_model_parallel_size
+        )
+        _seed_everything(seed)
+        yield
+        dist.barrier()
+    finally:
+        parallel_state.destroy_model_parallel()
+        dist.destroy_process_group()
+
+
+def is_main() -> bool:
+    """Whether this is the rank that prints and writes files."""
+    return dist.get_rank() == 0
+
+
+def _check_world(settings: MegatronSettings) -> None:
+    ranks = settings.tensor_model_parallel_size * settings.pipeline_model_parallel_size
+    if dist.get_world_size() % ranks:
+        raise WarpsmithError(
+            f"{dist.get_world_size()} processes cannot be divided into tensor_model_parallel_size x "
+            f"pipeline_model_parallel_size = {ranks}; start a multiple of it"
+        )
+
+
+def _seed_everything(seed: int) -> None:
+    """Seed every generator, though nothing of ours draws from the global ones: see `cursor.stream_seed`."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    if torch.cuda.is_available():
+        model_parallel_cuda_manual_seed(seed)

@@ -1,0 +1,112 @@
+"""What a rollout yields: samples in groups, of which a filter keeps those worth training on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from training.rollout.engine import Completion, FinishReason
+from training.rollout.prompts import PromptRow
+from training.rollout.rewards import Reward, load_function
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One response with all that training and the record need."""
+
+    group_index: int
+    """Names the group; equal for the samples of one draw of one prompt, unique within a step."""
+    row: PromptRow
+    prompt_ids: tuple[int, ...]
+    completion: Completion
+    text: str
+    """The completion as text, without special tokens."""
+    reward: Reward
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the response ran into the token limit."""
+        return self.completion.finish_reason is FinishReason.LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All samples of one draw of one prompt."""
+
+    index: int
+    samples: tuple[Sample, ...]
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the rewards differ; if not, every advantage is 0."""
+        return len({sample.reward.value for sample in self.samples}) > 1
+
+
+class GroupFilter(Protocol):
+    """Decides whether a group is worth training on."""
+
+    def __call__(self, group: Group) -> bool:
+        """True to keep it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The groups of one training step, and how they came about."""
+
+    groups: tuple[Group, ...]
+    """Those to train on: the number wanted, or fewer if the rounds ran out."""
+    drawn: tuple[Group, ...]
+    """All that were generated, for statistics: those of `groups` and those filtered out."""
+    rounds: int
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The samples to train on."""
+        return [sample for group in self.groups for sample in group.samples]
+
+
+def group_samples(samples: Iterable[Sample]) -> list[Group]:
+    """Gather samples by their `group_index`, groups in order of first appearance."""
+    members: dict[int, list[Sample]] = {}
+    for sample in samples:
+        members.setdefault(sample.group_index, []).append(sample)
+    return [Group(index, tuple(group)) for index, group in members.items()]
+
+
+def keep_all(group: Group) -> bool:
+    """No filter."""
+    return True
+
+
+def keep_spread(group: Group) -> bool:
+    """Dynamic sampling (DAPO, 2503.14476): drop groups whose rewards are all equal."""
+    return group.has_spread
+
+
+BUILT_IN_FILTERS: dict[str, GroupFilter] = {"all": keep_all, "spread": keep_spread}
+
+
+def load_filter(name: str) -> GroupFilter:
+    """The filter that a profile names: `all`, `spread`, or `module:function`."""
+    return BUILT_IN_FILTERS.get(name) or load_function(name)
+
+
+def collect(
+    draw: Callable[[int, int], Sequence[Group]], keep: GroupFilter, *, wanted: int, max_rounds: int
+) -> Collection:
+    """Draw groups until `wanted` pass the filter, or `max_rounds` draws are done.
+
+    `draw(count, first_index)` generates and rewards `count` new groups, numbered from `first_index`. Each
+    round asks for as many as are missing, so nothing is generated that could not be used.
+    """
+    kept: list[Group] = []
+    drawn: list[Group] = []
+    rounds = 0
+    while len(kept) < wanted and rounds < max_rounds:
+        groups = draw(wanted - len(kept), len(drawn))
+        drawn += groups
+        kept += [group for group in groups if keep(group)]
+        rounds += 1
+    return Collection(tuple(kept), tuple(drawn), rounds)

@@ -1,0 +1,169 @@
+"""Reward functions: what a response is worth, and what to log about it.
+
+A reward function takes all responses of a rollout at once, because judging kernels is parallel and
+identical answers are judged once. `kernel` is built in; a profile can name any other as
+`module:function`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from evaluation.errors import WarpsmithError
+from evaluation.pool import EvaluationPool, Request
+from evaluation.problem import Problem
+from evaluation.reward import Progress, kernel_reward, progress
+from evaluation.settings import EvaluationSettings
+from evaluation.verdict import Status, Verdict
+from training.rollout.prompts import PromptRow
+
+#: Name of the built-in reward that executes kernels.
+KERNEL = "kernel"
+
+#: How far a kernel can get, in order, with the name under which the rate of getting there is logged.
+_MILESTONES = (Progress.PARSED, Progress.COMPILED, Progress.CORRECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A model's answer to a prompt."""
+
+    row: PromptRow
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What one response is worth."""
+
+    value: float
+    """The reward; any finite number."""
+    status: str = ""
+    """One word for the outcome, for the record of rollouts."""
+    reason: str = ""
+    """Why, for a person who reads that record."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Slash-grouped numbers; a step logs each name's mean over the responses that have it."""
+
+
+class RewardFunction(Protocol):
+    """Anything that rewards responses, in their order."""
+
+    def __call__(self, responses: Sequence[Response]) -> Sequence[Reward]:
+        """One reward for each response."""
+        ...
+
+
+class KernelReward:
+    """Executes each kernel against its problem's reference; the row's label is the problem's id."""
+
+    def __init__(
+        self,
+        pool: EvaluationPool,
+        problems: Mapping[str, Problem],
+        settings: EvaluationSettings,
+        seed: int,
+    ) -> None:
+        """Judge with `pool`; one `seed` of the trial inputs for the whole run, so that its cache can help."""
+        self._pool = pool
+        self._problems = problems
+        self._settings = settings
+        self._seed = seed
+
+    def __call__(self, responses: Sequence[Response]) -> list[Reward]:
+        """Rewards from verdicts; WarpsmithError if a label names no problem."""
+        requests = [Request(self._problem(response.row), response.text) for response in responses]
+        verdicts = self._pool.evaluate(requests, seed=self._seed)
+        return [
+            self._reward(request.problem, verdict)
+            for request, verdict in zip(requests, verdicts, strict=True)
+        ]
+
+    def _problem(self, row: PromptRow) -> Problem:
+        try:
+            return self._problems[row.label]
+        except KeyError:
+            raise WarpsmithError(
+                f"a prompt's label names the problem {row.label!r}, which is not in problems.jsonl; "
+                "run the prepare stage again"
+            ) from None
+
+    def _reward(self, problem: Problem, verdict: Verdict) -> Reward:
+        value = kernel_reward(verdict, self._settings)
+        metrics = _kernel_metrics(verdict) | {f"reward/level{problem.level}": value}
+        return Reward(value, verdict.status, verdict.reason, metrics)
+
+
+def _kernel_metrics(verdict: Verdict) -> dict[str, float]:
+    """Indicators whose means are the rates of a step."""
+    reached = list(Progress).index(progress(verdict.status))
+    metrics = {
+        f"kernels/{milestone}": float(reached >= list(Progress).index(milestone)) for milestone in _MILESTONES
+    }
+    for status in (Status.TIMEOUT, Status.FAULT, Status.CHEATED):
+        metrics[f"kernels/{status}"] = float(verdict.status is status)
+    if verdict.measurements is not None and verdict.measurements.speedup is not None:
+        metrics["kernels/fast_1"] = float(verdict.measurements.speedup > 1)
+    return metrics
+
+
+@contextmanager
+def open_reward(
+    name: str, *, problems: Mapping[str, Problem], settings: EvaluationSettings, seed: int
+) -> Iterator[RewardFunction]:
+    """The reward function that a profile names: `kernel`, with its worker processes, or `module:function`."""
+    if name == KERNEL:
+        with EvaluationPool(settings) as pool:
+            yield KernelReward(pool, problems, settings, seed)
+    else:
+        yield load_function(name)
+
+
+def score(function: RewardFunction, responses: Sequence[Response]) -> list[Reward]:
+    """Call a reward function and check what it gives: one finite reward for each response."""
+    rewards = list(function(responses))
+    if len(rewards) != len(responses):
+        raise WarpsmithError(
+            f"the reward function gave {len(rewards)} rewards for {len(responses)} responses; "
+            "return one for each"
+        )
+    for response, reward in zip(responses, rewards, strict=True):
+        if not math.isfinite(reward.value):
+            raise WarpsmithError(
+                f"the reward function gave {reward.value} for a response to {response.row.label!r}; "
+                "return finite numbers"
+            )
+    return rewards
+
+
+def mean_metrics(rewards: Sequence[Reward]) -> dict[str, float]:
+    """Mean of every metric over the rewards that have it, and `reward/mean` over all."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for reward in rewards:
+        values["reward/mean"].append(reward.value)
+        for name, value in reward.metrics.items():
+            values[name].append(value)
+    return {name: math.fsum(numbers) / len(numbers) for name, numbers in values.items()}
+
+
+def load_function(reference: str) -> Callable[..., Any]:
+    """The function that `module:function` names; WarpsmithError if there is none."""
+    module_name, separator, name = reference.partition(":")
+    if not separator or not module_name or not name:
+        raise WarpsmithError(f"{reference!r} is not a built-in name, nor of the form module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise WarpsmithError(
+            f"{reference!r}: the module cannot be imported ({error}); is it on the path?"
+        ) from error
+    function: Callable[..., Any] | None = getattr(module, name, None)
+    if not callable(function):
+        raise WarpsmithError(f"{reference!r}: {module_name} has no function {name}")
+    return function

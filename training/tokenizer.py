@@ -1,0 +1,110 @@
+"""Text to token ids and back, for the small BPE trained here and for Qwen3's tokenizer alike.
+
+The tokenizer of the embedded default is a byte-level BPE trained on the pipeline's own prompts and
+kernels. Its merges may cross blanks, so that `int i = blockIdx.x` can become one token, but not
+newlines: with 512 tokens that makes a kernel about a third shorter than the usual word-bound merges.
+Whatever it has not seen falls back to bytes, so every text survives the round trip.
+
+The chat template marks turns as ChatML does, without role names: turns alternate, so each costs two
+tokens and the prompt for an answer one. Everything else reads a tokenizer through this module and
+`apply_chat_template`, so a Qwen3 folder works in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from evaluation.errors import WarpsmithError
+
+PAD = "<|endoftext|>"
+TURN_START = "<|im_start|>"
+TURN_END = "<|im_end|>"
+SPECIAL_TOKENS = (PAD, TURN_START, TURN_END)  #: ids 0, 1, 2
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.content + '<|im_end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}"
+)
+
+Messages = Sequence[Mapping[str, str]]
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a BPE of at most `vocab_size` tokens, the 256 bytes and the special tokens included.
+
+    The same texts in the same order give the same tokenizer. Fewer tokens result if the texts have no
+    more pairs to merge.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\n *"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=TURN_END,
+        additional_special_tokens=[TURN_START],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(hf_dir: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder, without looking anywhere else for it."""
+    if not (hf_dir / "tokenizer_config.json").is_file():
+        raise WarpsmithError(f"{hf_dir} holds no tokenizer_config.json; copy the model's tokenizer there")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(hf_dir), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise WarpsmithError(f"the tokenizer in {hf_dir} cannot be read ({error}); copy it again") from None
+    if not tokenizer.chat_template:
+        raise WarpsmithError(f"the tokenizer in {hf_dir} has no chat template; use a chat model's tokenizer")
+    if tokenizer.eos_token_id is None:
+        raise WarpsmithError(f"the tokenizer in {hf_dir} names no eos_token; set it in tokenizer_config.json")
+    return tokenizer
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
+    """Ids of a chat up to where the assistant's answer begins.
+
+    Control tokens that are spelt out in a message are encoded as the text they are.
+    """
+    conversation = [dict(message) for message in messages]
+    ids: list[int] = tokenizer.apply_chat_template(
+        conversation, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+    )
+    return ids
+
+
+def encode_response(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Ids of an assistant's answer as the model should write it, the end of the turn included."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+    return [*ids, stop_token_ids(tokenizer)[0]]
+
+
+def decode_response(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """Text of sampled ids without special tokens; bytes that are no UTF-8 become U+FFFD."""
+    text: str = tokenizer.decode(list(ids), skip_special_tokens=True)
+    return text
+
+
+def stop_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Tokens that end an answer: the end of a ChatML turn where there is one, and the end of text."""
+    turn_end = tokenizer.get_added_vocab().get(TURN_END)
+    candidates = (turn_end, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return tuple(dict.fromkeys(token for token in candidates if token is not None))
