@@ -46,7 +46,7 @@ clean:  ## delete what runs made, models included; the environment stays
 
 $(STAMP): pyproject.toml constraints.txt
 	command -v g++ >/dev/null || command -v clang++ >/dev/null || command -v c++ >/dev/null || { echo "error: there is no C++ compiler; install one, e.g. apt install g++" >&2; exit 2; }
-	for python in python3.12 python3.11 python3 python; do
+	for python in python3 python3.12 python3.11 python; do
 		if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then found=$$python; break; fi
 	done
 	[ -n "$${found:-}" ] || { echo "error: Python 3.11 or 3.12 with venv is needed; install it, e.g. apt install python3 python3-venv" >&2; exit 2; }

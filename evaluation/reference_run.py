@@ -196,13 +196,14 @@ def survey(program: str, limit: int | None) -> dict[str, Any]:
     """
     try:
         return _shapes(program, "meta")
-    except Exception:
-        if limit is None:
-            raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     with torch.device("meta"), Redirect("meta"):
         elements = sum(value.numel() for value in tensors_in(load(program).draw()))
-    if elements > limit:
-        raise ProgramError(f"its inputs hold {elements} elements, too many to find its shapes by running it")
+    if limit is None or elements > limit:
+        raise ProgramError(
+            f"its shapes cannot be worked out without running it at {elements} elements ({reason})"
+        )
     return _shapes(program, "cpu")
 
 

@@ -33,6 +33,7 @@ class Rule(StrEnum):
     DIVISIBLE = "divisible"  #: products of two sizes, and multiples of the largest size that divides
     SUM = "sum"  #: sums of two sizes, then the same
     LITERAL = "literal"  #: multiples of the integers in the program, such as a number of groups
+    ONE_LITERAL = "one-literal"  #: the same for one size at a time
     RATIO = "ratio"  #: the quotient by the largest size that divides
     LARGE_ONLY = "large-only"  #: every size up to 16, by keeping it
     TINY = "tiny"  #: nothing else, at the smallest sizes there are (outputs may be far larger than inputs)
@@ -68,8 +69,6 @@ _MENUS: dict[Style, dict[int, tuple[tuple[int, ...], ...]]] = {
         4: ((16, 8, 16, 8), (8, 16, 4, 16), (8, 8, 8, 8), (4, 8, 4, 8), (4, 4, 4, 4), (2, 4, 2, 4)),
     },
 }
-LONGEST_MENU = max(len(rows) for menus in _MENUS.values() for rows in menus.values())
-"""At most this many variants come of one style and rule."""
 #: Values for the sizes up to `_SMALL`: the j-th smallest of them takes the j-th from some offset on.
 _SMALL_VALUES = {Style.RAGGED: (2, 3, 5, 7, 9, 11, 13, 15), Style.ALIGNED: (2, 4, 8, 16, 32, 64)}
 _SMALL_OFFSETS = {Style.RAGGED: (1, 0, 2), Style.ALIGNED: (0, 1)}
@@ -109,8 +108,9 @@ class Resizer:
             node for node in self._tree.body
             if isinstance(node, ast.FunctionDef) and node.name in ("get_inputs", "get_init_inputs")
         ]  # fmt: skip
-        for body in (self._tree.body, *(function.body for function in self._drawing)):
-            _fold_assignments(body)
+        _fold_assignments(self._tree.body)
+        for function in self._drawing:
+            _FoldArithmetic().visit(function)
         self._sites: list[ast.Constant] = []
         self._literals = {_value(node) for node in ast.walk(self._tree) if _is_size(node)}
         self.values = self._defined(set(dimensions))
@@ -202,7 +202,11 @@ class Resizer:
             sizes = dict(zip(large, menu, strict=True))
             if rule is not Rule.LARGE_ONLY:
                 sizes |= {old: values[position % len(values)] for position, old in enumerate(small)}
-            yield _RULES[rule](sizes, style, self._literals) if rule in _RULES else sizes
+            if rule is Rule.ONE_LITERAL:
+                for value in sorted(sizes, reverse=True):
+                    yield sizes | _by_literal({value: sizes[value]}, style, self._literals - set(sizes))
+            else:
+                yield _RULES[rule](sizes, style, self._literals) if rule in _RULES else sizes
 
 
 def _menu(style: Style, count: int) -> Iterator[tuple[int, ...]]:
@@ -301,6 +305,14 @@ def _fold_assignments(body: list[ast.stmt]) -> None:
     for statement in body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             statement.value = _folded(statement.value)
+
+
+class _FoldArithmetic(ast.NodeTransformer):
+    """Turns arithmetic of literals into the literal that it stands for, wherever it is."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        value = constant_int(node)
+        return node if value is None else ast.Constant(value)
 
 
 def _folded(node: ast.expr) -> ast.expr:

@@ -23,6 +23,7 @@ from evaluation.backends.arguments import typed_launches
 from evaluation.backends.channel import ChannelClosedError
 from evaluation.backends.cuda import CudaBuilt
 from evaluation.backends.cuda_process import Job, Worker, Zygote
+from evaluation.backends.device_lock import DeviceLock
 from evaluation.errors import WarpsmithError
 from evaluation.fingerprint import Clocks, ClockSample
 from evaluation.plan import Plan, Role
@@ -32,6 +33,8 @@ from evaluation.verdict import Refusal, Status
 
 _NORMAL_95 = 1.96
 _PREPARE_SECONDS = 300.0
+_PATIENCE_SECONDS = 5.0
+"""How long a measurement waits to be alone on the GPU."""
 _FAST_STATUSES = {"launch_error": Status.LAUNCH_ERROR, "fault": Status.FAULT}
 
 
@@ -186,6 +189,7 @@ class Timer:
         self._peaks = peaks
         self._zygote = Zygote(device, debug=debug)
         self._clocks = Clocks(device)
+        self._lock = DeviceLock(device, patience_s=_PATIENCE_SECONDS)
         self._secret = int.from_bytes(os.urandom(4), "big") if secret is None else secret
         self._workers: dict[Job, Worker] = {}
         self._standby: Worker | None = None
@@ -247,7 +251,8 @@ class Timer:
             if not taken:
                 kept = [slots[index] for index in sorted(checked)]
             request = {"do": "sample", "slots": slots, "held": held, "keep": len(kept), "outputs": outputs}
-            answer = self._ask(Job.TIME, request if taken else {**request, "keep": 0})
+            with self._lock.alone():
+                answer = self._ask(Job.TIME, request if taken else {**request, "keep": 0})
             if isinstance(answer, Refusal):
                 return answer
             for name, values in answer["milliseconds"].items():

@@ -12,7 +12,7 @@ from math import prod
 
 from evaluation.problem import Tensor
 from evaluation.reference import ReferencePool, Survey
-from evaluation.resize import LONGEST_MENU, Resizer, Rule, Style, Variant
+from evaluation.resize import Resizer, Rule, Style, Variant
 
 ELEMENT_CAP = 8192
 """Elements of one tensor that a variant should not exceed: simt does about 1e7 accesses a second."""
@@ -35,13 +35,15 @@ def find_variants(text: str, shipped: Survey, reference: ReferencePool) -> dict[
     chosen: dict[Style, list[str]] = {style: [] for style in Style}
     for relaxation in (1, RELAXATION):
         for rule in Rule if resizer.values else ():
-            for start in range(0, LONGEST_MENU, _AT_ONCE):
-                missing = [style for style in Style if len(chosen[style]) < WANTED[style]]
-                proposals = [
-                    variant
-                    for style in missing
-                    for variant in islice(resizer.variants(style, rule), start, start + _AT_ONCE)
-                ]
+            sources = {
+                style: _promising(resizer.variants(style, rule), shipped, relaxation) for style in Style
+            }
+            while proposals := [
+                variant
+                for style in Style
+                if len(chosen[style]) < WANTED[style]
+                for variant in islice(sources[style], _AT_ONCE)
+            ]:
                 for variant in _working(proposals, shipped, relaxation, reference):
                     same = chosen[variant.style]
                     if len(same) < WANTED[variant.style] and variant.program not in same:
@@ -61,9 +63,8 @@ def _working(
     proposals: Sequence[Variant], shipped: Survey, relaxation: int, reference: ReferencePool
 ) -> Iterator[Variant]:
     """The proposals that run, fit and are still the same program at other sizes."""
-    worth = [item for item in proposals if _may_fit(shipped.inputs, dict(item.sizes), relaxation)]
-    surveys = reference.survey([item.program for item in worth], SURVEY_LIMIT)
-    for item, survey in zip(worth, surveys, strict=True):
+    surveys = reference.survey([item.program for item in proposals], SURVEY_LIMIT)
+    for item, survey in zip(proposals, surveys, strict=True):
         if (
             isinstance(survey, Survey)
             and fits(survey, relaxation)
@@ -72,11 +73,13 @@ def _working(
             yield item
 
 
-def _may_fit(inputs: Sequence[Tensor], sizes: Mapping[int, int], relaxation: int) -> bool:
-    """Whether the inputs can be small enough, going by their shapes alone: saves most surveys."""
-    return all(
-        prod(sizes.get(extent, 1) for extent in tensor.shape) <= relaxation * ELEMENT_CAP for tensor in inputs
-    )
+def _promising(proposals: Iterator[Variant], shipped: Survey, relaxation: int) -> Iterator[Variant]:
+    """The proposals whose inputs are small enough, going by their shapes alone: saves most surveys."""
+    cap = relaxation * ELEMENT_CAP
+    for item in proposals:
+        sizes = dict(item.sizes)
+        if all(prod(sizes.get(extent, 1) for extent in tensor.shape) <= cap for tensor in shipped.inputs):
+            yield item
 
 
 def resized(shipped: Survey, variant: Survey, sizes: Mapping[int, int]) -> bool:

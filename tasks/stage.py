@@ -134,7 +134,8 @@ def _follow(attempt: _Attempt, step: Step, tracking: Tracking, run_id: str) -> d
 def _record(attempt: _Attempt, tracking: Tracking, manifest: Manifest) -> None:
     """Leave in MLflow what the stage used and made."""
     context, run_id = attempt.context, manifest.mlflow_run_id
-    tracking.log_metrics(run_id, manifest.metrics)
+    if context.stage not in RESUMABLE:  # those have logged every step already
+        tracking.log_metrics(run_id, manifest.metrics)
     tracking.log_datasets(run_id, {p: md5 for p, md5 in attempt.inputs.items() if p.startswith("artifacts/")})
     tracking.log_json(run_id, "config.json", context.profile.sections(attempt.sections))
     tracking.set_tags(run_id, {CONFIG_HASH: attempt.config_hash, CODE_REVISION: manifest.code_revision})

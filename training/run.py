@@ -75,10 +75,11 @@ class Run:
         if is_main():
             shutil.rmtree(output, ignore_errors=True)
             shutil.rmtree(unfinished, ignore_errors=True)
-            copy_hf_files(self._job.checkpoint / torch_dist.HF_FOLDER, unfinished / torch_dist.HF_FOLDER)
+            unfinished.mkdir()
         dist.barrier()
         torch_dist.save_model(self._trainer.model, unfinished)
         if is_main():
+            copy_hf_files(self._job.checkpoint / torch_dist.HF_FOLDER, unfinished / torch_dist.HF_FOLDER)
             unfinished.rename(output)
         dist.barrier()
 

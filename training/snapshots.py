@@ -62,17 +62,17 @@ class Snapshots:
         unfinished = self._folder / f".{final.name}"
         if is_main():
             unfinished.mkdir()
+        dist.barrier()
+        torch_dist.save(_sharded_state(trainer, is_loading=False), unfinished)
+        torch.save(_random_states(), unfinished / _random_file())
+        dist.barrier()
+        if is_main():
             record = {
                 **asdict(progress),
                 "scheduler": trainer.scheduler.state_dict(),
                 "fingerprint": self._fingerprint,
             }
             (unfinished / _PROGRESS).write_text(json.dumps(record))
-        dist.barrier()
-        torch_dist.save(_sharded_state(trainer, is_loading=False), unfinished)
-        torch.save(_random_states(), unfinished / _random_file())
-        dist.barrier()
-        if is_main():
             unfinished.rename(final)
             for old in self._complete()[: -self._keep]:
                 _remove(old)

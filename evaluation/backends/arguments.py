@@ -17,8 +17,8 @@ def typed_launches(
 ) -> list[dict[str, Any]] | Refusal:
     """All launches of a plan, ready for JSON; refuses with LAUNCH_ERROR where an argument does not fit.
 
-    An argument is `["value", number]`, or `["buffer", x]` with what `offsets` says of the buffer, of which the
-    worker makes an address.
+    An argument is `["value", number]`, or `["buffer", x]` with what `offsets` says of the buffer, of which
+    the worker makes an address.
     """
     launches = []
     for launch in plan.launches:

@@ -103,8 +103,8 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
     """Refuse a module that lacks a launched kernel, keeps state, allocates, or steers the L2 cache.
 
     NVRTC also emits global variables that are never used, such as every `constexpr int` of a file. Those are
-    named once in the PTX, where they are declared; one that the assembler has renamed (inline PTX) is not named
-    at all.
+    named once in the PTX, where they are declared; one that the assembler has renamed (inline PTX) is not
+    named at all.
     """
     table = symbols(cubin)
     defined = {symbol.name for symbol in table if symbol.section.startswith(".text.")}
@@ -115,8 +115,8 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
     for symbol in table:
         if symbol.size and symbol.section.startswith(_STATE_SECTIONS) and uses[symbol.name] != 1:
             return _reject(
-                f"the global variable {symbol.name} ({symbol.size} bytes) outlives a launch; use __constant__, "
-                "an argument or scratch instead (a string literal, as printf and assert need, is one too)"
+                f"the global variable {symbol.name} outlives a launch; use __constant__, an argument or scratch "
+                "instead (a string literal, as printf and assert need, is one too)"
             )
         if not symbol.section and symbol.name in _DEVICE_CALLS:
             return _reject("memory from malloc or new outlives a launch; use a scratch buffer instead")

@@ -25,14 +25,13 @@ from evaluation.backends.base import Built, Run, RunOutcome
 from evaluation.backends.channel import ChannelClosedError
 from evaluation.backends.cubin import Parameter
 from evaluation.backends.cuda_process import Job, Worker, Zygote
+from evaluation.backends.device_lock import DeviceLock
 from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
 from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
 from evaluation.plan import Role
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 
-_SHIFT_BYTES = 4352  # a multiple of the alignment
-"""How much later in memory the second execution lies: no address is the same."""
 _BATCH_BYTES = 64 << 20
 """Images of one request to a worker; a single larger run makes a request of its own."""
 _MAX_IMAGE_BYTES = 4 << 30
@@ -53,7 +52,6 @@ class _Execution:
 
     layout: Layout
     before: np.ndarray
-    shift: int
     launches: list[dict[str, Any]]
 
 
@@ -86,6 +84,7 @@ class CudaBackend:
         self._compiler = CompilerProcess(
             self._toolkit, seconds=float(settings.compile_cpu_s), memory_mb=settings.memory_mb
         )
+        self._lock = DeviceLock(device)
         self._device = device
         self._debug = debug
         self._worker: Worker | None = None
@@ -182,40 +181,39 @@ class CudaBackend:
     ) -> list[dict[str, np.ndarray]] | Refusal:
         """One request to the worker, and our judgement of the memory that it left behind."""
         worker = self._ready_worker()
-        total = sum(2 * execution.layout.size for execution in executions)
-        shared = np.frombuffer(worker.memory(total), dtype=np.uint8)[:total]
-        start = 0
-        requests: list[dict[str, Any]] = []
-        for execution in executions:
-            size = execution.layout.size
-            shared[start : start + size] = execution.before
-            requests.append(
-                {
-                    "size": size,
-                    "source": start,
-                    "target": start + size,
-                    "shift": execution.shift,
-                    "launches": execution.launches,
-                }
-            )
-            start += 2 * size
-        refusal = self._ask(worker, built, requests)
+        starts = np.cumsum([0, *(execution.layout.size for execution in executions)]).tolist()
+        total = starts.pop()
+        shared = np.frombuffer(worker.memory(2 * total), dtype=np.uint8)[: 2 * total]
+        for start, execution in zip(starts, executions, strict=True):
+            shared[start : start + execution.layout.size] = execution.before
+        refusal = self._ask(
+            worker,
+            {
+                "kernels": {name: [one.type for one in found] for name, found in built.parameters.items()},
+                "executions": [
+                    {"start": start, "launches": execution.launches}
+                    for start, execution in zip(starts, executions, strict=True)
+                ],
+                "size": total,
+            },
+            built.cubin,
+        )
         if refusal:
             return refusal
-        after = [
-            shared[request["target"] : request["target"] + request["size"]].copy() for request in requests
-        ]
+        after = shared[total:].copy()
         shared[...] = 0  # the next candidate must not find these outputs
-        return _judge(executions, after)
+        images = [
+            after[start : start + execution.layout.size]
+            for start, execution in zip(starts, executions, strict=True)
+        ]
+        return _judge(executions, images)
 
-    def _ask(self, worker: Worker, built: CudaBuilt, executions: Sequence[dict[str, Any]]) -> Refusal | None:
-        """Have the worker run them; whatever goes wrong is the candidate's doing, and may cost the worker."""
-        types = {
-            kernel: [parameter.type for parameter in found] for kernel, found in built.parameters.items()
-        }
+    def _ask(self, worker: Worker, request: dict[str, Any], cubin: bytes) -> Refusal | None:
+        """Have the worker run it; whatever goes wrong is the candidate's doing, and may cost the worker."""
         limit = self._settings.time_limit_s
         try:
-            answer, _ = worker.ask({"kernels": types, "executions": executions}, built.cubin, timeout_s=limit)
+            with self._lock.share():
+                answer, _ = worker.ask(request, cubin, timeout_s=limit)
         except TimeoutError:
             self._discard_worker()
             return Refusal(status=Status.TIMEOUT, reason=f"did not finish within {limit:g} s")
@@ -231,7 +229,7 @@ class CudaBackend:
 
 
 def _prepare(run: Run, built: CudaBuilt) -> list[_Execution] | Refusal:
-    """Both executions of a run: the same inputs, other fill bytes, another place in memory."""
+    """Both executions of a run: the same inputs, but other fill bytes and another place in memory."""
     layout = lay_out(run.plan)
     if layout.size > _MAX_IMAGE_BYTES:
         reason = f"its buffers take {layout.size >> 20} MiB; at most {_MAX_IMAGE_BYTES >> 20} can be checked"
@@ -239,10 +237,7 @@ def _prepare(run: Run, built: CudaBuilt) -> list[_Execution] | Refusal:
     launches = typed_launches(run.plan, layout.offsets, built.parameters)
     if isinstance(launches, Refusal):
         return launches
-    return [
-        _Execution(layout, layout.image(run.inputs, fill), shift, launches)
-        for fill, shift in zip(FILLS, (0, _SHIFT_BYTES), strict=True)
-    ]
+    return [_Execution(layout, layout.image(run.inputs, fill), launches) for fill in FILLS]
 
 
 def _batches(runs: Sequence[Run]) -> Iterator[list[Run]]:

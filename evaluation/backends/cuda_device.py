@@ -15,6 +15,7 @@ import torch
 
 _DEFAULT_SHARED_BYTES = 48 << 10
 _SMALL_LIMIT = 1 << 16
+_BLOCKING_SYNC = 4  # CU_CTX_SCHED_BLOCKING_SYNC: a process that waits for the GPU leaves its core to others
 #: PTX parameter types by the format character that packs them; a pointer is an unsigned 64-bit integer.
 FORMATS = {
     "u8": "B", "s8": "B", "b8": "B", "u16": "H", "s16": "H", "b16": "H",
@@ -31,6 +32,8 @@ class Device:
 
     def __init__(self, index: int) -> None:
         cuda.init()
+        self.driver = ctypes.CDLL("libcuda.so.1")
+        self.driver.cuDevicePrimaryCtxSetFlags(index, _BLOCKING_SYNC)
         self.device = cuda.Device(index)
         self.context = self.device.retain_primary_context()
         self.context.push()
@@ -39,7 +42,6 @@ class Device:
         self.context.set_limit(cuda.limit.PRINTF_FIFO_SIZE, _SMALL_LIMIT)
         self.stream = cuda.Stream()
         self.torch_stream = torch.cuda.ExternalStream(self.stream.handle)
-        self.driver = ctypes.CDLL("libcuda.so.1")
         attribute = cuda.device_attribute
         self.max_shared_bytes = self.device.get_attribute(attribute.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
         self.l2_bytes = self.device.get_attribute(attribute.L2_CACHE_SIZE)

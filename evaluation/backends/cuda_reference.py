@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from evaluation import reference_run
-from evaluation.reference_run import Loaded, Redirect
+from evaluation.reference_modes import Redirect
+from evaluation.reference_run import Loaded
 
 _EPSILON = {
     torch.float64: 2.0**-52,

@@ -16,7 +16,7 @@ import pycuda.driver as cuda
 import torch
 
 from evaluation.backends.channel import Channel, ChannelClosedError
-from evaluation.backends.cuda_device import BoundLaunch, Device, LaunchRefused, Module
+from evaluation.backends.cuda_device import Device, LaunchRefused, Module
 
 _WIPE = 0xFF
 _FIRST_BYTES = 1 << 20
@@ -47,18 +47,12 @@ class Runner:
         self._share(request["shared_bytes"])
         try:
             module = self._device.load(cubin, request["kernels"])
-            for execution in request["executions"]:
-                self._execute(module, execution)
+            self._execute(module, request["executions"], request["size"])
         except LaunchRefused as error:
             return {"status": "launch_error", "reason": str(error)}
-        except cuda.Error as error:
-            return {"status": "fault", "reason": _plain(error), "fatal": True}
         except torch.OutOfMemoryError:
-            return {
-                "status": "launch_error",
-                "reason": "the GPU has too little memory left",
-            }
-        except RuntimeError as error:
+            return {"status": "launch_error", "reason": "the GPU has too little memory left"}
+        except (cuda.Error, RuntimeError) as error:
             return {"status": "fault", "reason": _plain(error), "fatal": True}
         return {"status": "ok"}
 
@@ -69,24 +63,24 @@ class Runner:
             self._memory = mmap.mmap(self._descriptor, size)
             self._host = torch.frombuffer(self._memory, dtype=torch.uint8)
 
-    def _execute(self, module: Module, execution: Mapping[str, Any]) -> None:
-        """Copy an image in, launch everything in order, copy the image out, and wipe."""
-        size, shift = execution["size"], execution["shift"]
-        if self._arena.numel() < size + shift:
+    def _execute(self, module: Module, executions: Sequence[Mapping[str, Any]], size: int) -> None:
+        """Copy all images in, launch everything in order, copy the images out behind them, and wipe."""
+        if self._arena.numel() < size:
             self._arena = torch.empty(0, dtype=torch.uint8, device="cuda")
-            self._arena = torch.empty(size + shift, dtype=torch.uint8, device="cuda").fill_(_WIPE)
-        image = self._arena[shift : shift + size]
-        launches = [self._bind(module, launch, image.data_ptr()) for launch in execution["launches"]]
+            self._arena = torch.empty(size, dtype=torch.uint8, device="cuda").fill_(_WIPE)
+        images = self._arena[:size]
+        base = images.data_ptr()
+        launches = [
+            module.bind(launch, addresses(launch["arguments"], base + execution["start"]))
+            for execution in executions
+            for launch in execution["launches"]
+        ]
         with torch.cuda.stream(self._device.torch_stream):
-            image.copy_(self._host[execution["source"] : execution["source"] + size], non_blocking=True)
+            images.copy_(self._host[:size], non_blocking=True)
             for launch in launches:
                 launch(self._device.stream)
-            self._device.stream.synchronize()
-            self._host[execution["target"] : execution["target"] + size].copy_(image)
-            image.fill_(_WIPE)
-
-    def _bind(self, module: Module, launch: Mapping[str, Any], base: int) -> BoundLaunch:
-        return module.bind(launch, addresses(launch["arguments"], base))
+            self._host[size : 2 * size].copy_(images)
+            images.fill_(_WIPE)
 
 
 def addresses(arguments: Sequence[Sequence[Any]], base: int) -> list[int | float]:

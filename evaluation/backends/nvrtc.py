@@ -91,11 +91,14 @@ def _candidates() -> Iterator[Path]:
 
 
 def _include(library: Path) -> Path | None:
-    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
-    for folder in (library.parents[1] / "include", Path(home) / "include"):
-        if (folder / "cuda_fp16.h").exists():
-            return folder
-    return None
+    """The folder with CUDA's headers; one that has the C++ core libraries too comes first."""
+    home = Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
+    folders = [library.parents[1] / "include", home / "include"]
+    found = [folder for folder in folders if (folder / "cuda_fp16.h").exists()]
+    complete = [
+        folder for folder in found if (folder / "cccl/nv/target").exists() or (folder / "nv/target").exists()
+    ]
+    return next(iter(complete + found), None)
 
 
 @cache
@@ -134,9 +137,11 @@ class CompilerProcess:
 
     def compile(self, source: str, architecture: str) -> Compiled | Refusal:
         """Compile; refuses with COMPILE_ERROR and the compiler's first messages."""
-        request = {"options": options(architecture, self._toolkit), "headers": virtual_headers()}
-        if _HEAVY_HEADERS.search(source):
-            request["options"] += ["--pch", "--pch-dir=."]
+        extra = ["--pch", "--pch-dir=."] if _HEAVY_HEADERS.search(source) else ["--minimal"]
+        request = {
+            "options": [*options(architecture, self._toolkit), *extra],
+            "headers": virtual_headers(),
+        }
         for _ in range(_ATTEMPTS):
             channel = self._channel or self._start()
             try:

@@ -1,9 +1,10 @@
 """The `simt` backend: CUDA kernels compiled for the CPU and run thread by thread, with every access checked.
 
 What it finds that a comparison of outputs would not: accesses out of bounds (by buffer and byte), writes
-to inputs, races in shared memory, divergent barriers, deadlocks, misaligned vector accesses, endless loops.
-What it cannot judge it calls UNSUPPORTED: PTX, tensor cores, grid-wide barriers. Blocks run one after
-another, so races across blocks are not seen. It checks correctness and measures no speed.
+to inputs, data races, divergent barriers, deadlocks, misaligned vector accesses, endless loops. What it
+cannot judge it calls UNSUPPORTED: PTX, tensor cores, grid-wide barriers. Blocks run one after another: a race
+across blocks is seen from the accesses themselves, and missed where the block has used an atomic before. It
+checks correctness and measures no speed.
 
 Four fences hold a hostile candidate: static rules, a confined compiler, a loader that hands out no foreign
 address, and a process that may only write its report and exit. That process never has the expected outputs.
@@ -35,7 +36,7 @@ _PREFIX = "warpsmith-simt-"  #: of scratch folders
 
 @dataclass(frozen=True)
 class SimtBuilt:
-    """A compiled candidate: an object file in the backend's scratch folder, removed when this is forgotten."""
+    """A compiled candidate: an object file in the scratch folder, removed when this value is forgotten."""
 
     path: Path
 

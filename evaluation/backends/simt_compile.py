@@ -47,6 +47,7 @@ _CODE = [
 _CHECKS = ["-fsanitize=thread", "-fsanitize=bounds,alignment"]
 _GCC = [
     "-fsanitize-coverage=trace-pc",
+    "--param=tsan-distinguish-volatile=1",
     "-fmax-errors=1",
     "-ftemplate-depth=200",
     "-fconstexpr-ops-limit=2000000",
@@ -55,6 +56,8 @@ _GCC = [
 ]
 _CLANG = [
     "-fsanitize-coverage=trace-pc",
+    "-mllvm",
+    "-tsan-distinguish-volatile",
     "-ferror-limit=1",
     "-ftemplate-depth=200",
     "-fconstexpr-steps=2000000",

@@ -94,7 +94,9 @@ def test_trials_depend_on_the_instance_and_the_seed_alone(reference):
             for name in ("x", "y"):
                 np.testing.assert_array_equal(ours.inputs[name], theirs.inputs[name])
             np.testing.assert_array_equal(ours.expected["out0"], theirs.expected["out0"])
-    assert not np.array_equal(reference.trial(instance, 0).inputs["x"], reference.trial(instance, 2).inputs["x"])
+    assert not np.array_equal(
+        reference.trial(instance, 0).inputs["x"], reference.trial(instance, 2).inputs["x"]
+    )
 
 
 def test_odd_seeds_vary_plain_distributions(reference):
@@ -117,7 +119,8 @@ def test_inputs_made_for_a_domain_are_left_alone(reference):
 def test_parameters_and_buffers_are_inputs_and_redrawn(reference):
     instance = instance_of(reference, MODEL)
     assert [tensor.name for tensor in instance.parameters] == [
-        "scale", "mask", "norm_weight", "norm_bias", "norm_running_mean", "norm_running_var", "norm_num_batches_tracked",
+        "scale", "mask", "norm_weight", "norm_bias", "norm_running_mean", "norm_running_var",
+        "norm_num_batches_tracked",
     ]  # fmt: skip
     first, second = reference.trial(instance, 0), reference.trial(instance, 2)
     for name in ("scale", "norm_weight", "norm_bias", "norm_running_mean", "norm_running_var"):
@@ -321,7 +324,9 @@ def test_many_calls_at_a_time_give_what_single_ones_give(reference):
     with ReferencePool(2) as pool:
         trials = pool.trials((instance, seed) for seed in range(6))
     for seed, trial in enumerate(trials):
-        np.testing.assert_array_equal(trial.expected["out0"], reference.trial(instance, seed).expected["out0"])
+        np.testing.assert_array_equal(
+            trial.expected["out0"], reference.trial(instance, seed).expected["out0"]
+        )
 
 
 def test_a_closed_pool_says_so():

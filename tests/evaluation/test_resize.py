@@ -112,7 +112,8 @@ def test_divisible_stays_divisible(values, style):
 
 def test_products_sums_ratios_and_literals_are_kept_by_their_rules():
     def first(values, rule, body=""):
-        program = f"def get_inputs():\n    return [torch.randn({values})]\ndef fused_operator(x):\n    {body or 'pass'}\n"
+        program = f"def get_inputs():\n    return [torch.randn({values})]\n"
+        program += f"def fused_operator(x):\n    {body or 'pass'}\n"
         return dict(next(Resizer(program, set(values)).variants(Style.RAGGED, rule)).sizes)
 
     product = first([20, 30, 600], Rule.DIVISIBLE)

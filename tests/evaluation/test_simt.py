@@ -394,6 +394,24 @@ def test_both_ways_of_compiling_agree(backend):
     assert served == alone
 
 
+def test_waiting_for_a_volatile_flag_of_an_earlier_block_is_no_race(backend):
+    source = """
+        extern "C" __global__ void k(float* o, const float* a, int n) {
+            volatile float* flag = o + 1;
+            if (blockIdx.x == 0) {
+                o[0] = 5.0f;
+                __threadfence();
+                *flag = 1.0f;
+            } else {
+                while (*flag != 1.0f) {}
+                __threadfence();
+                o[2] = o[0];
+            }
+        }
+    """
+    assert outputs_of(backend, source, plain_run(3, grid=2))["o"].tolist() == [5, 1, 5]
+
+
 def test_dead_servers_are_replaced_and_change_no_verdict(backend):
     source = HEAD + "if (i < n) o[i] = a[i]; }"
     for server in (backend._compiler._server, backend._runner._server):

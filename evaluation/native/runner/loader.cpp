@@ -112,10 +112,11 @@ void place_shared(unsigned index) {
     machine.static_shared_bytes = offset + section.sh_size;
 }
 
-// The thread-sanitizer pass adds one constructor of its own (.init_array.00099); others are the candidate's.
+// The thread-sanitizer pass adds a constructor with a priority (.init_array.0 or .00099); one without is the
+// candidate's, which cannot give a priority.
 void refuse_constructors(unsigned index) {
     const Elf64_Shdr& section = object.sections[index];
-    if (section.sh_size && strcmp(object.section_names + section.sh_name, ".init_array.00099"))
+    if (section.sh_size && !starts_with(object.section_names + section.sh_name, ".init_array."))
         finish("compile_error", "a global variable needs code to run before the kernel, which CUDA does not allow");
 }
 

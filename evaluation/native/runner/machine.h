@@ -55,7 +55,9 @@ struct Thread {
 struct Block {
     Extent index;
     unsigned threads, live;
-    uint32_t epoch;  // raised by every block barrier and every block; orders shared-memory accesses
+    uint32_t epoch;        // raised by every block barrier and every block; orders accesses
+    uint32_t first_epoch;  // the block's own begin here
+    bool synchronised;     // has used an atomic (or volatile access) on global memory
     int predicates_true, predicates_all;
 };
 
@@ -72,6 +74,7 @@ struct Machine {
     Thread* current;  // null while the runner itself executes
     Block block;
     const Launch* launch;
+    uint32_t launch_epoch;  // the launch's own begin here
     uint64_t steps, budget, quantum_end;
     size_t static_shared_bytes;
 };

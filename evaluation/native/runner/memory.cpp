@@ -61,11 +61,14 @@ void check_elsewhere(uintptr_t address, size_t bytes, Access access) {
         within(address, bytes, kDynamicShared, machine.launch->shared_bytes))
         return check_shared(address, bytes, access);
     const uintptr_t begin = access == Access::kRead ? image_begin : image_writable;
-    if (within(address, bytes, begin, image_end - begin)) return;
+    if (within(address, bytes, begin, image_end - begin)) {
+        if (access == Access::kAtomic) machine.block.synchronised = true;
+        return;
+    }
     report_elsewhere(address, bytes, access);
 }
 
-inline void check(void* pointer, size_t bytes, Access access) {
+inline void check(void* pointer, size_t bytes, Access access, bool is_volatile = false) {
     if (!machine.current) return;
     spend();
     const uintptr_t address = (uintptr_t)pointer;
@@ -77,6 +80,8 @@ inline void check(void* pointer, size_t bytes, Access access) {
     if (!within(address, bytes, buffer.address, buffer.bytes) ||
         (access != Access::kRead && buffer.role == Role::kInput))
         report_arena(address, bytes, access);
+    // Kernels that wait for a flag of another block read it as volatile: no race, and an order from then on.
+    if (buffer.words) check_global(buffer, address - buffer.address, bytes, is_volatile ? Access::kAtomic : access);
 }
 
 void check_range(const void* pointer, size_t bytes, Access access) {
@@ -105,6 +110,7 @@ void map_buffers(Buffer* buffers, unsigned count) {
         finish("unsupported", "the buffers (%zu MiB) do not fit into the memory limit", arena_bytes >> 20);
     for (unsigned i = 0; i < count; i++)
         if (buffers[i].role != Role::kInput) memset((void*)buffers[i].address, 0xff, buffers[i].bytes);
+    map_race_words(buffers, count);
 }
 
 void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable) {
@@ -114,14 +120,14 @@ void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable) {
 }
 
 extern "C" {
-#define SIMT_ACCESS(bytes)                                                            \
-    void __tsan_read##bytes(void* p) { check(p, bytes, Access::kRead); }              \
-    void __tsan_write##bytes(void* p) { check(p, bytes, Access::kWrite); }            \
-    void __tsan_unaligned_read##bytes(void* p) { check(p, bytes, Access::kRead); }    \
-    void __tsan_unaligned_write##bytes(void* p) { check(p, bytes, Access::kWrite); }  \
-    void __tsan_volatile_read##bytes(void* p) { check(p, bytes, Access::kRead); }     \
-    void __tsan_volatile_write##bytes(void* p) { check(p, bytes, Access::kWrite); }   \
-    void __tsan_read_write##bytes(void* p) { check(p, bytes, Access::kWrite); }       \
+#define SIMT_ACCESS(bytes)                                                                 \
+    void __tsan_read##bytes(void* p) { check(p, bytes, Access::kRead); }                   \
+    void __tsan_write##bytes(void* p) { check(p, bytes, Access::kWrite); }                 \
+    void __tsan_unaligned_read##bytes(void* p) { check(p, bytes, Access::kRead); }         \
+    void __tsan_unaligned_write##bytes(void* p) { check(p, bytes, Access::kWrite); }       \
+    void __tsan_volatile_read##bytes(void* p) { check(p, bytes, Access::kRead, true); }    \
+    void __tsan_volatile_write##bytes(void* p) { check(p, bytes, Access::kWrite, true); }  \
+    void __tsan_read_write##bytes(void* p) { check(p, bytes, Access::kWrite); }            \
     void __tsan_unaligned_read_write##bytes(void* p) { check(p, bytes, Access::kWrite); }
 SIMT_ACCESS(1)
 SIMT_ACCESS(2)

@@ -4,6 +4,8 @@
 
 namespace simt {
 
+struct Word;
+
 enum class Role { kInput, kOutput, kScratch };
 
 struct Buffer {
@@ -11,6 +13,7 @@ struct Buffer {
     Role role;
     uintptr_t address;
     size_t bytes;
+    Word* words;  // what the race check remembers of each 4 bytes; null for inputs
 };
 
 constexpr unsigned kMaxBuffers = 255;
@@ -19,6 +22,10 @@ void map_buffers(Buffer* buffers, unsigned count);  // assigns addresses; poison
 void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable);
 
 enum class Access { kRead, kWrite, kAtomic };
-void check_shared(uintptr_t address, size_t bytes, Access access);  // race.cpp
+
+// race.cpp
+void map_race_words(Buffer* buffers, unsigned count);
+void check_shared(uintptr_t address, size_t bytes, Access access);
+void check_global(const Buffer& buffer, size_t offset, size_t bytes, Access access);
 
 }  // namespace simt

@@ -1,17 +1,18 @@
-// Data races in shared memory: two threads of a block touch the same bytes, one of them writes, and no barrier
-// (or, within a warp, no warp operation) lies between.
+// Data races: two threads touch the same bytes, one of them writes, and nothing orders the two.
 //
-// Each word remembers its last write and its last read. An older access to other bytes of the word may be
-// forgotten, so a race can be missed, but what is reported is one. Two plain writes are not reported: many
-// correct kernels let all threads store the same value.
+// What orders accesses: a block barrier within a block, a warp operation within a warp, a new launch. Across blocks,
+// a block that has used an atomic on global memory is taken to have synchronised with all others (the usual "last
+// block finishes" pattern), so some races across blocks are missed. Each word of 4 bytes remembers its last write
+// and its last read only, so an older one may be forgotten; but what is reported is a race. Two plain writes are not
+// reported: many correct kernels let all threads store the same value.
+#include <sys/mman.h>
+
 #include "memory.h"
 
 namespace simt {
 
-namespace {
-
 struct Mark {
-    uint32_t block_epoch, warp_epoch;
+    uint32_t epoch, warp_epoch;  // epoch 0: none yet
     uint16_t thread;
     uint8_t bytes;  // one bit for each of the word's four bytes
     bool atomic;
@@ -21,41 +22,84 @@ struct Word {
     Mark write, read;
 };
 
-Word words[2 * kMaxShared / 4];  // first the shared variables, then the dynamic shared memory
+namespace {
 
-bool conflicts(const Mark& earlier, const Thread& thread, unsigned bytes) {
-    if (earlier.block_epoch != machine.block.epoch || !(earlier.bytes & bytes) || earlier.thread == thread.rank)
-        return false;
-    const Thread& other = machine.threads[earlier.thread];
-    return other.warp != thread.warp || earlier.warp_epoch >= thread.warp_epoch;
+constexpr size_t kMaxRaceBytes = 64u << 20;  // of outputs and scratch; beyond, only shared memory is checked
+constexpr size_t kSharedWords = kMaxShared / 4;
+
+Word shared_words[2 * kSharedWords];  // first the shared variables, then the dynamic shared memory
+
+struct Place {
+    const char* name;  // null for shared memory
+    size_t offset;
+};
+
+bool conflicts(const Mark& earlier, unsigned bytes, bool global) {
+    if (!(earlier.bytes & bytes)) return false;
+    const Block& block = machine.block;
+    const Thread& thread = *machine.current;
+    if (earlier.epoch == block.epoch) {
+        if (earlier.thread == thread.rank) return false;
+        return machine.threads[earlier.thread].warp != thread.warp || earlier.warp_epoch >= thread.warp_epoch;
+    }
+    return global && earlier.epoch >= machine.launch_epoch && earlier.epoch < block.first_epoch && !block.synchronised;
 }
 
-void check_word(Word& word, unsigned bytes, size_t offset, Access access) {
-    const Thread& thread = *machine.current;
+[[noreturn]] void report(const Place& place, const Mark& earlier, const char* first, const char* second) {
+    if (earlier.epoch != machine.block.epoch)
+        finish("fault", "race across blocks at byte %zu of %s: this block %s what another block %s in the same launch",
+               place.offset, place.name, second, first);
+    finish("fault", "race at byte %zu of %s: thread %u %s it and thread %u %s it, with no barrier between",
+           place.offset, place.name ? place.name : "shared memory", earlier.thread, first, machine.current->rank, second);
+}
+
+void check_word(Word& word, unsigned bytes, const Place& place, Access access) {
     const bool atomic = access == Access::kAtomic;
-    const bool plain_write = access == Access::kWrite;
-    if (!(atomic && word.write.atomic) && !(plain_write && !word.write.atomic) && conflicts(word.write, thread, bytes))
-        finish("fault", "race in shared memory at byte %zu: thread %u %s it and thread %u %s it, "
-               "with no barrier between", offset, word.write.thread, word.write.atomic ? "atomically updates" : "writes", thread.rank,
-               access == Access::kRead ? "reads" : "writes");
-    if (access != Access::kRead && !(atomic && word.read.atomic) && conflicts(word.read, thread, bytes))
-        finish("fault", "race in shared memory at byte %zu: thread %u reads it and thread %u writes it, "
-               "with no barrier between", offset, word.read.thread, thread.rank);
+    const bool tolerated = word.write.atomic ? atomic : access == Access::kWrite;
+    if (!tolerated && conflicts(word.write, bytes, place.name))
+        report(place, word.write, "writes", access == Access::kRead ? "reads" : "writes");
+    if (access != Access::kRead && !(atomic && word.read.atomic) && conflicts(word.read, bytes, place.name))
+        report(place, word.read, "reads", "writes");
+    const Thread& thread = *machine.current;
     Mark& mark = access == Access::kRead ? word.read : word.write;
     mark = {machine.block.epoch, thread.warp_epoch, (uint16_t)thread.rank, (uint8_t)bytes, atomic};
 }
 
+void check_words(Word* words, const char* name, size_t offset, size_t bytes, Access access) {
+    for (size_t word = offset / 4; word <= (offset + bytes - 1) / 4; word++) {
+        const size_t first = word * 4 < offset ? offset - word * 4 : 0;
+        const size_t end = offset + bytes - word * 4 < 4 ? offset + bytes - word * 4 : 4;
+        check_word(words[word], (1u << end) - (1u << first), {name, word * 4 + first}, access);
+    }
+}
+
 }  // namespace
+
+void map_race_words(Buffer* buffers, unsigned count) {
+    size_t words = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (buffers[i].role != Role::kInput) words += (buffers[i].bytes + 3) / 4;
+    if (!words || words * 4 > kMaxRaceBytes) return;
+    void* area = mmap(nullptr, words * sizeof(Word), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED) finish("unsupported", "the race check of the buffers does not fit into the memory limit");
+    Word* next = (Word*)area;
+    for (unsigned i = 0; i < count; i++) {
+        if (buffers[i].role == Role::kInput) continue;
+        buffers[i].words = next;
+        next += (buffers[i].bytes + 3) / 4;
+    }
+}
 
 void check_shared(uintptr_t address, size_t bytes, Access access) {
     const bool dynamic = address - kDynamicShared < kMaxShared;
     const size_t offset = address - (dynamic ? kDynamicShared : (uintptr_t)static_shared);
-    Word* const region = words + (dynamic ? kMaxShared / 4 : 0);
-    for (size_t word = offset / 4; word <= (offset + bytes - 1) / 4; word++) {
-        const size_t first = word * 4 < offset ? offset - word * 4 : 0;
-        const size_t end = offset + bytes - word * 4 < 4 ? offset + bytes - word * 4 : 4;
-        check_word(region[word], (1u << end) - (1u << first), word * 4 + first, access);
-    }
+    check_words(shared_words + (dynamic ? kSharedWords : 0), nullptr, offset, bytes, access);
+}
+
+void check_global(const Buffer& buffer, size_t offset, size_t bytes, Access access) {
+    check_words(buffer.words, buffer.name, offset, bytes, access);
+    if (access == Access::kAtomic) machine.block.synchronised = true;
 }
 
 }  // namespace simt

@@ -30,7 +30,8 @@ void begin_block(Extent index) {
     Block& block = machine.block;
     block.index = index;
     block.threads = block.live = extent.x * extent.y * extent.z;
-    block.epoch++;
+    block.first_epoch = ++block.epoch;
+    block.synchronised = false;
     for (unsigned rank = 0; rank < block.threads; rank++) {
         Thread& thread = machine.threads[rank];
         thread.index = {rank % extent.x, rank / extent.x % extent.y, rank / extent.x / extent.y};
@@ -134,6 +135,7 @@ void preempt() {
 
 void run_launch(const Launch& launch) {
     machine.launch = &launch;
+    machine.launch_epoch = machine.block.epoch + 1;
     const Extent grid = launch.grid;
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)

@@ -25,6 +25,8 @@ SIMT_CODE(double, 'd')
 #undef SIMT_CODE
 
 template <unsigned... Index> struct Indices {};
+template <unsigned Count, unsigned... Index> struct CountTo : CountTo<Count - 1, Count - 1, Index...> {};
+template <unsigned... Index> struct CountTo<0, Index...> { using type = Indices<Index...>; };
 template <class Kernel> struct Entry;
 template <class... Parameter> struct Entry<void(Parameter...)> {
     static constexpr char signature[sizeof...(Parameter) + 1] = {Code<Parameter>::value..., 0};
@@ -34,7 +36,7 @@ template <class... Parameter> struct Entry<void(Parameter...)> {
         kernel(*(Parameter*)arguments[Index]...);
     }
     SIMT_UNCHECKED __attribute__((always_inline)) static void call(void (*kernel)(Parameter...), void** arguments) {
-        unpack(kernel, arguments, Indices<__integer_pack(sizeof...(Parameter))...>());
+        unpack(kernel, arguments, typename CountTo<sizeof...(Parameter)>::type());
     }
 };
 

@@ -1,6 +1,6 @@
 // hack: counts in shared memory without atomics
 // expect: fault
-// reason: race in shared memory
+// reason: race at byte .* of shared memory
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     __shared__ int count;

@@ -1,6 +1,6 @@
 // hack: overwrites what another thread may still read
 // expect: fault
-// reason: race in shared memory
+// reason: race at byte .* of shared memory
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     __shared__ float s[256];

@@ -1,0 +1,226 @@
+"""GRPO: what is sampled and learnt, that it is learnt, and that a killed run ends the same."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evaluation.errors import WarpsmithError
+from evaluation.settings import EvaluationSettings
+from tests.training.killed import run_and_kill
+from tests.training.night import (
+    assert_same_weights,
+    base_checkpoint,
+    conversations,
+    metrics,
+    weights,
+    write_rows,
+)
+from tests.training.reward_for_tests import letter
+from tests.training.tiny import one_process
+from training.architecture import read_architecture
+from training.config import GrpoJob, GrpoSettings, MegatronSettings, RolloutSettings, TrainingSettings
+from training.grpo import read_problems, train
+from training.launch import run_job
+from training.policy import Policy
+from training.rollout.draw import Rollouts, stream_seed
+from training.rollout.local import LocalEngine
+from training.rollout.prompts import PromptCursor, read_prompts
+from training.tokenizer import load_tokenizer
+from training.torch_dist import load_model
+from training.trainer import Trainer
+from training.weights import hf_weights
+
+GRPO = {
+    "steps": 6,
+    "prompts_per_step": 4,
+    "samples_per_prompt": 4,
+    "lr": 1e-2,
+    "warmup_steps": 1,
+    "save_every": 2,
+    "micro_batch_size": 8,
+}
+ROLLOUT = {"max_new_tokens": 24, "reward_function": "tests.training.reward_for_tests:letter"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Prompts, no problems (the reward needs none) and a random checkpoint."""
+    folder = tmp_path_factory.mktemp("night")
+    base_checkpoint(folder)
+    rows = [{"prompt": row["messages"][:1], "label": f"p{i}"} for i, row in enumerate(conversations())]
+    write_rows(folder / "prompts.jsonl", rows)
+    write_rows(folder / "problems.jsonl", [])
+    return folder
+
+
+def job(folder: Path, out_dir: Path, processes: int = 1, grpo: dict | None = None, **rollout) -> GrpoJob:
+    return GrpoJob(
+        settings=TrainingSettings(
+            megatron=MegatronSettings(nproc_per_node=processes),
+            grpo=GrpoSettings(**(GRPO | (grpo or {}))),
+            rollout=RolloutSettings(**(ROLLOUT | rollout)),
+        ),
+        evaluation=EvaluationSettings(),
+        checkpoint=folder / "torch_dist",
+        prompts=folder / "prompts.jsonl",
+        problems=folder / "problems.jsonl",
+        out_dir=out_dir,
+    )
+
+
+def parts(job: GrpoJob) -> tuple[Policy, Rollouts, Trainer]:
+    """A run's policy and rollouts, its engine loaded."""
+    settings, hf_dir = job.settings, job.checkpoint / "hf"
+    architecture = read_architecture(hf_dir)
+    trainer = Trainer(architecture, settings.megatron, settings.grpo, 10)
+    load_model(trainer.model, job.checkpoint)
+    engine = LocalEngine(architecture)
+    engine.update_weights(hf_weights(trainer.model, architecture), 0)
+    rows = read_prompts(job.prompts)
+    cursor = PromptCursor(len(rows), settings.grpo.seed)
+    tokenizer = load_tokenizer(hf_dir)
+    rollouts = Rollouts(rows, cursor, tokenizer, engine, letter, settings.grpo, settings.rollout)
+    return Policy(trainer, settings.grpo, settings.rollout, None), rollouts, trainer
+
+
+def test_seeds_differ_by_seed_step_and_number():
+    seeds = {stream_seed(a, b, c) for a in range(3) for b in range(3) for c in range(3)}
+    assert len(seeds) == 27
+    assert stream_seed(1, 2, 3) == stream_seed(1, 2, 3)
+
+
+def test_a_steps_samples_do_not_depend_on_the_steps_before(single_process, folder, tmp_path):
+    _, rollouts, _ = parts(job(folder, tmp_path))
+    rollouts.collect(0)
+    second = rollouts.collect(1)[0]
+    _, rollouts, _ = parts(job(folder, tmp_path))
+    rollouts._cursor.take(GRPO["prompts_per_step"])
+    assert rollouts.collect(1)[0] == second
+
+
+def test_groups_are_the_samples_of_one_prompt(single_process, folder, tmp_path):
+    _, rollouts, _ = parts(job(folder, tmp_path))
+    collection, seconds = rollouts.collect(0)
+    assert [len(group.samples) for group in collection.groups] == [4, 4, 4, 4]
+    for group in collection.groups:
+        assert len({sample.row.label for sample in group.samples}) == 1
+        assert len({sample.text for sample in group.samples}) > 1
+    assert seconds.generate > 0
+
+
+def test_shuffled_rewards_are_the_same_rewards_elsewhere(single_process, folder, tmp_path):
+    true = parts(job(folder, tmp_path))[1].collect(0)[0].samples
+    shuffled = parts(job(folder, tmp_path, grpo={"shuffle_rewards": True}))[1].collect(0)[0].samples
+    assert [sample.text for sample in shuffled] == [sample.text for sample in true]
+    values = [[sample.reward.value for sample in samples] for samples in (true, shuffled)]
+    assert values[0] != values[1] and sorted(values[0]) == sorted(values[1])
+
+
+def test_dynamic_sampling_replaces_groups_without_spread(single_process, folder, tmp_path):
+    changed = job(folder, tmp_path, grpo={"sampling_rounds": 3}, filter_function="spread")
+    _, rollouts, _ = parts(changed)
+    rollouts._reward = lambda responses: [
+        replace(reward, value=0.0) if response.row.label in few else reward
+        for response, reward in zip(responses, letter(responses), strict=True)
+    ]
+    cursor = PromptCursor(40, 0)
+    few = {f"p{index}" for index in cursor.take(2)}
+    collection, _ = rollouts.collect(0)
+    assert collection.rounds > 1 and len(collection.groups) == 4
+    assert all(group.has_spread for group in collection.groups)
+
+
+@pytest.mark.parametrize("settings", [{}, {"aggregation": "sequence_mean"}, {"aggregation": "constant"}])
+def test_the_first_update_is_on_policy(single_process, folder, tmp_path, settings):
+    policy, rollouts, _ = parts(job(folder, tmp_path, grpo={"minibatches": 2, **settings}))
+    first, second = policy.update(rollouts.collect(0)[0].samples, 0)
+    assert first["ratio"] / first["tokens"] == pytest.approx(1, abs=1e-5)
+    assert first["clip_low"] == first["clip_high"] == 0
+    assert first["mismatch"] / first["tokens"] < 1e-5
+    assert abs(second["ratio"] / second["tokens"] - 1) > 1e-5
+
+
+def test_an_engine_with_other_weights_stops_the_run(single_process, folder, tmp_path):
+    policy, rollouts, trainer = parts(job(folder, tmp_path))
+    samples = rollouts.collect(0)[0].samples
+    with torch.no_grad():
+        next(trainer.model.parameters()).add_(1e-2)
+    with pytest.raises(WarpsmithError, match=r"grpo\.mismatch_tolerance"):
+        policy.update(samples, 0)
+
+
+def test_equal_rewards_change_nothing(single_process, folder, tmp_path):
+    policy, rollouts, _ = parts(job(folder, tmp_path))
+    samples = rollouts.collect(0)[0].samples
+    flat = [replace(sample, reward=replace(sample.reward, value=0.5)) for sample in samples]
+    before = {name: value.clone() for name, value in policy.weights()}
+    assert policy.update(flat, 0) == []
+    assert all(torch.equal(value, before[name]) for name, value in policy.weights())
+
+
+def test_a_whole_run_raises_its_reward_and_records_it(folder, tmp_path):
+    run = job(folder, tmp_path, grpo={"steps": 12, "samples_per_prompt": 8})
+    with one_process():
+        train(run)
+    history = metrics(tmp_path)
+    rewards = [row["reward/mean"] for row in history]
+    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.1
+    panel = {
+        "train/entropy",
+        "train/clip_fraction_low",
+        "train/clip_fraction_high",
+        "train/ratio",
+        "train/grad_norm",
+        "train/logprob_difference",
+        "rollout/response_length_mean",
+        "rollout/response_length_max",
+        "rollout/truncated",
+        "rollout/zero_spread",
+        "rollout/staleness",
+        "reward/mean",
+        "reward/std",
+    }
+    assert all(panel <= row.keys() for row in history)
+    assert all(row["train/logprob_difference"] < 1e-4 and row["rollout/staleness"] == 0 for row in history)
+    samples = [json.loads(line) for line in (tmp_path / "rollouts.jsonl").read_text().splitlines()]
+    assert len(samples) == 12 * 4 * 8
+    assert {"step", "problem_id", "reward", "status", "response"} <= samples[0].keys()
+    assert weights(tmp_path / "torch_dist").keys() == weights(run.checkpoint).keys()
+
+
+def test_a_reference_policy_starts_at_no_divergence(single_process, folder, tmp_path):
+    train(job(folder, tmp_path, grpo={"steps": 2, "kl_coefficient": 0.1, "minibatches": 1}))
+    first, second = (row["train/kl"] for row in metrics(tmp_path))
+    assert first == pytest.approx(0, abs=1e-8)
+    assert second > 1e-6
+
+
+def test_a_bad_problem_file_is_named_with_the_line(tmp_path):
+    (tmp_path / "problems.jsonl").write_text("{}\n")
+    with pytest.raises(WarpsmithError, match="line 1"):
+        read_problems(tmp_path / "problems.jsonl")
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_as_if_it_had_not_been(folder, tmp_path):
+    straight = job(folder, tmp_path / "straight", 2)
+    run_job("training.grpo", straight, straight.out_dir, 2)
+    killed = job(folder, tmp_path / "killed", 2)
+    run_and_kill("training.grpo", killed, killed.out_dir, 2, step=3)
+    run_job("training.grpo", killed, killed.out_dir, 2)
+
+    assert_same_weights(killed.out_dir / "torch_dist", straight.out_dir / "torch_dist")
+    assert metrics(killed.out_dir) == metrics(straight.out_dir)
+    one, other = ((out / "rollouts.jsonl").read_text() for out in (killed.out_dir, straight.out_dir))
+    assert one == other
+
+
+@pytest.mark.slow
+def test_an_error_on_one_rank_ends_the_run_with_its_sentence(folder, tmp_path):
+    broken = job(folder, tmp_path, 2, reward_function="tests.training.reward_for_tests:missing")
+    with pytest.raises(WarpsmithError, match="no function missing"):
+        run_job("training.grpo", broken, broken.out_dir, 2)
