@@ -171,7 +171,7 @@ class ReferencePool:
         return result
 
     def describe_many(self, programs: Sequence[str]) -> list[Description | ProgramError]:
-        """The same for several versions of one program, in one process (about 3 ms each)."""
+        """The same for several versions of one program, in one process (about 5 ms each)."""
         jobs = [
             {"kind": "describe", "program": program, "seeds": [_seed(program, 0), _seed(program, 1)]}
             for program in programs

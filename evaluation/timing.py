@@ -22,7 +22,7 @@ from pydantic import Field
 from evaluation.backends.arguments import typed_launches
 from evaluation.backends.channel import ChannelClosedError
 from evaluation.backends.cuda import CudaBuilt
-from evaluation.backends.cuda_process import Job, Worker, Zygote
+from evaluation.backends.cuda_process import Job, Purpose, Worker, Zygote
 from evaluation.backends.device_lock import DeviceLock
 from evaluation.errors import WarpsmithError
 from evaluation.fingerprint import Clocks, ClockSample
@@ -187,7 +187,7 @@ class Timer:
     ) -> None:
         self._settings = settings
         self._peaks = peaks
-        self._zygote = Zygote(device, debug=debug)
+        self._zygote = Zygote(Purpose.MEASURE, device, debug=debug)
         self._clocks = Clocks(device)
         self._lock = DeviceLock(device, patience_s=_PATIENCE_SECONDS)
         self._secret = int.from_bytes(os.urandom(4), "big") if secret is None else secret

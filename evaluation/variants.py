@@ -24,8 +24,8 @@ WANTED = {Style.RAGGED: 3, Style.ALIGNED: 2}
 """How many variants of each style a program gets, where there are as many."""
 SURVEY_LIMIT = 65536
 """Input elements up to which a program may be run only to learn its shapes."""
-_AT_ONCE = 4
-"""Proposals of a style that are surveyed together: most programs need no more."""
+_FIRST, _LATER = 4, 32
+"""Proposals of a style that are surveyed together, under the first rule (most need no more) and others."""
 
 
 def find_variants(text: str, shipped: Survey, reference: ReferencePool) -> dict[Style, list[str]]:
@@ -42,7 +42,7 @@ def find_variants(text: str, shipped: Survey, reference: ReferencePool) -> dict[
                 variant
                 for style in Style
                 if len(chosen[style]) < WANTED[style]
-                for variant in islice(sources[style], _AT_ONCE)
+                for variant in islice(sources[style], _FIRST if rule is Rule.INDEPENDENT else _LATER)
             ]:
                 for variant in _working(proposals, shipped, relaxation, reference):
                     same = chosen[variant.style]

@@ -51,7 +51,7 @@ class Run:
         job.out_dir.mkdir(parents=True, exist_ok=True)
         self._metrics = StepLog(job.out_dir / "metrics.jsonl")
         self._samples = StepLog(job.out_dir / "rollouts.jsonl") if isinstance(job, GrpoJob) else None
-        identity = fingerprint(relevant, [job.checkpoint, *inputs])
+        identity = fingerprint(relevant, [job.checkpoint, *inputs]) if is_main() else ""
         self._snapshots = Snapshots(
             job.out_dir / "checkpoints", keep=settings.keep_checkpoints, fingerprint=identity
         )

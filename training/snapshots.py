@@ -45,13 +45,16 @@ class Snapshots:
     """The snapshots of one run, in one folder."""
 
     def __init__(self, folder: Path, *, keep: int, fingerprint: str) -> None:
-        """Use `folder`; collective. Leftovers of killed writes and of other runs are deleted."""
+        """Use `folder`; collective. Leftovers of killed writes and of other runs are deleted.
+
+        `fingerprint` names the run, and is needed on the main rank only.
+        """
         self._folder = folder
         self._keep = keep
         self._fingerprint = fingerprint
         if is_main():
             folder.mkdir(parents=True, exist_ok=True)
-            for path in folder.iterdir():
+            for path in sorted(folder.iterdir()):  # hidden ones first
                 if path.name.startswith(".") or self._read(path)["fingerprint"] != fingerprint:
                     _remove(path)
         dist.barrier()

@@ -24,8 +24,9 @@ from evaluation.backends.arguments import typed_launches
 from evaluation.backends.base import Built, Run, RunOutcome
 from evaluation.backends.channel import ChannelClosedError
 from evaluation.backends.cubin import Parameter
-from evaluation.backends.cuda_process import Job, Worker, Zygote
+from evaluation.backends.cuda_process import Job, Purpose, Worker, Zygote
 from evaluation.backends.device_lock import DeviceLock
+from evaluation.backends.heap import keep_freed_memory
 from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
 from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
 from evaluation.plan import Role
@@ -76,6 +77,7 @@ class CudaBackend:
             device: index of the GPU.
             debug: let the worker write to stderr.
         """
+        keep_freed_memory()
         self._settings = settings
         self._owned = tempfile.mkdtemp(prefix="warpsmith-cuda-") if scratch_dir is None else None
         self._folder = Path(self._owned) if self._owned else Path(scratch_dir or ".")
@@ -93,7 +95,7 @@ class CudaBackend:
     @cached_property
     def zygote(self) -> Zygote:
         """The process that workers are forked from."""
-        return Zygote(self._device, debug=self._debug)
+        return Zygote(Purpose.CHECK, self._device, debug=self._debug)
 
     @cached_property
     def architecture(self) -> str:
@@ -137,6 +139,12 @@ class CudaBackend:
                 return result
             outputs += result
         return RunOutcome(tuple(outputs))
+
+    def warm_up(self) -> None:
+        """Start the worker and the one behind it, and wait for both (otherwise they start when needed)."""
+        self._ready_worker()
+        if self._standby:
+            self._standby.wait_until_ready()
 
     def close(self) -> None:
         """End all processes and remove the cubins, if the folder is ours."""

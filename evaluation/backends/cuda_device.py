@@ -1,6 +1,6 @@
-"""A CUDA context on torch's primary context, and candidates' modules in it. Used inside workers only.
+"""The primary CUDA context of a worker, and candidates' modules in it. Used inside workers only.
 
-PyCUDA loads and launches; torch owns the memory. Both use the same context and the same stream.
+The primary context is the one that torch uses too, so in a worker that has torch both see the same memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pycuda.driver as cuda
-import torch
 
 _DEFAULT_SHARED_BYTES = 48 << 10
 _SMALL_LIMIT = 1 << 16
@@ -37,11 +36,9 @@ class Device:
         self.device = cuda.Device(index)
         self.context = self.device.retain_primary_context()
         self.context.push()
-        torch.cuda.set_device(index)
         self.context.set_limit(cuda.limit.MALLOC_HEAP_SIZE, _SMALL_LIMIT)
         self.context.set_limit(cuda.limit.PRINTF_FIFO_SIZE, _SMALL_LIMIT)
         self.stream = cuda.Stream()
-        self.torch_stream = torch.cuda.ExternalStream(self.stream.handle)
         attribute = cuda.device_attribute
         self.max_shared_bytes = self.device.get_attribute(attribute.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
         self.l2_bytes = self.device.get_attribute(attribute.L2_CACHE_SIZE)

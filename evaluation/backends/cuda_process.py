@@ -25,6 +25,13 @@ _START_SECONDS = 120.0
 _ATTEMPTS = 3
 
 
+class Purpose(StrEnum):
+    """What the workers of one zygote are for."""
+
+    CHECK = "check"  #: correctness: PyCUDA alone
+    MEASURE = "measure"  #: speed: PyCUDA and torch
+
+
 class Job(StrEnum):
     """What a worker is forked for."""
 
@@ -83,16 +90,17 @@ class Zygote:
     """The process that workers are forked from.
 
     Args:
+        purpose: what its workers are for; it imports what they need.
         device: index of the GPU.
         debug: let workers write to this process's stderr.
     """
 
-    def __init__(self, device: int = 0, *, debug: bool = False) -> None:
+    def __init__(self, purpose: Purpose, device: int = 0, *, debug: bool = False) -> None:
         self._device = device
         self._debug = debug
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in close)
         self._channel, theirs = Channel.pair()
-        command = [sys.executable, "-m", "evaluation.backends.cuda_zygote", str(theirs.fileno())]
+        command = [sys.executable, "-m", "evaluation.backends.cuda_zygote", str(theirs.fileno()), purpose]
         with theirs:
             self._process = subprocess.Popen(
                 command,

@@ -39,6 +39,7 @@ class Bench:
 
     def __init__(self, device: Device, descriptor: int) -> None:
         self._device = device
+        self._torch_stream = torch.cuda.ExternalStream(device.stream.handle)
         self._descriptor = descriptor
         self._flush = torch.empty(2 * device.l2_bytes, dtype=torch.uint8, device="cuda")
         self._events: list[Any] = []
@@ -83,7 +84,7 @@ class Bench:
             for tensor in request["buffers"]:
                 _make_room(slot, tensor["name"], tuple(tensor["shape"]), getattr(torch, tensor["dtype"]))
             self._launches.append([self._bind(module, launch, slot) for launch in request["launches"]])
-        with torch.cuda.stream(self._device.torch_stream):
+        with torch.cuda.stream(self._torch_stream):
             self._candidate(0)
             self._device.stream.synchronize()
             self._flushes = self._flushes_to_hide(lambda: self._candidate(1 % len(self._slots)))
@@ -97,7 +98,7 @@ class Bench:
         names = ["candidate", *self._baselines]
         pairs = self._event_pairs(len(names) * len(request["slots"]))
         del self._held[request["keep"] :]
-        with torch.cuda.stream(self._device.torch_stream):
+        with torch.cuda.stream(self._torch_stream):
             for index, slot in enumerate(request["slots"]):
                 for name in names:
                     start, stop = pairs[index * len(names) + names.index(name)]
@@ -149,7 +150,7 @@ class Bench:
         return module.bind(launch, arguments)
 
     def _warm_up_baselines(self) -> None:
-        with torch.no_grad(), torch.cuda.stream(self._device.torch_stream):
+        with torch.no_grad(), torch.cuda.stream(self._torch_stream):
             for run in self._baselines.values():
                 for _ in range(3 if run != self._candidate else 0):
                     run(0)
@@ -174,7 +175,7 @@ class Bench:
     def _overhead_us(self) -> float:
         """Microseconds between two events with nothing between them."""
         pairs = self._event_pairs(32)
-        with torch.cuda.stream(self._device.torch_stream):
+        with torch.cuda.stream(self._torch_stream):
             for start, stop in pairs:
                 self._flush.zero_()
                 start.record(self._device.stream)
@@ -260,6 +261,7 @@ def main(channel: Channel, memory: int, message: Mapping[str, Any]) -> None:
     """Serve as a bench or as a judge until the parent closes."""
     try:
         device = Device(message["device"])
+        torch.cuda.set_device(message["device"])
         worker: Bench | Judge = Bench(device, memory) if message["job"] == "time" else Judge(memory)
         channel.send(device.description())
     except (cuda.Error, RuntimeError, OSError) as error:

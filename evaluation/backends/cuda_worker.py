@@ -12,8 +12,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pycuda.driver as cuda
-import torch
 
 from evaluation.backends.channel import Channel, ChannelClosedError
 from evaluation.backends.cuda_device import Device, LaunchRefused, Module
@@ -28,19 +28,10 @@ class Runner:
     def __init__(self, device: Device, descriptor: int) -> None:
         self._device = device
         self._descriptor = descriptor
-        self._memory: mmap.mmap | None = None
-        self._host = torch.empty(0, dtype=torch.uint8)
-        self._arena = torch.empty(_FIRST_BYTES, dtype=torch.uint8, device="cuda")
-        self._arena.fill_(_WIPE)
-
-    def warm_up(self) -> None:
-        """Do once what every request does, so that the first is as fast as the others."""
-        host = torch.zeros(4096, dtype=torch.uint8)
-        with torch.cuda.stream(self._device.torch_stream):
-            self._arena[:4096].copy_(host)
-            host.copy_(self._arena[:4096])
-            self._arena.fill_(_WIPE)
-        self._device.torch_stream.synchronize()
+        self._host = np.empty(0, dtype=np.uint8)
+        self._arena: Any = None
+        self._arena_bytes = 0
+        self._make_room(_FIRST_BYTES)
 
     def answer(self, request: Mapping[str, Any], cubin: bytes) -> dict[str, Any]:
         """Run all executions of a request; the first failure ends it."""
@@ -50,37 +41,42 @@ class Runner:
             self._execute(module, request["executions"], request["size"])
         except LaunchRefused as error:
             return {"status": "launch_error", "reason": str(error)}
-        except torch.OutOfMemoryError:
-            return {"status": "launch_error", "reason": "the GPU has too little memory left"}
-        except (cuda.Error, RuntimeError) as error:
+        except cuda.MemoryError:
+            return {"status": "launch_error", "reason": "the GPU has too little memory left", "fatal": True}
+        except cuda.Error as error:
             return {"status": "fault", "reason": _plain(error), "fatal": True}
         return {"status": "ok"}
 
     def _share(self, size: int) -> None:
         """Map the shared memory anew when the parent has grown it."""
-        if self._memory is None or len(self._memory) != size:
-            self._host = torch.empty(0, dtype=torch.uint8)
-            self._memory = mmap.mmap(self._descriptor, size)
-            self._host = torch.frombuffer(self._memory, dtype=torch.uint8)
+        if self._host.size != size:
+            self._host = np.frombuffer(mmap.mmap(self._descriptor, size), dtype=np.uint8)
+
+    def _make_room(self, size: int) -> None:
+        """Have at least `size` bytes of wiped device memory."""
+        if self._arena_bytes < size:
+            self._arena = None  # free the old block first
+            self._arena = cuda.mem_alloc(size)
+            self._arena_bytes = size
+            cuda.memset_d8_async(int(self._arena), _WIPE, size, self._device.stream)
 
     def _execute(self, module: Module, executions: Sequence[Mapping[str, Any]], size: int) -> None:
         """Copy all images in, launch everything in order, copy the images out behind them, and wipe."""
-        if self._arena.numel() < size:
-            self._arena = torch.empty(0, dtype=torch.uint8, device="cuda")
-            self._arena = torch.empty(size, dtype=torch.uint8, device="cuda").fill_(_WIPE)
-        images = self._arena[:size]
-        base = images.data_ptr()
+        self._make_room(size)
+        base = int(self._arena)
         launches = [
             module.bind(launch, addresses(launch["arguments"], base + execution["start"]))
             for execution in executions
             for launch in execution["launches"]
         ]
-        with torch.cuda.stream(self._device.torch_stream):
-            images.copy_(self._host[:size], non_blocking=True)
-            for launch in launches:
-                launch(self._device.stream)
-            self._host[size : 2 * size].copy_(images)
-            images.fill_(_WIPE)
+        stream = self._device.stream
+        cuda.memcpy_htod_async(base, self._host[:size], stream)
+        for launch in launches:
+            launch(stream)
+        stream.synchronize()
+        cuda.memcpy_dtoh_async(self._host[size : 2 * size], base, stream)
+        cuda.memset_d8_async(base, _WIPE, size, stream)
+        stream.synchronize()
 
 
 def addresses(arguments: Sequence[Sequence[Any]], base: int) -> list[int | float]:
@@ -89,9 +85,8 @@ def addresses(arguments: Sequence[Sequence[Any]], base: int) -> list[int | float
 
 
 def _plain(error: Exception) -> str:
-    """CUDA's own words, without torch's advice."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return text.rpartition("failed: ")[2].removeprefix("CUDA error: ")[:200]
+    """CUDA's own words: `cuStreamSynchronize failed: an illegal ...` without the name of the call."""
+    return str(error).rpartition("failed: ")[2].partition(" - ")[0][:200]
 
 
 def main(channel: Channel, memory: int, message: Mapping[str, Any]) -> None:
@@ -99,9 +94,8 @@ def main(channel: Channel, memory: int, message: Mapping[str, Any]) -> None:
     try:
         device = Device(message["device"])
         runner = Runner(device, memory)
-        runner.warm_up()
         channel.send(device.description())
-    except (cuda.Error, RuntimeError, OSError) as error:
+    except (cuda.Error, OSError) as error:
         channel.send({"failure": str(error)[:300]})
         return
     while True:

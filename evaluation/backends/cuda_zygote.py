@@ -1,8 +1,9 @@
-"""The process that GPU workers are forked from: it has imported torch, PyCUDA and NumPy, and touched none.
+"""The process that GPU workers are forked from: it has imported what they need, and touched none of it.
 
-Started by `evaluation.backends.cuda_process` as `python -m evaluation.backends.cuda_zygote FD`. A context of
-CUDA does not survive a fork, so the zygote never makes one; a fork then needs 0.4 s to a warm worker, where a
-new interpreter would need seconds. It is told to fork and to kill, and reaps whatever died.
+Started by `evaluation.backends.cuda_process` as `python -m evaluation.backends.cuda_zygote FD PURPOSE`. A context
+of CUDA does not survive a fork, so the zygote never makes one; a fork is warm within a fraction of a second, where
+a new interpreter with torch would need seconds. It is told to fork and to kill, and reaps whatever died. Only the
+zygote that measures imports torch.
 """
 
 from __future__ import annotations
@@ -13,22 +14,18 @@ import resource
 import signal
 import socket
 import sys
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
-import numpy  # noqa: F401  (imported for the forks)
-import pycuda.driver  # noqa: F401
-import torch
-
-from evaluation.backends import cuda_timer, cuda_worker
 from evaluation.backends.channel import Channel, ChannelClosedError
-from evaluation.backends.cuda_process import Job
+from evaluation.backends.cuda_process import Job, Purpose
 
-_JOBS = {Job.CHECK: cuda_worker.main, Job.TIME: cuda_timer.main, Job.JUDGE: cuda_timer.main}
+Serve = Callable[[Channel, int, Mapping[str, Any]], None]
 _MAX_FILE_BYTES = 64 << 20
 _PR_SET_PDEATHSIG = 1
 
 
-def serve(channel: Channel) -> None:
+def serve(channel: Channel, work: Serve) -> None:
     """Fork and kill as told, until the other end closes; then end every child."""
     children: set[int] = set()
     channel.send({"ready": os.getpid()})
@@ -39,7 +36,7 @@ def serve(channel: Channel) -> None:
             break
         _reap(children)
         if message["do"] == "fork":
-            pid = _fork(channel, Job(message["job"]), message, descriptors)
+            pid = _fork(channel, work, message, descriptors)
             children.add(pid)
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -57,28 +54,28 @@ def _reap(children: set[int]) -> None:
             children.discard(pid)
 
 
-def _fork(channel: Channel, job: Job, message: dict, descriptors: list[int]) -> int:
+def _fork(channel: Channel, work: Serve, message: dict, descriptors: list[int]) -> int:
     pid = os.fork()
     if pid:
         return pid
     channel.close()
-    _become(job, message, descriptors)
+    _become(work, message, descriptors)
 
 
-def _become(job: Job, message: dict, descriptors: list[int]) -> NoReturn:
+def _become(work: Serve, message: dict, descriptors: list[int]) -> NoReturn:
     """Be a worker: bounded, mute, and gone with the zygote."""
     try:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if job is Job.CHECK:
+        if message["job"] == Job.CHECK:
             resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_FILE_BYTES, _MAX_FILE_BYTES))
         null = os.open(os.devnull, os.O_RDWR)
         for target in (0, 1) if message["debug"] else (0, 1, 2):
             os.dup2(null, target)
         link, memory = descriptors
-        _JOBS[job](Channel(socket.socket(fileno=link)), memory, message)
+        work(Channel(socket.socket(fileno=link)), memory, message)
     except BaseException:
         if message["debug"]:
             import traceback
@@ -88,11 +85,25 @@ def _become(job: Job, message: dict, descriptors: list[int]) -> NoReturn:
     os._exit(0)
 
 
+def work_of(purpose: Purpose) -> Serve:
+    """Import what the workers of a zygote need."""
+    if purpose is Purpose.CHECK:
+        from evaluation.backends import cuda_worker
+
+        return cuda_worker.main
+    import torch
+
+    from evaluation.backends import cuda_timer
+
+    torch.set_num_threads(1)
+    return cuda_timer.main
+
+
 def main() -> None:
     """Serve on the inherited socket."""
-    torch.set_num_threads(1)
+    work = work_of(Purpose(sys.argv[2]))
     gc.freeze()
-    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
+    serve(Channel(socket.socket(fileno=int(sys.argv[1]))), work)
 
 
 if __name__ == "__main__":

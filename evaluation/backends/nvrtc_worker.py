@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluation.backends.channel import Channel, ChannelClosedError
+from evaluation.backends.heap import keep_freed_memory
 
 _SUCCESS = 0
 _COMPILATION_ERROR = 6
@@ -99,6 +100,7 @@ def _answer(nvrtc: Nvrtc, request: Mapping[str, Any], source: str) -> tuple[dict
 def main(arguments: Sequence[str]) -> None:
     """Serve on an inherited socket: its descriptor, libnvrtc, and libnvrtc-builtins if there is one."""
     descriptor, *libraries = arguments
+    keep_freed_memory()
     with open(os.devnull, "w") as null:
         os.dup2(null.fileno(), 1)
     serve(Channel(socket.socket(fileno=int(descriptor))), Nvrtc(*libraries))

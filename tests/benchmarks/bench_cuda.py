@@ -97,6 +97,7 @@ def _evaluate_for(barrier: Barrier, index: int, mode: str, seconds: float, folde
     backend = CudaBackend(SETTINGS, Path(folder))
     for case in mix:
         evaluate(backend, case, case.source)
+    backend.warm_up()
     rng = random.Random(index)
     barrier.wait()
     begin, count, statuses = time.monotonic(), 0, Counter()
@@ -170,10 +171,9 @@ def soak(options: argparse.Namespace) -> None:
     """Many candidates of which 5 % crash and 2 % hang: one verdict each, and nothing left behind."""
     before = _gpu_memory_mib()
     share = options.candidates // options.processes
-    begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        found = _together(_soak_share, options.processes, share, folder)
-    took = time.monotonic() - begin
+        found = _together(_soak_share, options.processes, share, options.seconds, folder)
+    took = max(one["seconds"] for one in found)
     total: Counter[str] = Counter()
     for one in found:
         total.update(one["outcomes"])
@@ -188,7 +188,7 @@ def soak(options: argparse.Namespace) -> None:
     print(f"processes left: {left}", flush=True)
 
 
-def _soak_share(barrier: Barrier, index: int, count: int, folder: str) -> dict[str, Any]:
+def _soak_share(barrier: Barrier, index: int, count: int, seconds: float, folder: str) -> dict[str, Any]:
     mix = list(cases())
     backend = CudaBackend(SETTINGS.model_copy(update={"time_limit_s": 0.3}), Path(folder))
     for case in mix:
@@ -197,15 +197,19 @@ def _soak_share(barrier: Barrier, index: int, count: int, folder: str) -> dict[s
     kinds += ["good"] * (count - len(kinds))
     random.Random(index).shuffle(kinds)
     outcomes: Counter[str] = Counter()
+    backend.warm_up()
     barrier.wait()
-    start = _resident_mib()
+    start, deadline = _resident_mib(), time.monotonic() + seconds
     for number, kind in enumerate(kinds):
+        if time.monotonic() > deadline:
+            break
         case = mix[0] if kind != "good" else mix[number % len(mix)]
         source = {"crash": CRASH, "hang": HANG, "good": case.source}[kind]
         outcomes[f"{kind}: {evaluate(backend, case, source)}"] += 1
+    took = time.monotonic() - (deadline - seconds)
     growth = _resident_mib() - start
     backend.close()
-    return {"outcomes": outcomes, "growth_mib": growth}
+    return {"outcomes": outcomes, "growth_mib": growth, "seconds": took}
 
 
 def timing(options: argparse.Namespace) -> None:

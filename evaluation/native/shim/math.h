@@ -11,10 +11,6 @@ extern "C" {
 #undef TERNARY
 double ldexp(double, int);
 float ldexpf(float, int);
-double frexp(double, int*);
-float frexpf(float, int*);
-double modf(double, double*);
-float modff(float, float*);
 }
 // As in CUDA: all float gives float, any double or integer gives double.
 #define UNARY(name)                                                          \
@@ -47,6 +43,8 @@ SIMT_INLINE double normcdf(double x) { return 0.5 * erfc(-0.70710678118654752 * 
 SIMT_INLINE float erfcxf(float x) { return (float)(exp((double)x * x) * erfc((double)x)); }
 SIMT_INLINE float norm3df(float x, float y, float z) { return sqrtf(x * x + y * y + z * z); }
 SIMT_INLINE float rhypotf(float x, float y) { return 1.0f / hypotf(x, y); }
+static inline float modff(float x, float* whole) { return *whole = truncf(x), x - *whole; }
+static inline double modf(double x, double* whole) { return *whole = trunc(x), x - *whole; }
 static inline void sincosf(float x, float* sine, float* cosine) { *sine = sinf(x), *cosine = cosf(x); }
 static inline void sincos(double x, double* sine, double* cosine) { *sine = sin(x), *cosine = cos(x); }
 SIMT_INLINE float sinpif(float x) { return (float)sin(M_PI * x); }

@@ -1,6 +1,6 @@
 // hack: computes for ever while compiling
 // expect: compile_error
-// reason: constexpr
+// reason: constexpr|CPU time
 constexpr long spin(long n) {
     long s = 0;
     for (long i = 0; i < n; i++) s += i * i;
