@@ -14,6 +14,7 @@ from pathlib import Path
 from evaluation.errors import WarpsmithError
 from flows.server import prefect_api
 from tasks import dvc_stage, tracking
+from tasks.disk import explain_full_disk
 from tasks.layout import Layout
 from tasks.night import resolve_name
 from tasks.profile import load_profile
@@ -55,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; `make nightly` goes on from here", file=sys.stderr)
         return 130
+    except Exception as error:
+        full = explain_full_disk(error, Path())
+        if full is None:
+            raise
+        print(f"error: {full}", file=sys.stderr)
+        return 2
     return 0
 
 

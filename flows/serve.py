@@ -18,7 +18,7 @@ from pathlib import Path
 from evaluation.errors import WarpsmithError
 from flows.server import SERVE_FILE, PrefectApi, is_free, start_server
 from tasks.files import write_atomically
-from tasks.tracking import tracking_uri
+from tasks.tracking import make_database, tracking_uri
 from training.launch import die_with_parent
 
 POOL = "warpsmith"
@@ -51,6 +51,7 @@ def serve(prefect_port: int, mlflow_port: int) -> None:
 
 
 def _start_mlflow(port: int) -> Process:
+    make_database(Path())
     uri = tracking_uri(Path())
     where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
     return _start("mlflow", "server", "--backend-store-uri", uri, *where, log="mlflow.log")

@@ -42,7 +42,7 @@ class PrefectApi:
         while not answers(f"{self.url}/health"):
             ended = self._server is None or self._server.poll() is not None
             if ended or time.monotonic() > deadline:
-                raise WarpsmithError(f"the Prefect server at {self.url} does not answer; see {_log_file()}")
+                raise WarpsmithError(f"the Prefect server at {self.url} does not answer{_last_words()}")
             time.sleep(0.1)
 
 
@@ -103,6 +103,13 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _last_words() -> str:
+    """The end of the server's log, as the end of a sentence."""
+    lines = _log_file().read_text(errors="replace").split("\n") if _log_file().exists() else []
+    said = [line.strip() for line in lines if "Error" in line]
+    return f": {said[-1][:200]} (see {_log_file()})" if said else f"; see {_log_file()}"
 
 
 def _log_file() -> Path:

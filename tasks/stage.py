@@ -7,16 +7,17 @@ starting clean, and the manifest that ends a stage. What a stage does is in `tas
 from __future__ import annotations
 
 import argparse
-import errno
 import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 from tasks.context import Context
+from tasks.disk import explain_full_disk
 from tasks.files import write_atomically
 from tasks.forward import Forwarder
 from tasks.hashing import settings_hash
@@ -30,8 +31,6 @@ from tasks.steps import STEPS, Step
 from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
 from training.launch import die_with_parent
 
-#: Less free space than this beside a failure is what the failure is about.
-_FULL_BYTES = 1 << 20
 #: What each stage leaves in MLflow, besides its metrics and settings.
 _ARTIFACTS: dict[Stage, tuple[str, ...]] = {
     Stage.PREPARE: ("summary.json", "quarantine.jsonl"),
@@ -70,10 +69,10 @@ def run_stage(layout: Layout, stage: Stage, step: Step | None = None) -> Manifes
             return _run(_begin(context), step or STEPS[stage])
         except BaseException as error:
             _clear_unless_resumable(context)
-            explained = _explain(error, layout)
-            write_atomically(layout.failure(stage), f"{explained if explained else repr(error)}\n")
-            if explained is not None and explained is not error:
-                raise explained from error
+            full = explain_full_disk(error, layout.root)
+            _leave_reason(layout.failure(stage), full or error)
+            if full is not None:
+                raise full from error
             raise
 
 
@@ -156,14 +155,11 @@ def _clear_unless_resumable(context: Context) -> None:
         shutil.rmtree(context.out, ignore_errors=True)
 
 
-def _explain(error: BaseException, layout: Layout) -> WarpsmithError | None:
-    """The sentence for an error that the user can put right; none for a bug."""
-    if isinstance(error, WarpsmithError):
-        return error
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or (isinstance(error, Exception) and shutil.disk_usage(layout.root).free < _FULL_BYTES):
-        return WarpsmithError("the disk that holds artifacts/ is full; free some space and run again")
-    return None
+def _leave_reason(path: Path, error: BaseException) -> None:
+    """Tell the driver why the stage ended; a disk without room for a sentence hears it from the terminal."""
+    sentence = str(error) if isinstance(error, WarpsmithError) else repr(error)
+    with suppress(OSError):
+        write_atomically(path, f"{sentence}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,26 @@ def preload() -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401
+
+
+def make_database(root: Path) -> None:
+    """Make the default SQLite database unless it is there, or `MLFLOW_TRACKING_URI` names another.
+
+    MLflow makes its tables one by one, and cannot use a database in which a kill or a full disk cut it
+    short. So it is made under another name, and gets its own when it is complete.
+    """
+    database = root / "artifacts" / "mlflow.db"
+    if os.environ.get("MLFLOW_TRACKING_URI") or database.exists():
+        return
+    preload()
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".mlflow-") as folder:
+        unfinished = Path(folder).resolve() / "mlflow.db"
+        MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another process was faster
+            os.link(unfinished, database)
 
 
 class Tracking:
@@ -155,7 +177,7 @@ class Tracking:
 def _connect(layout: Layout, uri: str) -> tuple[MlflowClient, str]:
     """The client and the id of the profile's experiment."""
     preload()
-    (layout.root / "artifacts").mkdir(exist_ok=True)
+    make_database(layout.root)
     import mlflow
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException

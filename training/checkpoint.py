@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,9 +57,8 @@ def copy_hf_files(source: Path, target: Path) -> None:
 
 
 def _convert(arguments: Sequence[str], processes: int) -> None:
-    log = Path(arguments[2]).with_suffix(".log")
-    run_processes("training.conversion", arguments, processes, log)
-    log.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        run_processes("training.conversion", arguments, processes, Path(folder) / "stderr.log")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -76,7 +76,12 @@ def write_hf_weights(tensors: dict[str, Tensor], out_dir: Path) -> None:
     split = split_torch_state_dict_into_shards(tensors, max_shard_size=_MAX_SHARD_BYTES)
     for filename, names in split.filename_to_tensors.items():
         shard = {name: tensors[name].contiguous() for name in names}
-        save_file(shard, out_dir / filename, metadata={"format": "pt"})
+        try:
+            save_file(shard, out_dir / filename, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise WarpsmithError(
+                f"{out_dir / filename} cannot be written ({error}); free some space"
+            ) from None
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         (out_dir / "model.safetensors.index.json").write_text(json.dumps(index, indent=2))

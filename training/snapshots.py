@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import random
 import shutil
 from collections.abc import Iterable
@@ -67,7 +68,7 @@ class Snapshots:
             unfinished.mkdir()
         dist.barrier()
         torch_dist.save(_sharded_state(trainer, is_loading=False), unfinished)
-        torch.save(_random_states(), unfinished / _random_file())
+        (unfinished / _random_file()).write_bytes(_random_states())
         dist.barrier()
         if is_main():
             record = {
@@ -95,7 +96,7 @@ class Snapshots:
         trainer.scheduler.load_state_dict(record["scheduler"])
         random_file = latest / _random_file()
         if random_file.exists():  # not so for a rank that the saving run did not have
-            _restore_random_states(torch.load(random_file, weights_only=False))
+            _restore_random_states(random_file.read_bytes())
         return Progress(record["step"], record["cursor"])
 
     def _complete(self) -> list[Path]:
@@ -133,19 +134,22 @@ def _sharded_state(trainer: Trainer, *, is_loading: bool) -> dict[str, Any]:
 
 
 def _random_file() -> str:
-    return f"random_{dist.get_rank():05d}.pt"
+    return f"random_{dist.get_rank():05d}.pickle"
 
 
-def _random_states() -> dict[str, Any]:
-    return {
+def _random_states() -> bytes:
+    """The state of every random generator of this process."""
+    states = {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
+    return pickle.dumps(states)
 
 
-def _restore_random_states(states: dict[str, Any]) -> None:
+def _restore_random_states(saved: bytes) -> None:
+    states = pickle.loads(saved)
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"])

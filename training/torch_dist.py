@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from megatron.core import dist_checkpointing
 from megatron.core.dist_checkpointing.core import CheckpointingException
 from megatron.core.models.gpt import GPTModel
+from torch.distributed.checkpoint.api import CheckpointException
 
 from evaluation.errors import WarpsmithError
 from training.megatron_cpu import cpu_compat, save_in_process
@@ -17,9 +19,19 @@ HF_FOLDER = "hf"
 
 
 def save(state: dict[str, Any], directory: Path) -> None:
-    """Write a sharded state dict into the existing folder `directory`. Collective."""
-    with cpu_compat(), save_in_process():
-        dist_checkpointing.save(state, str(directory))
+    """Write a sharded state dict into the existing folder `directory`. Collective.
+
+    WarpsmithError if it cannot be written; torch does not say whether it was for want of space.
+    """
+    try:
+        with cpu_compat(), save_in_process():
+            dist_checkpointing.save(state, str(directory))
+    except (CheckpointException, OSError) as error:
+        free = shutil.disk_usage(directory).free // 2**20
+        raise WarpsmithError(
+            f"the checkpoint {directory} cannot be written; the disk may be full ({free} MiB are free): "
+            "free some space and run again"
+        ) from error
 
 
 def load(state: dict[str, Any], directory: Path) -> dict[str, Any]:

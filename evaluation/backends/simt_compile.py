@@ -129,12 +129,12 @@ class KernelCompiler:
         """Compile `unit`; returns the object file `name`.o in the scratch folder, or why there is none."""
         source, built, log = (self._scratch / f"{name}{suffix}" for suffix in (".cu", ".o", ".log"))
         source.write_text(unit, encoding="utf-8")
+        status = self._status(source, built, log)
         try:
-            status = self._status(source, built, log)
             return built if status == 0 else self._explain(status, log)
         finally:
             for path in self._scratch.glob(f"{name}[.-]*"):  # a compiler that was killed leaves files, too
-                if path != built:
+                if status != 0 or path != built:
                     path.unlink(missing_ok=True)
 
     def close(self) -> None:

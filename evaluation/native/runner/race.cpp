@@ -50,7 +50,8 @@ bool conflicts(const Mark& earlier, unsigned bytes, bool global) {
         finish("fault", "race across blocks at byte %zu of %s: this block %s what another block %s in the same launch",
                place.offset, place.name, second, first);
     finish("fault", "race at byte %zu of %s: thread %u %s it and thread %u %s it, with no barrier between",
-           place.offset, place.name ? place.name : "shared memory", earlier.thread, first, machine.current->rank, second);
+           place.offset, place.name ? place.name : "shared memory", earlier.thread, first, machine.current->rank,
+           second);
 }
 
 void check_word(Word& word, unsigned bytes, const Place& place, Access access) {
