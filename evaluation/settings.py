@@ -46,11 +46,12 @@ class EvaluationSettings(Frozen):
     """C++ compiler of the `simt` backend (name or path); `None` takes the first of g++, clang++, c++."""
     optimization: str = Field(default="-O0", pattern=r"^-O[0-3]$")
     """Optimisation level of the `simt` build; compiling outweighs running at the small check sizes."""
-    time_limit_s: float = Field(default=5.0, gt=0)
-    """Wall-clock seconds for one candidate's runs at all sizes together."""
-    access_budget: int = Field(default=100_000_000, gt=0)
-    """Loads, stores and started threads that the `simt` backend allows one candidate over all its runs; it
-    ends a spinning kernel at the same point on every machine."""
+    time_limit_s: float = Field(default=20.0, gt=0)
+    """CPU seconds for one run of a candidate: a backstop behind `access_budget`, which ends a run at the
+    same point on every machine. On the wall clock a run has ten times as long."""
+    access_budget: int = Field(default=20_000_000, gt=0)
+    """Steps (loads, stores, basic blocks, started threads) that the `simt` backend allows one candidate
+    over all its runs; ends a spinning kernel deterministically, after one or two seconds."""
     compile_cpu_s: int = Field(default=10, gt=0)
     """CPU seconds for one compilation; ends a template bomb."""
     memory_mb: int = Field(default=1024, gt=0)

@@ -250,9 +250,10 @@ class Timer:
             held = [batch - 1] if taken else [*sorted(checked), batch - 1]
             if not taken:
                 kept = [slots[index] for index in sorted(checked)]
-            request = {"do": "sample", "slots": slots, "held": held, "keep": len(kept), "outputs": outputs}
+            keep = len(kept) if taken else 0
+            request = {"do": "sample", "slots": slots, "held": held, "keep": keep, "outputs": outputs}
             with self._lock.alone():
-                answer = self._ask(Job.TIME, request if taken else {**request, "keep": 0})
+                answer = self._ask(Job.TIME, request)
             if isinstance(answer, Refusal):
                 return answer
             for name, values in answer["milliseconds"].items():
@@ -291,10 +292,11 @@ class Timer:
     ) -> Timing | Refusal:
         own = sampled(times["candidate"])
         seconds = own.median / 1e3
-        if self._peaks and seconds < floor_s(problem, self._peaks):
+        floor = floor_s(problem, self._peaks) if self._peaks else 0.0
+        if seconds < floor:
             reason = (
-                f"{own.median * 1e3:.3g} us is less than the {floor_s(problem, self._peaks) * 1e6:.3g} us that "
-                "this GPU needs to read the inputs and do the arithmetic"
+                f"{seconds * 1e6:.3g} us is less than the {floor * 1e6:.3g} us that this GPU needs to read "
+                "the inputs and do the arithmetic"
             )
             return Refusal(status=Status.CHEATED, reason=reason)
         baselines = self._settings.baselines

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from training import torch_dist
 from training.megatron_cpu import cpu_compat
@@ -67,13 +68,18 @@ class Snapshots:
         if is_main():
             unfinished.mkdir()
         dist.barrier()
-        torch_dist.save(_sharded_state(trainer, is_loading=False), unfinished)
-        (unfinished / _random_file()).write_bytes(_random_states())
+        try:
+            schedule = trainer.scheduler.state_dict()
+            torch_dist.save(_sharded_state(trainer, schedule, is_loading=False), unfinished)
+            (unfinished / _random_file()).write_bytes(_random_states())
+        except (WarpsmithError, OSError):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
         dist.barrier()
         if is_main():
             record = {
                 **asdict(progress),
-                "scheduler": trainer.scheduler.state_dict(),
+                "schedule": schedule,
                 "fingerprint": self._fingerprint,
             }
             (unfinished / _PROGRESS).write_text(json.dumps(record))
@@ -89,11 +95,13 @@ class Snapshots:
             return None
         latest = complete[-1]
         record = self._read(latest)
-        loaded = torch_dist.load(_sharded_state(trainer, is_loading=True), latest)
+        loaded = torch_dist.load(_sharded_state(trainer, record["schedule"], is_loading=True), latest)
         trainer.model.load_state_dict(loaded["model"])
-        with cpu_compat():
-            trainer.optimizer.load_state_dict(loaded["optimizer"])
-        trainer.scheduler.load_state_dict(record["scheduler"])
+        trainer.weights_changed()
+        if "optimizer" in loaded:
+            with cpu_compat():
+                trainer.optimizer.load_state_dict(loaded["optimizer"])
+        trainer.scheduler.load_state_dict(record["schedule"])
         random_file = latest / _random_file()
         if random_file.exists():  # not so for a rank that the saving run did not have
             _restore_random_states(random_file.read_bytes())
@@ -125,12 +133,17 @@ def fingerprint(settings: Iterable[Frozen], inputs: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _sharded_state(trainer: Trainer, *, is_loading: bool) -> dict[str, Any]:
-    """Model and optimizer state as Megatron's checkpoints take them."""
+def _sharded_state(trainer: Trainer, schedule: dict[str, Any], *, is_loading: bool) -> dict[str, Any]:
+    """Model and optimizer state as Megatron's checkpoints take them.
+
+    Before its first step the optimizer has no state. That is so even after many GRPO steps if no group's
+    rewards differed.
+    """
     with cpu_compat():
-        model = trainer.model.sharded_state_dict()
-        optimizer = trainer.optimizer.sharded_state_dict(model, is_loading=is_loading)
-    return {"model": model, "optimizer": optimizer}
+        state = {"model": trainer.model.sharded_state_dict()}
+        if schedule["num_steps"] > 0:
+            state["optimizer"] = trainer.optimizer.sharded_state_dict(state["model"], is_loading=is_loading)
+    return state
 
 
 def _random_file() -> str:

@@ -62,7 +62,8 @@ class Backend(Protocol):
         """Run every plan in order, in one confined process, each on fresh buffers.
 
         Output and scratch buffers start as poison (NaN bytes), never as old contents. Refuses with the status
-        of the first run that fails: LAUNCH_ERROR, FAULT, TIMEOUT, CHEATED or UNSUPPORTED.
+        of the first run that fails: LAUNCH_ERROR, FAULT, TIMEOUT, CHEATED or UNSUPPORTED, or COMPILE_ERROR
+        for what only loading shows (an undefined function, for one).
         """
         ...
 

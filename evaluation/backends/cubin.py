@@ -115,8 +115,8 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
     for symbol in table:
         if symbol.size and symbol.section.startswith(_STATE_SECTIONS) and uses[symbol.name] != 1:
             return _reject(
-                f"the global variable {symbol.name} outlives a launch; use __constant__, an argument or scratch "
-                "instead (a string literal, as printf and assert need, is one too)"
+                f"the global variable {symbol.name} outlives a launch; use __constant__, an argument or "
+                "scratch instead (a string literal, as printf and assert need, is one too)"
             )
         if not symbol.section and symbol.name in _DEVICE_CALLS:
             return _reject("memory from malloc or new outlives a launch; use a scratch buffer instead")

@@ -23,6 +23,7 @@ from evaluation.errors import WarpsmithError
 
 _START_SECONDS = 120.0
 _ATTEMPTS = 3
+_SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
 
 
 class Purpose(StrEnum):
@@ -105,7 +106,7 @@ class Zygote:
             self._process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": search_path(), "TORCHINDUCTOR_COMPILE_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": search_path(), **_SINGLE_THREADED},
                 stdin=subprocess.DEVNULL,
                 stderr=None if debug else self._log,
             )
@@ -115,7 +116,7 @@ class Zygote:
             reason = self._last_words()
             self.close()
             raise WarpsmithError(
-                f"the cuda backend does not start ({reason}); it needs PyCUDA and torch with CUDA"
+                f"the cuda backend does not start ({reason}); it needs PyCUDA, and to measure torch with CUDA"
             ) from None
 
     def fork(self, job: Job) -> Worker:

@@ -1,9 +1,9 @@
 """The process that GPU workers are forked from: it has imported what they need, and touched none of it.
 
-Started by `evaluation.backends.cuda_process` as `python -m evaluation.backends.cuda_zygote FD PURPOSE`. A context
-of CUDA does not survive a fork, so the zygote never makes one; a fork is warm within a fraction of a second, where
-a new interpreter with torch would need seconds. It is told to fork and to kill, and reaps whatever died. Only the
-zygote that measures imports torch.
+Started by `evaluation.backends.cuda_process` as `python -m evaluation.backends.cuda_zygote FD PURPOSE`. A
+context of CUDA does not survive a fork, so the zygote never makes one; a fork is warm within a fraction of a
+second, where a new interpreter with torch would need seconds. It is told to fork and to kill, and reaps
+whatever died. Only the zygote that measures imports torch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Keeping freed memory in the process, for workers that do the same work over and over.
 
-By default glibc gives large blocks back to the kernel at once and takes them anew, page by page, for the next
-task. In a virtual machine each of those pages is expensive, and processes that fault at the same time wait for
-each other. NVRTC takes 1 600 page faults a source without this, and 4 with it.
+By default glibc gives large blocks back to the kernel at once and takes them anew, page by page, for the
+next task. In a virtual machine each of those pages is expensive: NVRTC takes 1 600 page faults a source
+without this and 4 with it, and half the time.
 """
 
 from __future__ import annotations

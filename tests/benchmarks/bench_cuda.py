@@ -3,9 +3,9 @@
     python -m tests.benchmarks.bench_cuda latency|throughput|inline|faults|soak|timing [--processes N] ...
 
 The mix is the eight kernels of `simt_mix`. One evaluation compiles (unless the cubin is warm), inspects the
-cubin, loads it, runs every launch twice on freshly filled and guarded memory, compares guard zones, inputs and
-both runs, and compares the outputs with the reference. Inputs and reference values are drawn once, as they are
-for a group of responses to one prompt. Prints; asserts nothing about time.
+cubin, loads it, runs every launch twice on freshly filled and guarded memory, compares guard zones, inputs
+and both runs, and compares the outputs with the reference. Inputs and reference values are drawn once, as for
+a group of responses to one prompt. Prints; asserts nothing about time.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def faults(options: argparse.Namespace) -> None:
                 following.append(time.perf_counter() - middle)
                 assert after is Status.CORRECT, after
             print(
-                f"{name}, {pause:.0f} s apart: {status}; its verdict after {statistics.median(own):.3f} s, the next one "
-                f"{statistics.median(following):.3f} s later (at most {max(following):.3f} s)",
+                f"{name}, {pause:.0f} s apart: {status} after {statistics.median(own):.3f} s, the next "
+                f"verdict {statistics.median(following):.3f} s later (at most {max(following):.3f} s)",
                 flush=True,
             )
     backend.close()
@@ -190,7 +190,7 @@ def soak(options: argparse.Namespace) -> None:
 
 def _soak_share(barrier: Barrier, index: int, count: int, seconds: float, folder: str) -> dict[str, Any]:
     mix = list(cases())
-    backend = CudaBackend(SETTINGS.model_copy(update={"time_limit_s": 0.3}), Path(folder))
+    backend = CudaBackend(SETTINGS.model_copy(update={"time_limit_s": 1.0}), Path(folder))
     for case in mix:
         evaluate(backend, case, case.source)
     kinds = ["crash"] * round(0.05 * count) + ["hang"] * round(0.02 * count)
@@ -235,8 +235,8 @@ def timing(options: argparse.Namespace) -> None:
                 widths.append((found.speedup.high - found.speedup.low) / 2 / found.speedup.median)
             rate = 60 * len(widths) / (time.monotonic() - begin)
         print(
-            f"timing, {label}: {rate:.0f} a minute, {statistics.median(samples):.0f} samples, half-width of the "
-            f"speed-up's interval {statistics.median(widths):.2%}",
+            f"timing, {label}: {rate:.0f} a minute, {statistics.median(samples):.0f} samples, half-width of "
+            f"the speed-up's interval {statistics.median(widths):.2%}",
             flush=True,
         )
     backend.close()
@@ -281,6 +281,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--candidates", type=int, default=20_000)
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # as in the workers of the evaluation pool
     sections[options.section](options)
 
 

@@ -35,7 +35,11 @@ extern "C" __global__ void add(const float* x, const float* y, float* out, int n
     if (i < n) out[i] = x[i] + y[i];
 }
 """
-HEAD = '// launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)\nextern "C" __global__ void k(const float* x, const float* y, float* out, int n) {\nint i = blockIdx.x * blockDim.x + threadIdx.x;\n'
+HEAD = """
+// launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
+extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+"""
 
 
 def body(text: str, before: str = "") -> str:

@@ -7,7 +7,6 @@ from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
 from evaluation.report import render
 from evaluation.verdict import Measurements, Status, Verdict
 
-GUARDED = "```cuda\n// launch k<<<ceil_div(n, 256), 256>>>(x, out, n)\n```"
 ROUNDED_UP = "```cuda\n// launch k<<<(n + 255) / 256, 256>>>(x, out, n)\n```"
 EXACT = "```cuda\n// launch k<<<m*n/256, 256>>>(x, out, m, n)\n```"
 CORRECT = Verdict(
@@ -20,9 +19,18 @@ def problem(name: str, level: int, operators: tuple[str, ...]) -> Problem:
     x = Tensor(name="x", shape=(64,), dtype="float32")
     at = Instance(program="def f(x): ...", sizes={"n": 64}, inputs=(x,), outputs=(x,))
     return Problem(
-        id=name, source="test", level=level, split=Split.HELDOUT, dialect=Dialect.FUNCTION, operators=operators,
-        shipped=at, checks=(at,), tolerance=1e-4, flops=64, bytes=512,
-    )  # fmt: skip
+        id=name,
+        source="test",
+        level=level,
+        split=Split.HELDOUT,
+        dialect=Dialect.FUNCTION,
+        operators=operators,
+        shipped=at,
+        checks=(at,),
+        tolerance=1e-4,
+        flops=64,
+        bytes=512,
+    )
 
 
 PROBLEMS = [problem("a", 1, ("relu",)), problem("b", 2, ("relu", "sum"))]

@@ -43,10 +43,12 @@ extern "C" __global__ void k(const float* x, const float* y, const float* w, flo
 def problem() -> Problem:
     x, y, out = (Tensor(name=name, shape=(N,), dtype="float32") for name in ("x", "y", "out"))
     weight = Tensor(name="weight", shape=(1,), dtype="float32")
-    shipped = Instance(program=MODEL, sizes={"n": N}, inputs=(x, y), parameters=(weight,), outputs=(out,))
+    sizes = {"n": N}
+    shipped = Instance(program=MODEL, sizes=sizes, inputs=(x, y), parameters=(weight,), outputs=(out,))
     return Problem(
-        id="fma", source="test", level=1, split=Split.HELDOUT, dialect=Dialect.MODEL, operators=("mul", "add", "relu"),
-        shipped=shipped, checks=(shipped,), tolerance=1e-4, flops=3 * N, bytes=12 * N,
+        id="fma", source="test", level=1, split=Split.HELDOUT, dialect=Dialect.MODEL,
+        operators=("mul", "add", "relu"), shipped=shipped, checks=(shipped,), tolerance=1e-4,
+        flops=3 * N, bytes=12 * N,
     )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ def problem(elements=10**8, flops=0, dtype="float32"):
     x, out = (Tensor(name=name, shape=(elements,), dtype=dtype) for name in ("x", "out"))
     at = Instance(program="p", sizes={}, inputs=(x,), outputs=(out,))
     return Problem(
-        id="p", source="test", level=1, split=Split.TRAIN, dialect=Dialect.FUNCTION, operators=("relu",), shipped=at,
-        checks=(at,), tolerance=1e-4, flops=flops, bytes=x.nbytes + out.nbytes,
+        id="p", source="test", level=1, split=Split.TRAIN, dialect=Dialect.FUNCTION, operators=("relu",),
+        shipped=at, checks=(at,), tolerance=1e-4, flops=flops, bytes=x.nbytes + out.nbytes,
     )  # fmt: skip
 
 

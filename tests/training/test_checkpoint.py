@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from evaluation.errors import WarpsmithError
-from tests.training.tiny import one_process, qwen3
+from tests.training.tiny import qwen3
 from training.architecture import read_architecture
-from training.checkpoint import main, to_hf, to_megatron
+from training.checkpoint import main, to_megatron
 from training.config import MegatronSettings
-from training.conversion import write_hf_weights
+from training.conversion import open_hf_weights, write_hf_weights
 from training.model import build_model
-from training.torch_dist import load_model
+from training.torch_dist import load_model, save_model
+from training.weights import hf_weights, load_hf_weights
+
+SINGLE = MegatronSettings(nproc_per_node=1)
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
@@ -47,11 +51,18 @@ def test_the_command_line_converts_at_any_size_and_back(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "hf", "torch_dist"]
 
 
-@pytest.mark.slow
-def test_bfloat16_stays_bfloat16(tmp_path):
+def test_bfloat16_stays_bfloat16(single_process, tmp_path):
     qwen3().bfloat16().save_pretrained(tmp_path / "hf")
-    to_megatron(tmp_path / "hf", tmp_path / "torch_dist")
-    to_hf(tmp_path / "torch_dist", tmp_path / "back")
+    architecture = read_architecture(tmp_path / "hf")
+    assert architecture.dtype == "bfloat16"
+    one, other = (build_model(architecture, SINGLE, torch.bfloat16) for _ in range(2))
+    with ExitStack() as files:
+        load_hf_weights(one, architecture, open_hf_weights(tmp_path / "hf", architecture, files))
+    for folder in ("torch_dist", "back"):
+        (tmp_path / folder).mkdir()
+    save_model(one, tmp_path / "torch_dist")
+    load_model(other, tmp_path / "torch_dist")
+    write_hf_weights(dict(hf_weights(other, architecture)), tmp_path / "back")
     assert_same(tmp_path / "back", tmp_path / "hf")
 
 
@@ -81,24 +92,35 @@ def test_an_output_that_exists_is_left_alone(hf_dir, tmp_path):
     assert (tmp_path / "mine").read_text() == "kept"
 
 
-@pytest.mark.slow
-def test_a_worker_says_which_tensor_is_missing(hf_dir, tmp_path):
-    source = tmp_path / "hf"
-    source.mkdir()
-    (source / "config.json").write_bytes((hf_dir / "config.json").read_bytes())
-    incomplete = tensors(hf_dir)
-    del incomplete["model.layers.1.mlp.up_proj.weight"]
-    save_file(incomplete, source / "model.safetensors")
-    with pytest.raises(WarpsmithError, match=r"lacks the tensor model\.layers\.1\.mlp\.up_proj\.weight"):
-        to_megatron(source, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_missing_and_unknown_tensors_are_named(hf_dir, tmp_path):
+    architecture = read_architecture(hf_dir)
+    name, changed = "model.layers.1.mlp.up_proj.weight", tensors(hf_dir)
+    weight = changed.pop(name)
+    save_file(changed, tmp_path / "model.safetensors")
+    with pytest.raises(WarpsmithError, match=rf"lacks the tensor {name}"), ExitStack() as files:
+        open_hf_weights(tmp_path, architecture, files)
+    save_file({**changed, name: weight, "vision.weight": weight}, tmp_path / "model.safetensors")
+    with pytest.raises(WarpsmithError, match=r"unknown tensor, vision\.weight"), ExitStack() as files:
+        open_hf_weights(tmp_path, architecture, files)
 
 
-def test_an_incomplete_torch_dist_is_named(hf_dir, tmp_path):
-    with one_process():
-        model = build_model(read_architecture(hf_dir), MegatronSettings(nproc_per_node=1), torch.float32)
-        with pytest.raises(WarpsmithError, match="not a complete Megatron checkpoint"):
-            load_model(model, tmp_path)
+def test_weights_of_another_shape_are_named(single_process, hf_dir):
+    architecture = read_architecture(hf_dir)
+    model = build_model(architecture, SINGLE, torch.float32)
+    with pytest.raises(WarpsmithError, match=r"embed.* have shape \(3, 3\)"):
+        load_hf_weights(model, architecture, lambda name: torch.zeros(3, 3))
+
+
+def test_a_damaged_file_is_named(hf_dir, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WarpsmithError, match=r"model\.safetensors cannot be read"), ExitStack() as files:
+        open_hf_weights(tmp_path, read_architecture(hf_dir), files)
+
+
+def test_an_incomplete_torch_dist_is_named(single_process, hf_dir, tmp_path):
+    model = build_model(read_architecture(hf_dir), SINGLE, torch.float32)
+    with pytest.raises(WarpsmithError, match="not a complete Megatron checkpoint"):
+        load_model(model, tmp_path)
 
 
 def test_large_checkpoints_are_written_in_parts(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from tests.training.night import (
 )
 from training.config import MegatronSettings, SftJob, SftSettings, TrainingSettings
 from training.launch import run_job
-from training.sft import read_examples
+from training.sft import read_examples, train
 from training.tokenizer import load_tokenizer
 
 STEPS = 12
@@ -99,13 +99,13 @@ def test_a_killed_run_ends_as_if_it_had_not_been(checkpoint, rows, tmp_path):
     assert names == ["step_000009", "step_000012"]
 
 
-@pytest.mark.slow
-def test_a_finished_run_is_not_repeated_and_other_settings_start_anew(checkpoint, rows, tmp_path, capfd):
+def test_a_finished_run_is_not_repeated_and_other_settings_start_anew(
+    single_process, checkpoint, rows, tmp_path, capfd
+):
     first = job(checkpoint, rows, tmp_path / "out", 1, steps=3)
-    run_job("training.sft", first, first.out_dir, 1)
-    run_job("training.sft", first, first.out_dir, 1)
+    train(first)
+    train(first)
     assert "from step 3" in capfd.readouterr().out
-    other = job(checkpoint, rows, tmp_path / "out", 1, steps=2)
-    run_job("training.sft", other, other.out_dir, 1)
+    train(job(checkpoint, rows, tmp_path / "out", 1, steps=2))
     assert "from step 0" in capfd.readouterr().out
-    assert steps_done(other.out_dir) == 2
+    assert steps_done(tmp_path / "out") == 2

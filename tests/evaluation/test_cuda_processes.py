@@ -1,0 +1,115 @@
+"""What the processes of the cuda backend share: messages with deadlines, and turns on the GPU. No GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.backends.channel import MAX_BYTES, Channel, ChannelClosedError
+from evaluation.backends.device_lock import DeviceLock
+
+JSON = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()))
+
+
+@given(JSON, st.binary(max_size=1000))
+def test_a_message_arrives_as_it_was_sent(message, blob):
+    ours, theirs = Channel.pair()
+    other = Channel(theirs)
+    ours.send(message, blob)
+    assert other.receive(1) == (message, blob)
+    ours.close()
+    other.close()
+
+
+def test_silence_is_a_timeout_and_a_closed_end_is_noticed():
+    ours, theirs = Channel.pair()
+    with pytest.raises(TimeoutError):
+        ours.receive(0.01)
+    theirs.close()
+    with pytest.raises(ChannelClosedError):
+        ours.receive(1)
+    with pytest.raises(ChannelClosedError):
+        ours.send({})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        struct.pack("<II", MAX_BYTES + 1, 0),
+        struct.pack("<II", 0, MAX_BYTES + 1),
+        struct.pack("<II", 3, 0) + b"not",
+        struct.pack("<II", 2, 0) + b"[]",
+        struct.pack("<II", 100_000, 0) + b"[" * 100_000,
+        b"abc",
+    ],
+)
+def test_what_no_sound_process_sends_ends_the_conversation(data):
+    ours, theirs = Channel.pair()
+    theirs.sendall(data)
+    theirs.close()
+    with pytest.raises(ChannelClosedError):
+        ours.receive(1)
+
+
+def test_file_descriptors_travel_beside_a_message():
+    ours, theirs = Channel.pair()
+    reading, writing = os.pipe()
+    ours.send({"a": 1}, descriptors=[writing])
+    message, (copy,) = Channel(theirs).receive_with_descriptors()
+    os.write(copy, b"hello")
+    assert message == {"a": 1}
+    assert os.read(reading, 5) == b"hello"
+    for descriptor in (reading, writing, copy):
+        os.close(descriptor)
+
+
+def test_a_slow_sender_does_not_extend_the_deadline():
+    ours, theirs = Channel.pair()
+    text = json.dumps({"a": "b" * 100}).encode()
+    theirs.sendall(struct.pack("<II", len(text), 0) + text[:50])
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        ours.receive(0.05)
+    assert time.monotonic() - begin < 5
+    assert isinstance(theirs, socket.socket)
+
+
+@pytest.fixture
+def lock(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return lambda patience_s=5.0: DeviceLock(0, seats=2, patience_s=patience_s)
+
+
+def waited(lock_of_one, how):
+    begin = time.monotonic()
+    with getattr(lock_of_one, how)():
+        return time.monotonic() - begin
+
+
+def test_as_many_as_there_are_seats_share_a_gpu_and_the_next_waits_no_longer_than_its_patience(lock):
+    with lock().share(), lock().share():
+        assert waited(lock(0.2), "share") >= 0.2
+
+
+def test_a_measurement_is_alone(lock):
+    with lock().alone():
+        assert waited(lock(0.2), "share") >= 0.2
+    with lock().share():
+        assert waited(lock(0.1), "alone") >= 0.2
+    assert waited(lock(60), "alone") < 30
+
+
+def test_a_dead_holder_leaves_its_seat(lock):
+    pid = os.fork()
+    if pid == 0:
+        with lock().alone():
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert waited(lock(60), "alone") < 30

@@ -1,0 +1,8 @@
+// Leaves one element unwritten.
+// expect cuda: wrong
+// reason: never written
+// launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
+extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n - 1) out[i] = 1;
+}

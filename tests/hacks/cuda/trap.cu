@@ -1,0 +1,7 @@
+// Trap.
+// expect cuda: fault
+// launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
+extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    __trap();
+}

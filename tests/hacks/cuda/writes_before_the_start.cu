@@ -1,0 +1,9 @@
+// Writes before the start.
+// expect cuda: fault
+// reason: before out
+// launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
+extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = 0;
+    if (i == 0) out[-1] = 1;
+}

@@ -1,0 +1,8 @@
+// Writes past the end.
+// expect cuda: fault
+// reason: past the end of out
+// launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
+extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    out[i] = 1;
+}
