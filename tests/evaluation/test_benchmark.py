@@ -36,9 +36,7 @@ def problem(name: str, level: int, operators: tuple[str, ...]) -> Problem:
 PROBLEMS = [problem("a", 1, ("relu",)), problem("b", 2, ("relu", "sum"))]
 
 
-def samples(
-    contender: Contender, outcomes: dict[str, list[Verdict]], response: str = GUARDED
-) -> list[Sample]:
+def samples(contender: Contender, outcomes: dict[str, list[Verdict]], response: str) -> list[Sample]:
     return [
         Sample(problem_id=p, contender=contender, index=i, response=response, checks=v, aligned=CORRECT)
         for p, verdicts in outcomes.items()
