@@ -30,7 +30,7 @@ _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 #: Quiet, private, and not patient for minutes with a server that does not answer.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what it logs as an error it also raises
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }

@@ -99,7 +99,7 @@ def test_missing_and_unknown_tensors_are_named(hf_dir, tmp_path):
     save_file(changed, tmp_path / "model.safetensors")
     with pytest.raises(WarpsmithError, match=rf"lacks the tensor {name}"), ExitStack() as files:
         open_hf_weights(tmp_path, architecture, files)
-    save_file({**changed, name: weight, "vision.weight": weight}, tmp_path / "model.safetensors")
+    save_file({**changed, name: weight, "vision.weight": weight.clone()}, tmp_path / "model.safetensors")
     with pytest.raises(WarpsmithError, match=r"unknown tensor, vision\.weight"), ExitStack() as files:
         open_hf_weights(tmp_path, architecture, files)
 

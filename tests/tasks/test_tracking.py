@@ -1,0 +1,58 @@
+"""The MLflow database appears whole or not at all, and runs are found again by what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.layout import Layout, Stage
+from tasks.tracking import Tracking, make_database, tracking_uri
+
+
+@pytest.fixture
+def tracking(checkout):
+    return Tracking(Layout(Path(), "cpu"))
+
+
+def test_a_database_that_is_cut_short_never_gets_its_name(tmp_path, monkeypatch):
+    import mlflow
+
+    def killed(uri):
+        Path(uri.removeprefix("sqlite:///")).write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(mlflow, "MlflowClient", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make_database(tmp_path)
+    assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+def test_a_database_that_exists_is_left_alone(checkout):
+    before = Path("artifacts/mlflow.db").stat().st_ino
+    make_database(checkout)
+    assert Path("artifacts/mlflow.db").stat().st_ino == before
+
+
+def test_the_users_server_is_honoured(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
+    assert tracking_uri(tmp_path) == "http://server"
+
+
+def test_a_night_has_one_run_and_each_stage_attempt_hangs_below_it(tracking):
+    parent = tracking.night_run("first")
+    assert tracking.night_run("first") == parent != tracking.night_run("second")
+    child = tracking.client.get_run(tracking.stage_run("first", Stage.SFT, "f"))
+    assert child.data.tags["mlflow.parentRunId"] == parent
+
+
+def test_steps_come_back_as_the_last_step(tracking):
+    run = tracking.night_run("first")
+    assert tracking.last_step(run, "train/loss") == -1
+    tracking.log_steps(run, [{"step": step, "train/loss": 1.0, "train/lr": 0.1} for step in range(1, 700)])
+    assert tracking.last_step(run, "train/loss") == 699
+
+
+def test_another_profile_is_another_experiment(tracking):
+    assert Tracking(Layout(Path(), "other")).experiment != tracking.experiment
