@@ -1,6 +1,9 @@
-"""`python -m evaluation check KERNEL.cu --program PROGRAM.py`: the verdict that the reward uses, and why.
+"""The evaluator on the command line.
 
-The exit status is 0 for a correct kernel, 1 for any other verdict, 2 for an error (one sentence on stderr).
+`python -m evaluation check KERNEL.cu --program PROGRAM.py` gives the verdict that the reward uses, and why;
+on the cuda backend with the speed-up. `benchmark` judges a file of responses. `selftest` says whether this
+machine's figures can be trusted. The exit status is 0 for a correct kernel (all tests passed), 1 for any
+other verdict, 2 for an error (one sentence on stderr).
 """
 
 from __future__ import annotations
@@ -10,16 +13,21 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from evaluation.backends import open_backend
+from evaluation.backends.base import Backend
 from evaluation.check import SizeSet, check
 from evaluation.errors import WarpsmithError
 from evaluation.program import problem_from_program
 from evaluation.reference import ReferencePool
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Verdict
+
+if TYPE_CHECKING:
+    from evaluation.speed import Stopwatch
 
 
 class UsageError(WarpsmithError):
@@ -37,15 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
         options = _parser().parse_args(arguments)
-        verdict = _check(options)
+        return int(options.run(options))
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
-    print(json.dumps(verdict.model_dump(mode="json")) if options.json else describe(verdict))
-    return 0 if verdict.correct else 1
 
 
 def describe(verdict: Verdict) -> str:
@@ -58,12 +64,35 @@ def describe(verdict: Verdict) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m evaluation", description="Judge CUDA kernels.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check")
-    command = commands.add_parser("check", help="judge one kernel", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_check(commands.add_parser("check", help="judge one kernel", allow_abbrev=False))
+    test = commands.add_parser("selftest", help="can this GPU's figures be trusted?", allow_abbrev=False)
+    test.add_argument("--hacks", type=Path, help="folder with kernels that cheat; each must be refused")
+    test.set_defaults(run=_selftest)
+    _add_benchmark(commands.add_parser("benchmark", help="judge a file of responses", allow_abbrev=False))
+    return parser
+
+
+def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "kernel", type=Path, help="a .cu file with launch lines, or a response with a cuda block"
     )
     command.add_argument("--program", type=Path, required=True, help="the PyTorch reference program")
+    _add_backend(command)
+    command.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    command.set_defaults(run=_print_check)
+
+
+def _add_benchmark(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--responses", type=Path, required=True, help="JSONL of problem_id and response")
+    command.add_argument("--problems", type=Path, required=True, help="problems.jsonl that they answer")
+    command.add_argument("--out", type=Path, default=Path("benchmark"), help="folder for the report")
+    command.add_argument("--workers", type=int, default=2, help="processes that judge side by side")
+    _add_backend(command)
+    command.set_defaults(run=_benchmark)
+
+
+def _add_backend(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--backend",
         choices=[name.value for name in BackendName],
@@ -71,8 +100,35 @@ def _parser() -> argparse.ArgumentParser:
         help="CPU (simt) or GPU (cuda)",
     )
     command.add_argument("--seed", type=int, default=0, help="seed of the random inputs")
-    command.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
-    return parser
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    """Judge all responses, and print the headline."""
+    from evaluation.benchmark_run import BenchmarkError, read_problems, read_responses, run
+
+    try:
+        settings = EvaluationSettings(backend=options.backend, workers=options.workers)
+    except ValueError:
+        raise BenchmarkError(f"--workers must be from 1 to 256, not {options.workers}") from None
+    problems, responses = read_problems(options.problems), read_responses(options.responses)
+    found = run(problems, responses, settings, seed=options.seed, out=options.out)
+    line = f"correct@1: {found.correct:.1%} of {found.samples} samples"
+    if found.speeds is not None:
+        line += f"; speed-up {found.speeds.geometric_mean:.3f}x (failures as 1x)"
+    print(f"{line}; the report is {options.out / 'report.html'}")
+    return 0
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from evaluation.selftest import main as selftest
+
+    return selftest(options)
+
+
+def _print_check(options: argparse.Namespace) -> int:
+    verdict = _check(options)
+    print(json.dumps(verdict.model_dump(mode="json")) if options.json else describe(verdict))
+    return 0 if verdict.correct else 1
 
 
 def _check(options: argparse.Namespace) -> Verdict:
@@ -81,7 +137,7 @@ def _check(options: argparse.Namespace) -> Verdict:
     program = _read(options.program, "program")
     backend = open_backend(EvaluationSettings(backend=options.backend))
     try:
-        with ReferencePool() as reference:
+        with ReferencePool() as reference, _stopwatch(backend) as stopwatch:
             problem = problem_from_program(
                 program, id=options.program.stem, source="command line", reference=reference
             )
@@ -92,9 +148,22 @@ def _check(options: argparse.Namespace) -> Verdict:
                 seed=options.seed,
                 backend=backend,
                 reference=reference,
+                stopwatch=stopwatch,
             )
     finally:
         backend.close()
+
+
+def _stopwatch(backend: Backend) -> AbstractContextManager[Stopwatch | None]:
+    """Times on the GPU, against both baselines; nothing on the CPU."""
+    if backend.name != BackendName.CUDA:
+        return nullcontext()
+    from evaluation.backends.cuda import CudaBackend
+    from evaluation.speed import Stopwatch
+    from evaluation.timing import REPORT
+
+    assert isinstance(backend, CudaBackend)
+    return Stopwatch(backend, REPORT)
 
 
 def _read(path: Path, what: str) -> str:

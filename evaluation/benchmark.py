@@ -15,7 +15,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.errors import WarpsmithError
+from evaluation.fingerprint import Fingerprint
 from evaluation.problem import Frozen, Problem
+from evaluation.speeds import Speeds, summarise_speeds
 from evaluation.statistics import Interval, paired_bootstrap, pass_at_k
 from evaluation.verdict import Status, Verdict
 
@@ -41,6 +44,17 @@ class Sample(Frozen):
     """At ragged sizes: the verdict that counts."""
     aligned: Verdict
     """At aligned sizes."""
+    roofline: float | None = None
+    """Share of the speed that the roofline allows, if it was timed."""
+
+    @property
+    def speedup(self) -> float | None:
+        """Lower end of the speed-up's interval; `None` if the kernel is not correct, or was not timed."""
+        return self.checks.measurements.speedup if self.checks.measurements else None
+
+
+class OtherMachineError(WarpsmithError):
+    """Times of two machines are not comparable."""
 
 
 class Rates(Frozen):
@@ -56,6 +70,8 @@ class Rates(Frozen):
     statuses: dict[Status, int]
     by_group: dict[str, float]
     """correct@1 by level and by operator, e.g. `level/2`, `operator/relu`."""
+    speeds: Speeds | None = None
+    """`None` where nothing was timed."""
 
 
 class Benchmark(Frozen):
@@ -71,6 +87,8 @@ class Benchmark(Frozen):
     """Of correctness at aligned sizes, where bounds guards do not matter."""
     per_problem: dict[str, float]
     """Share of correct samples of the trained model, by problem id: the gate pairs on it."""
+    fingerprint: Fingerprint | None = None
+    """The machine that timed; `None` where nothing was timed."""
 
     def metrics(self, prefix: str = "eval/heldout") -> dict[str, float]:
         """Headline numbers under slash-grouped names, for the manifest and MLflow."""
@@ -89,32 +107,81 @@ class Benchmark(Frozen):
             f"{prefix}/gain_aligned_ci_high": self.gain_aligned.high,
             f"{prefix}/unguarded": self.trained.unguarded,
             f"{prefix}/unguarded_sft": self.start.unguarded,
-        } | {f"{prefix}/pass_at_{k}": v for k, v in self.trained.pass_at_k.items()}
+        } | self._more_metrics(prefix)
+
+    def _more_metrics(self, prefix: str) -> dict[str, float]:
+        """pass@k, and the speeds of both models where they were timed."""
+        found = {f"{prefix}/pass_at_{k}": v for k, v in self.trained.pass_at_k.items()}
+        for rates, suffix in ((self.trained, ""), (self.start, "_sft")):
+            if rates.speeds is not None:
+                found |= {f"{prefix}/{name}{suffix}": v for name, v in rates.speeds.metrics().items()}
+        return found
 
 
-def summarise(problems: Sequence[Problem], samples: Sequence[Sample]) -> Benchmark:
+def require_same_machine(one: Benchmark, other: Benchmark) -> None:
+    """Refuse to compare times of two machines; benchmarks without times may always be compared.
+
+    Raises:
+        OtherMachineError: if both were timed, and not on the same kind of machine.
+    """
+    if one.fingerprint is None or other.fingerprint is None:
+        return
+    if one.fingerprint.digest != other.fingerprint.digest:
+        raise OtherMachineError(
+            f"these benchmarks were timed on different machines ({one.fingerprint.gpu}, driver "
+            f"{one.fingerprint.driver}, and {other.fingerprint.gpu}, driver {other.fingerprint.driver}); "
+            "time one of them again"
+        )
+
+
+def summarise(
+    problems: Sequence[Problem], samples: Sequence[Sample], fingerprint: Fingerprint | None = None
+) -> Benchmark:
     """Reduce the samples of both contenders on `problems` to a `Benchmark`.
+
+    Args:
+        problems: those that were asked.
+        samples: every judged response.
+        fingerprint: the machine that timed, if one did.
 
     Raises:
         ValueError: if a problem lacks samples of a contender, or the counts differ: a benchmark over
             unequal samples would compare two different things.
     """
-    counts = Counter((s.problem_id, s.contender) for s in samples)
-    expected = {(p.id, c) for p in problems for c in Contender}
-    if set(counts) != expected or len(set(counts.values())) != 1:
-        raise ValueError("every problem needs the same number of samples from each contender")
+    n = _samples_per_problem(problems, samples, tuple(Contender))
     grouped = {c: [s for s in samples if s.contender is c] for c in Contender}
     ragged = {c: _per_problem(problems, grouped[c], lambda s: s.checks) for c in Contender}
     aligned = {c: _per_problem(problems, grouped[c], lambda s: s.aligned) for c in Contender}
     return Benchmark(
         problems=len(problems),
-        samples_per_problem=next(iter(counts.values())),
+        samples_per_problem=n,
         start=_rates(problems, grouped[Contender.START]),
         trained=_rates(problems, grouped[Contender.TRAINED]),
         gain=paired_bootstrap(ragged[Contender.START], ragged[Contender.TRAINED]),
         gain_aligned=paired_bootstrap(aligned[Contender.START], aligned[Contender.TRAINED]),
         per_problem={p.id: float(v) for p, v in zip(problems, ragged[Contender.TRAINED], strict=True)},
+        fingerprint=fingerprint,
     )
+
+
+def rates(problems: Sequence[Problem], samples: Sequence[Sample]) -> Rates:
+    """What the samples of a single model amount to.
+
+    Raises:
+        ValueError: if the problems do not all have the same number of samples, of one contender.
+    """
+    _samples_per_problem(problems, samples, tuple({s.contender for s in samples}))
+    return _rates(problems, samples)
+
+
+def _samples_per_problem(
+    problems: Sequence[Problem], samples: Sequence[Sample], contenders: Sequence[Contender]
+) -> int:
+    counts = Counter((s.problem_id, s.contender) for s in samples)
+    expected = {(p.id, c) for p in problems for c in contenders}
+    if set(counts) != expected or len(set(counts.values())) != 1:
+        raise ValueError("every problem needs the same number of samples from each contender")
+    return next(iter(counts.values()))
 
 
 def _per_problem(
@@ -130,6 +197,7 @@ def _per_problem(
 def _rates(problems: Sequence[Problem], samples: Sequence[Sample]) -> Rates:
     ragged = _per_problem(problems, samples, lambda s: s.checks)
     n = len(samples) // len(problems)
+    by_id = {p.id: p for p in problems}
     return Rates(
         samples=len(samples),
         correct=float(ragged.mean()),
@@ -142,13 +210,23 @@ def _rates(problems: Sequence[Problem], samples: Sequence[Sample]) -> Rates:
         unguarded=float(np.mean([bool(_EXACT_GRID.search(s.response)) for s in samples])),
         statuses=dict(Counter(s.checks.status for s in samples)),
         by_group=_by_group(problems, dict(zip([p.id for p in problems], ragged, strict=True))),
+        speeds=summarise_speeds(
+            [s.speedup for s in samples],
+            [s.checks.correct for s in samples],
+            [s.roofline for s in samples],
+            [groups_of(by_id[s.problem_id]) for s in samples],
+        ),
     )
 
 
 def _by_group(problems: Sequence[Problem], rate: Mapping[str, float]) -> dict[str, float]:
     groups: dict[str, list[float]] = {}
     for problem in problems:
-        names = [f"level/{problem.level}", *(f"operator/{o}" for o in sorted(set(problem.operators)))]
-        for name in names:
+        for name in groups_of(problem):
             groups.setdefault(name, []).append(rate[problem.id])
     return {name: float(np.mean(rates)) for name, rates in sorted(groups.items())}
+
+
+def groups_of(problem: Problem) -> tuple[str, ...]:
+    """The groups that a problem counts in: its level and each of its operators."""
+    return (f"level/{problem.level}", *(f"operator/{o}" for o in sorted(set(problem.operators))))

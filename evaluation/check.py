@@ -9,6 +9,7 @@ that each status says how far the candidate got: a source that does not compile 
     plan, numbers        LAUNCH_ERROR
     run                  LAUNCH_ERROR, FAULT, TIMEOUT, CHEATED, UNSUPPORTED
     compare              WRONG, else CORRECT
+    time (cuda only)     CHEATED, or whatever goes wrong at the shipped sizes
 
 Every instance gets inputs of its own seed, and a problem with a single instance is run on two draws, so an
 answer that ignores its inputs cannot pass. Expected outputs stay in this process; the candidate runs in
@@ -35,6 +36,7 @@ from evaluation.verdict import Measurements, Refusal, Status, Verdict
 
 if TYPE_CHECKING:
     from evaluation.reference import ReferencePool
+    from evaluation.speed import Stopwatch
 
 MIN_DRAWS = 2
 """Fewest differently seeded inputs that a candidate is run on."""
@@ -60,9 +62,18 @@ class Case:
 
 
 def check(
-    problem: Problem, text: str, *, sizes: SizeSet, seed: int, backend: Backend, reference: ReferencePool
+    problem: Problem,
+    text: str,
+    *,
+    sizes: SizeSet,
+    seed: int,
+    backend: Backend,
+    reference: ReferencePool,
+    stopwatch: Stopwatch | None = None,
 ) -> Verdict:
-    """Judge one response. Deterministic in its arguments.
+    """Judge one response, and time it if it is correct and there is a stopwatch.
+
+    Deterministic in its arguments, but for the speed-up.
 
     Raises a WarpsmithError for what is not the candidate's doing: a reference program that fails, a missing
     compiler or GPU.
@@ -70,7 +81,12 @@ def check(
     candidate = parse(text)
     if isinstance(candidate, Refusal):
         return refused(candidate)
-    return judge(candidate, draw_cases(problem, sizes, seed, reference), problem.tolerance, backend)
+    verdict = judge(candidate, draw_cases(problem, sizes, seed, reference), problem.tolerance, backend)
+    if stopwatch is None:
+        return verdict
+    from evaluation.speed import timed
+
+    return timed(verdict, stopwatch, problem, candidate, seed)
 
 
 def judge(candidate: Candidate, cases: Sequence[Case], tolerance: float, backend: Backend) -> Verdict:

@@ -8,6 +8,7 @@ worker down is a fault.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import socket
@@ -21,7 +22,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from evaluation.cache import VerdictCache, verdict_key
 from evaluation.candidate import Candidate, parse
@@ -33,6 +34,10 @@ from evaluation.settings import EvaluationSettings
 from evaluation.syntax import ProgramError
 from evaluation.verdict import Refusal, Status, Verdict
 from evaluation.worker import Failure, Task
+
+if TYPE_CHECKING:
+    from evaluation.speed import Stopwatch
+    from evaluation.timing import Timing
 
 _ROOT = Path(__file__).parent.parent
 _ATTEMPTS = 2
@@ -76,12 +81,20 @@ _Drawn: TypeAlias = tuple[_Job, "Future[tuple[Case, ...]]"]
 class EvaluationPool:
     """Judges requests on `settings.workers` processes; a context manager, to be used from one thread."""
 
-    def __init__(self, settings: EvaluationSettings, reference: ReferencePool | None = None) -> None:
+    def __init__(
+        self,
+        settings: EvaluationSettings,
+        reference: ReferencePool | None = None,
+        *,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
         """Start nothing yet; workers start with the first request that needs them.
 
         Args:
             settings: how to judge, and on how many processes.
             reference: where reference programs run; the pool makes its own, and closes it, if there is none.
+            stopwatch: times what is correct at check sizes; it stays the caller's. Without one nothing is
+                timed.
         """
         self._settings = settings
         self._cache = VerdictCache(settings.cache_path)
@@ -89,6 +102,8 @@ class EvaluationPool:
         self._reference = reference or ReferencePool()
         self._workers: list[_Worker] = []
         self._drawer = ThreadPoolExecutor(1, thread_name_prefix="reference")
+        self._stopwatch = stopwatch
+        self._timings: dict[str, Timing | Refusal] = {}
 
     def evaluate(
         self,
@@ -126,7 +141,14 @@ class EvaluationPool:
         except BaseException:
             self._end_workers()  # what they are at belongs to no request any more
             raise
+        if self._stopwatch is not None and sizes is SizeSet.CHECKS:
+            self._add_speeds(requests, verdicts, seed, self._stopwatch)
         return [verdicts[index] for index in range(len(requests))]
+
+    def timing(self, request: Request) -> Timing | None:
+        """What was measured when this request was last timed, if it was."""
+        found = self._timings.get(_timing_key(request))
+        return None if isinstance(found, Refusal) else found
 
     def close(self) -> None:
         """End the workers, which remove what they built."""
@@ -158,6 +180,24 @@ class EvaluationPool:
             return refused(candidate)
         key = verdict_key(request.problem, candidate.source, seed=seed, sizes=sizes, settings=self._settings)
         return self._cache.get(key) or _Job(key, request.problem, candidate)
+
+    def _add_speeds(
+        self, requests: Sequence[Request], verdicts: dict[int, Verdict], seed: int, stopwatch: Stopwatch
+    ) -> None:
+        """Time what is correct once the GPU is quiet, problem by problem; equal requests are timed once."""
+        from evaluation.speed import measure, with_timing
+
+        correct = [index for index, verdict in verdicts.items() if verdict.correct]
+        fresh: set[str] = set()
+        for index in sorted(correct, key=lambda index: (requests[index].problem.id, index)):
+            request = requests[index]
+            key = _timing_key(request)
+            if key not in fresh:
+                candidate = parse(request.response)
+                assert isinstance(candidate, Candidate)
+                self._timings[key] = measure(stopwatch, request.problem, candidate, seed)
+                fresh.add(key)
+            verdicts[index] = with_timing(verdicts[index], self._timings[key])
 
     def _run(self, jobs: Sequence[_Job], seed: int, sizes: SizeSet) -> Iterator[tuple[_Job, Verdict, bool]]:
         """Judge all jobs; gives each with its verdict and whether the verdict may be cached."""
@@ -279,6 +319,11 @@ class _Worker:
             self.connection.send(message)
         except OSError:
             self.kill()  # it died between tasks: reading its answer will say so
+
+
+def _timing_key(request: Request) -> str:
+    """What a time depends on, besides the machine."""
+    return hashlib.sha256(f"{request.problem.shipped.program}\0{request.response}".encode()).hexdigest()
 
 
 def _python_path() -> str:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+import numpy as np
+
 from evaluation.benchmark import Benchmark, Contender, Rates, Sample
+from evaluation.fingerprint import Fingerprint
 from evaluation.problem import Problem
+from evaluation.report_speed import Series, speed_section
 from evaluation.statistics import Interval
 from evaluation.verdict import Status
 
+Contenders = tuple[tuple[Contender, Rates], ...]
+"""The models that a page is about, in the order of its columns."""
+
+_NAMES = {Contender.START: "start", Contender.TRAINED: "after GRPO"}
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c2530}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d5dbe3}
@@ -50,13 +58,50 @@ def render(
             f"<style>{_STYLE}</style><h1>Held-out benchmark</h1>",
             _headline(benchmark),
             "<h2>How far the kernels came</h2>",
-            _funnel(benchmark),
+            _funnel(_contenders(benchmark)),
             "<h2>Why they failed</h2>",
-            _taxonomy(benchmark),
+            _taxonomy(_contenders(benchmark)),
             "<h2>By level and operator</h2>",
-            _groups(benchmark),
+            _groups(_contenders(benchmark)),
+            speed_section(_series(_contenders(benchmark)), benchmark.fingerprint),
             "<h2>By problem</h2>",
-            _problem_rows(benchmark, problems, samples),
+            _problem_rows(benchmark.per_problem, problems, samples),
+            "<h2>What produced this</h2>",
+            _table(("", ""), [(escape(k), escape(v)) for k, v in facts.items()]),
+            "</html>",
+        )
+    )
+
+
+def render_one(
+    found: Rates,
+    problems: Sequence[Problem],
+    samples: Sequence[Sample],
+    facts: Mapping[str, str],
+    fingerprint: Fingerprint | None = None,
+) -> str:
+    """The page about a single model's responses: the same without the comparison."""
+    shares = {
+        p.id: float(np.mean([s.checks.correct for s in samples if s.problem_id == p.id])) for p in problems
+    }
+    contenders: Contenders = ((Contender.TRAINED, found),)
+    passes = ", ".join(f"pass@{k} {_percent(share)}" for k, share in found.pass_at_k.items())
+    return "".join(
+        (
+            "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
+            f"<style>{_STYLE}</style><h1>Benchmark</h1>",
+            f"<p class='head'><b class='correct'>{_percent(found.correct)}</b> correct "
+            f"({_percent(found.correct_aligned)} at aligned sizes) on {len(problems)} problems, "
+            f"{found.samples} samples; {passes}</p>",
+            "<h2>How far the kernels came</h2>",
+            _funnel(contenders),
+            "<h2>Why they failed</h2>",
+            _taxonomy(contenders),
+            "<h2>By level and operator</h2>",
+            _groups(contenders),
+            speed_section(_series(contenders), fingerprint),
+            "<h2>By problem</h2>",
+            _problem_rows(shares, problems, samples),
             "<h2>What produced this</h2>",
             _table(("", ""), [(escape(k), escape(v)) for k, v in facts.items()]),
             "</html>",
@@ -94,9 +139,9 @@ def _headline(benchmark: Benchmark) -> str:
     )
 
 
-def _funnel(benchmark: Benchmark) -> str:
+def _funnel(contenders: Contenders) -> str:
     rows = []
-    for contender, rates in _contenders(benchmark):
+    for contender, rates in contenders:
         left = rates.samples
         for step, lost in _FUNNEL:
             left -= sum(rates.statuses.get(status, 0) for status in lost)
@@ -105,46 +150,68 @@ def _funnel(benchmark: Benchmark) -> str:
     return _table(("model", "step", "", "share"), rows)
 
 
-def _taxonomy(benchmark: Benchmark) -> str:
+def _taxonomy(contenders: Contenders) -> str:
     rows = []
     for status in Status:
-        start, trained = (r.statuses.get(status, 0) for _, r in _contenders(benchmark))
-        if start or trained:
-            rows.append((status.value, str(start), str(trained)))
-    return _table(("status", "start", "after GRPO"), rows)
+        counts = [rates.statuses.get(status, 0) for _, rates in contenders]
+        if any(counts):
+            rows.append((status.value, *map(str, counts)))
+    return _table(("status", *_heads(contenders)), rows)
 
 
-def _groups(benchmark: Benchmark) -> str:
-    start = benchmark.start.by_group
+def _groups(contenders: Contenders) -> str:
     rows = [
-        (escape(name), _percent(start[name]), _percent(rate), _bar(rate, Contender.TRAINED))
-        for name, rate in benchmark.trained.by_group.items()
+        (
+            escape(name),
+            *(_percent(rates.by_group[name]) for _, rates in contenders),
+            _bar(contenders[-1][1].by_group[name], Contender.TRAINED),
+        )
+        for name in contenders[-1][1].by_group
     ]
-    return _table(("group", "start", "after GRPO", ""), rows)
+    return _table(("group", *_heads(contenders), ""), rows)
 
 
-def _problem_rows(benchmark: Benchmark, problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
+def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
+    """Every problem with the best of its samples: correct before not, then by speed-up, then the first."""
     shown: dict[str, Sample] = {}
     for sample in samples:
         if sample.contender is Contender.TRAINED and (
-            sample.problem_id not in shown or sample.checks.correct > shown[sample.problem_id].checks.correct
+            sample.problem_id not in shown or _merit(sample) > _merit(shown[sample.problem_id])
         ):
             shown[sample.problem_id] = sample
-    return "".join(_problem(p, benchmark.per_problem[p.id], shown[p.id]) for p in problems)
+    return "".join(_problem(p, shares[p.id], shown[p.id]) for p in problems)
+
+
+def _merit(sample: Sample) -> tuple[bool, float]:
+    return sample.checks.correct, sample.speedup or 0.0
 
 
 def _problem(problem: Problem, rate: float, sample: Sample) -> str:
     operators = escape(" + ".join(problem.operators))
     title = f"{escape(problem.id)} &middot; level {problem.level} &middot; {operators}"
     verdict = f"{sample.checks.status.value}: {escape(sample.checks.reason)}"
+    if sample.speedup is not None:
+        title += f" &middot; {sample.speedup:.2f}x"
     return (
         f"<details><summary>{_percent(rate)} {title}</summary><pre>{escape(problem.shipped.program)}</pre>"
         f"<pre>{escape(sample.response)}</pre><p>{verdict}</p></details>"
     )
 
 
-def _contenders(benchmark: Benchmark) -> tuple[tuple[Contender, Rates], tuple[Contender, Rates]]:
+def _contenders(benchmark: Benchmark) -> Contenders:
     return (Contender.START, benchmark.start), (Contender.TRAINED, benchmark.trained)
+
+
+def _heads(contenders: Contenders) -> list[str]:
+    """What the columns of the models are called."""
+    if len(contenders) == 1:
+        return [""]
+    return [_NAMES[contender] for contender, _ in contenders]
+
+
+def _series(contenders: Contenders) -> list[Series]:
+    """The models that were timed."""
+    return [(_NAMES[contender], rates.speeds) for contender, rates in contenders if rates.speeds is not None]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.backends.base import Run
+from evaluation.backends import require_gpu
+from evaluation.backends.base import Backend
 from evaluation.backends.cuda import CudaBackend, CudaBuilt
 from evaluation.candidate import Candidate, parse_source
+from evaluation.check import Case, judge, refused
 from evaluation.errors import WarpsmithError
 from evaluation.fingerprint import fingerprint
 from evaluation.plan import Plan
@@ -24,12 +26,13 @@ from evaluation.planning import plan
 from evaluation.problem import Dialect, Frozen, Instance, Problem, Split, Tensor
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.timing import Baseline, Timer, Timing, TimingSettings
-from evaluation.verdict import Refusal, Status
+from evaluation.verdict import Refusal, Status, Verdict
 
 _COPY_ELEMENTS = 1 << 27
 _LEAST_COPY, _MOST_COPY = 0.80, 1.00
 _SAME = 0.01
-_EXPECTED = re.compile(r"^// expect cuda: (.+)$", re.MULTILINE)
+_SUM_TOLERANCE = 1e-5
+_EXPECTED = re.compile(r"^// expect (\w+): (.+)$", re.MULTILINE)
 
 COPY_PROGRAM = f"""
 import torch
@@ -74,13 +77,9 @@ def run(hacks: Path | None = None, progress: Callable[[Finding], None] | None = 
     return found
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python -m evaluation selftest`."""
-    parser.add_argument("--hacks", type=Path, help="folder with kernels that cheat; each must be refused")
-
-
 def main(options: argparse.Namespace) -> int:
-    """Print every finding; the exit status is 0 if all passed."""
+    """Print every finding; the exit status is 0 if all passed. `options.hacks` is a folder, or `None`."""
+    require_gpu()
     print(fingerprint().model_dump_json())
     found = run(options.hacks, _print)
     return 0 if all(finding.passed for finding in found) else 1
@@ -166,10 +165,13 @@ def _judge_copy(timing: Timing, peak: float) -> Iterator[Finding]:
     yield Finding(name="clocks", passed=True, detail=states or "NVML is not available")
 
 
-def expected_statuses(source: str) -> set[Status]:
-    """What a hack kernel says should become of it; empty if it has no line `// expect cuda: STATUS, ...`."""
-    line = _EXPECTED.search(source)
-    return {Status(word.strip()) for word in line[1].split(",")} if line else set()
+def expected_statuses(source: str, backend: str = BackendName.CUDA) -> set[Status]:
+    """What a hack kernel says should become of it on a backend, in a line `// expect BACKEND: STATUS, ...`.
+
+    Empty if it has no such line.
+    """
+    lines = dict(_EXPECTED.findall(source))
+    return {Status(word.strip()) for word in lines[backend].split(",")} if backend in lines else set()
 
 
 def _hack_findings(backend: CudaBackend, folder: Path | None) -> Iterator[Finding]:
@@ -183,31 +185,21 @@ def _hack_findings(backend: CudaBackend, folder: Path | None) -> Iterator[Findin
             yield Finding(name=path.name, passed=verdict.status in allowed, detail=detail)
 
 
-def verdict_on(backend: CudaBackend, source: str) -> Refusal:
-    """What becomes of a kernel that should add two vectors; `correct` only if it does."""
-    rng = np.random.default_rng()
-    runs = []
+def verdict_on(backend: Backend, source: str) -> Verdict:
+    """What becomes of a kernel that should add two vectors, `out = x + y`; `correct` only if it does."""
     candidate = parse_source(source)
     if isinstance(candidate, Refusal):
-        return candidate
-    for n in (1000, 33):
-        x, y, out = (Tensor(name=name, shape=(n,), dtype="float32") for name in ("x", "y", "out"))
-        at = Instance(program="", sizes={"n": n}, inputs=(x, y), outputs=(out,))
-        found = plan(candidate, at)
-        if isinstance(found, Refusal):
-            return found
-        inputs = {name: rng.standard_normal(n).astype(np.float32) for name in ("x", "y")}
-        runs.append(Run(plan=found, inputs=inputs))
-    built = backend.build(source, candidate.kernels)
-    if isinstance(built, Refusal):
-        return built
-    outcome = backend.run(built, runs)
-    if isinstance(outcome, Refusal):
-        return outcome
-    for one, outputs in zip(runs, outcome.outputs, strict=True):
-        if not np.allclose(outputs["out"], one.inputs["x"] + one.inputs["y"], rtol=1e-5, atol=1e-6):
-            return Refusal(status=Status.WRONG, reason="the sums are not right")
-    return Refusal(status=Status.CORRECT, reason="accepted")
+        return refused(candidate)
+    rng = np.random.default_rng()
+    return judge(candidate, [_sum_case(n, rng) for n in (1000, 33)], _SUM_TOLERANCE, backend)
+
+
+def _sum_case(n: int, rng: np.random.Generator) -> Case:
+    x, y, out = (Tensor(name=name, shape=(n,), dtype="float32") for name in ("x", "y", "out"))
+    at = Instance(program="", sizes={"n": n}, inputs=(x, y), outputs=(out,))
+    inputs = {name: rng.standard_normal(n).astype(np.float32) for name in ("x", "y")}
+    expected = inputs["x"].astype(np.float64) + inputs["y"]
+    return Case(at, inputs, {"out": expected}, {"out": 0.0})
 
 
 def _planned(source: str, at: Instance) -> tuple[Candidate, Plan]:

@@ -47,6 +47,17 @@ def fast_p(speedups: Sequence[float | None], threshold: float) -> float:
     return sum(s is not None and s >= threshold for s in speedups) / len(speedups)
 
 
+def geometric_mean(values: Sequence[float]) -> float:
+    """The geometric mean by logarithms, which neither overflow nor let one outlier rule.
+
+    Raises:
+        ValueError: if there are no values, or one that is not positive.
+    """
+    if not values or min(values) <= 0:
+        raise ValueError("a geometric mean needs positive values")
+    return float(np.exp(np.mean(np.log(np.asarray(values, dtype=np.float64)))))
+
+
 def paired_bootstrap(before: NDArray[np.float64], after: NDArray[np.float64], *, seed: int = 0) -> Interval:
     """The mean gain `after - before` over problems, with its 95 % percentile interval.
 

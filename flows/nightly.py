@@ -7,6 +7,7 @@ worker.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from tasks.night_tasks import (
     say,
     stage_task,
 )
+from training.launch import die_with_parent
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
 
@@ -36,6 +38,8 @@ def nightly(profile: Name = "cpu", night: Name | None = None) -> None:
         profile: a file of infra/profiles/, without its ending.
         night: the night's name, `today` for the date; none for the profile's own night.
     """
+    if "PREFECT__FLOW_RUN_ID" in os.environ:  # set by a worker; what outlived it could not be stopped
+        die_with_parent()
     layout = Layout(Path(), profile)
     with exclusive(layout.lock("night"), f"a night of profile {profile} is running already"):
         opened = open_night_task(layout, night)

@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 from flows.server import SERVE_FILE, PrefectApi, is_free, start_server
 from tasks.files import write_atomically
 from tasks.tracking import make_database, tracking_uri
-from training.launch import die_with_parent
 
 POOL = "warpsmith"
+#: Runs its arguments; ends the whole process group when they end, or when the pipe at its input closes, which
+#: happens however we end. SIGTERM is for the part: the shell only waits for it.
+_GROUP = 'trap : TERM; exec 3<&0; (read -r _ <&3; kill -9 0) & "$@" </dev/null; kill -9 0'
 _STOP_S = 10.0
 
 Process = subprocess.Popen[bytes]
@@ -53,22 +55,16 @@ def serve(prefect_port: int, mlflow_port: int) -> None:
 def _start_mlflow(port: int) -> Process:
     make_database(Path())
     uri = tracking_uri(Path())
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # seven processes for nothing
     where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
     return _start("mlflow", "server", "--backend-store-uri", uri, *where, log="mlflow.log")
 
 
 def _start(module: str, *arguments: str, log: str | None = None) -> Process:
-    """A part in a process group of its own, so that it is stopped with its children."""
-    command = [sys.executable, "-m", module, *arguments]
-    if log is None:
-        return subprocess.Popen(command, preexec_fn=_lead_and_die_with_parent)
-    with Path("artifacts", log).open("wb") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file, preexec_fn=_lead_and_die_with_parent)
-
-
-def _lead_and_die_with_parent() -> None:
-    os.setpgrp()
-    die_with_parent()
+    """A part and its children in a process group of their own, which ends with the part and with us."""
+    command = ["sh", "-c", _GROUP, "sh", sys.executable, "-m", module, *arguments]
+    with Path("artifacts", log).open("wb") if log else nullcontext() as output:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, process_group=0)
 
 
 def _prefect(*arguments: str) -> None:

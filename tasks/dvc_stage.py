@@ -46,8 +46,8 @@ class StageFailed(WarpsmithError):
     """A stage's command ended with an error that the stage has explained."""
 
 
-class StageCrashed(RuntimeError):
-    """A stage's command ended without an explanation: killed, out of memory, or a bug."""
+class StageCrashed(WarpsmithError):
+    """A stage's command ended without an explanation: it was killed."""
 
 
 def preload() -> None:
@@ -149,7 +149,9 @@ def _dvc_errors(layout: Layout, stage: Stage | None) -> Iterator[None]:
             raise WarpsmithError(f"DVC: {' '.join(str(chain[-1]).split())}") from error
         failure = layout.failure(stage)
         if not failure.exists():
-            raise StageCrashed(f"stage {stage} ended without an explanation: {chain[-1]}") from error
+            raise StageCrashed(
+                f"stage {stage} was killed, perhaps for its memory ({chain[-1]}); run again to go on"
+            ) from error
         raise StageFailed(f"stage {stage}: {failure.read_text(encoding='utf-8').strip()}") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -161,8 +162,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def mark_failed(layout: Layout, night: str, error: BaseException) -> None:
     """Show on the night's parent run that it failed, and why; MLflow's own trouble is not added to it."""
-    try:
+    with suppress(Exception):
         tracking = Tracking(layout)
-    except WarpsmithError:
-        return
-    tracking.finish(tracking.night_run(night), "FAILED", str(error))
+        tracking.finish(tracking.night_run(night), "FAILED", str(error))

@@ -113,8 +113,9 @@ def _run(attempt: _Attempt, step: Step) -> Manifest:
         )
         _record(attempt, tracking, manifest)
     except BaseException as error:
-        _log_artifacts(context, tracking, run_id)  # they may show what is wrong, as the data docs do
-        tracking.finish(run_id, "FAILED", str(error))
+        with suppress(Exception):  # MLflow may be what failed; the error itself matters more
+            _log_artifacts(context, tracking, run_id)  # they may show what is wrong, as the data docs do
+            tracking.finish(run_id, "FAILED", _sentence(error))
         raise
     tracking.finish(run_id)
     manifest.write(context.layout.manifest(context.stage))
@@ -157,9 +158,15 @@ def _clear_unless_resumable(context: Context) -> None:
 
 def _leave_reason(path: Path, error: BaseException) -> None:
     """Tell the driver why the stage ended; a disk without room for a sentence hears it from the terminal."""
-    sentence = str(error) if isinstance(error, WarpsmithError) else repr(error)
     with suppress(OSError):
-        write_atomically(path, f"{sentence}\n")
+        write_atomically(path, f"{_sentence(error)}\n")
+
+
+def _sentence(error: BaseException) -> str:
+    """What a person is told about an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; `make nightly` goes on from here"
+    return str(error) if isinstance(error, WarpsmithError) else repr(error)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -175,6 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     print(f"[{manifest.stage}] done in {manifest.seconds:.0f} s", flush=True)
     return 0
 

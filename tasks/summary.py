@@ -45,7 +45,8 @@ def terminal_summary(
             f"  gate                 {promotion.decision.reason}",
             *(f"  {how.value:<20} {', '.join(stages)}" for how, stages in _by_outcome(outcomes)),
             f"  report               {report}",
-            "  MLflow and Prefect   make serve",
+            "  MLflow               make serve, then http://127.0.0.1:5000",
+            "  Prefect              make serve, then http://127.0.0.1:4200",
         )
     )
 

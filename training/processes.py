@@ -56,7 +56,7 @@ def _check_world(settings: MegatronSettings) -> None:
 
 
 def _seed_everything(seed: int) -> None:
-    """Seed every generator, though nothing of ours draws from the global ones: see `rollout.draw.stream_seed`."""
+    """Seed every generator, though ours draw from streams of their own (`rollout.draw.stream_seed`)."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

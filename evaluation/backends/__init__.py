@@ -20,13 +20,18 @@ def open_backend(settings: EvaluationSettings, scratch_dir: Path | None = None) 
     Raises a WarpsmithError if the machine lacks what it needs: a C++ compiler, or a GPU and PyCUDA.
     """
     if settings.backend is BackendName.CUDA:
-        if find_spec("pycuda") is None:
-            raise BackendUnavailableError(
-                "the cuda backend needs an NVIDIA GPU and PyCUDA, and PyCUDA is missing; use the simt backend"
-            )
+        require_gpu()
         from evaluation.backends.cuda import CudaBackend
 
         return CudaBackend(settings, scratch_dir)
     from evaluation.backends.simt import SimtBackend
 
     return SimtBackend(settings, scratch_dir)
+
+
+def require_gpu() -> None:
+    """Raise BackendUnavailableError where PyCUDA is not installed."""
+    if find_spec("pycuda") is None:
+        raise BackendUnavailableError(
+            "the cuda backend needs an NVIDIA GPU and PyCUDA, and PyCUDA is missing; use the simt backend"
+        )

@@ -7,6 +7,7 @@ than MAX_BYTES ends the conversation.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import time
@@ -60,6 +61,12 @@ class Channel:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         return self._body(self._exactly(_HEADER.size, deadline), deadline)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until something has arrived or the other end is gone; `False` if neither is in time."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(1000 * timeout_s))
 
     def receive_with_descriptors(self) -> tuple[dict[str, Any], list[int]]:
         """The next message with the file descriptors that came beside it; only for a trusted other end."""

@@ -1,8 +1,8 @@
 """What a compiled candidate really is: its kernels' parameters from the PTX, its memory from the cubin.
 
 Text can be disguised by macros; what the compiler made of it cannot. Refused here is everything by which a
-kernel could carry state from one launch to the next (and so recognise an input it has seen) or hold data in
-the L2 cache across the flush between two timed launches.
+kernel could carry state from one launch to the next (and so recognise an input it has seen), hold data in
+the L2 cache across the flush between two timed launches, or tell by the clock which launch is timed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _SYMBOL_TABLE = 2
 _STATE_SECTIONS = (".nv.global", ".bss", ".data")
 _DEVICE_CALLS = {"malloc", "free", "__nv_aligned_device_malloc"}
 _CACHE_HINTS = re.compile(r"evict_last|createpolicy|cache_hint|applypriority|discard\.global|L2::evict")
+_CLOCKS = re.compile(r"%(?:globaltimer|clock)(?:64|_lo|_hi)?\b")
 _WORD = re.compile(r"[\w$]+")
 _ENTRY = re.compile(r"\.entry\s+([\w$]+)\s*(?:\((.*?)\))?\s*(?=\.|\{)", re.DOTALL)
 _PARAMETER = re.compile(r"\.param\s+(?:\.align\s+\d+\s+)?\.([a-z]\d+)[^\[]*?(?:\[(\d+)\])?\s*$")
@@ -100,7 +101,7 @@ def _string(data: bytes, start: int) -> str:
 
 
 def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
-    """Refuse a module that lacks a launched kernel, keeps state, allocates, or steers the L2 cache.
+    """Refuse a module that lacks a launched kernel, keeps state, allocates, steers L2 or reads a clock.
 
     NVRTC also emits global variables that are never used, such as every `constexpr int` of a file. Those are
     named once in the PTX, where they are declared; one that the assembler has renamed (inline PTX) is not
@@ -123,6 +124,9 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
     hint = _CACHE_HINTS.search(ptx)
     if hint:
         return _reject(f"the cache hint {hint[0]} would keep data in L2 between timed launches; remove it")
+    clock = _CLOCKS.search(ptx)
+    if clock:
+        return _reject(f"it reads {clock[0]}: what a kernel computes must not depend on the time")
     return None
 
 

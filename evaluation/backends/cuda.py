@@ -36,6 +36,8 @@ from evaluation.verdict import Refusal, Status
 _BATCH_BYTES = 64 << 20
 """Images of one request to a worker; a single larger run makes a request of its own."""
 _MAX_IMAGE_BYTES = 4 << 30
+_SEAT_SECONDS = 0.02
+"""How long a candidate keeps its seat on the GPU: one that hangs must not keep the others waiting."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,9 @@ class CudaBackend:
         limit = self._settings.time_limit_s
         try:
             with self._lock.share():
-                answer, _ = worker.ask(request, cubin, timeout_s=limit)
+                worker.send(request, cubin)
+                worker.wait(min(_SEAT_SECONDS, limit))
+            answer, _ = worker.receive(limit)
         except TimeoutError:
             self._discard_worker()
             return Refusal(status=Status.TIMEOUT, reason=f"did not finish within {limit:g} s")

@@ -209,17 +209,19 @@ class Judge:
         return {}
 
     def compare(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Largest error of the outputs in the shared memory, as a fraction of what is allowed."""
+        """Largest error of each sample's outputs in the shared memory, as a fraction of what is allowed."""
         memory = mmap.mmap(self._descriptor, request["shared_bytes"])
         host = torch.frombuffer(memory, dtype=torch.uint8)
-        worst, start = 0.0, 0
+        found, start = [], 0
         for content in request["contents"]:
+            worst = 0.0
             for outputs, expected in self._expected(content, request["outputs"]):
                 size = outputs.nbytes
                 got = host[start : start + size].cuda().view(outputs.dtype).view(outputs.shape)
                 worst = max(worst, excess(got, expected, outputs, request["tolerance"]))
                 start += size
-        return {"excess": worst}
+            found.append(worst)
+        return {"excess": found}
 
     def _expected(self, content: int, names: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
         if content not in self._results:

@@ -36,15 +36,30 @@ CRASH = _KERNEL.format(name="vecadd", body="c[(1ull << 40) + threadIdx.x] = a[0]
 HANG = _KERNEL.format(name="vecadd", body="while (*(volatile const float*)a == *(volatile const float*)a);")
 
 
-def evaluate(backend: CudaBackend, case: Case, source: str) -> Status:
-    """One full evaluation."""
+def evaluate(
+    backend: CudaBackend, case: Case, source: str, seconds: dict[str, float] | None = None
+) -> Status:
+    """One full evaluation; adds what each part took to `seconds`."""
+    marks = [time.perf_counter()]
+    status = _evaluate(backend, case, source, marks)
+    if seconds is not None:
+        for name, begin, end in zip(("build", "run", "compare"), marks[:-1], marks[1:], strict=False):
+            seconds[name] = seconds.get(name, 0.0) + end - begin
+    return status
+
+
+def _evaluate(backend: CudaBackend, case: Case, source: str, marks: list[float]) -> Status:
     built = backend.build(source, case.kernels)
+    marks.append(time.perf_counter())
     if isinstance(built, Refusal):
         return built.status
     outcome = backend.run(built, [case.run])
+    marks.append(time.perf_counter())
     if isinstance(outcome, Refusal):
         return outcome.status
-    return Status.CORRECT if case.error(outcome.outputs[0]) <= case.tolerance else Status.WRONG
+    right = case.error(outcome.outputs[0]) <= case.tolerance
+    marks.append(time.perf_counter())
+    return Status.CORRECT if right else Status.WRONG
 
 
 def unique(case: Case, number: int) -> str:
@@ -82,12 +97,18 @@ def throughput(options: argparse.Namespace) -> None:
     for mode in ("compile", "warm"):
         with tempfile.TemporaryDirectory() as folder:
             found = _together(_evaluate_for, options.processes, mode, options.seconds, folder)
-        total = Counter()
+        total: Counter[str] = Counter()
         for one in found:
             total.update(one["statuses"])
         rate = sum(one["count"] / one["seconds"] for one in found) * 60
+        count = sum(one["count"] for one in found)
+        parts = {
+            part: f"{1e3 * sum(one['parts'].get(part, 0.0) for one in found) / count:.2f} ms"
+            for part in ("build", "run", "compare")
+        }
         print(
-            f"{mode}: {rate:.0f} evaluations a minute on {options.processes} processes; {dict(total)}",
+            f"{mode}: {rate:.0f} evaluations a minute on {options.processes} processes; {dict(total)}; "
+            f"an evaluation takes {parts}",
             flush=True,
         )
 
@@ -97,19 +118,21 @@ def _evaluate_for(barrier: Barrier, index: int, mode: str, seconds: float, folde
     backend = CudaBackend(SETTINGS, Path(folder))
     for case in mix:
         evaluate(backend, case, case.source)
+        evaluate(backend, case, unique(case, -1 - index))  # every compiler precompiles headers once
     backend.warm_up()
     rng = random.Random(index)
     barrier.wait()
+    parts: dict[str, float] = {}
     begin, count, statuses = time.monotonic(), 0, Counter()
     while time.monotonic() - begin < seconds:
         case = rng.choice(mix)
         source = case.source if mode == "warm" else unique(case, 1_000_000 * index + count)
-        statuses[str(evaluate(backend, case, source))] += 1
+        statuses[str(evaluate(backend, case, source, parts))] += 1
         count += 1
     took = time.monotonic() - begin
     barrier.wait()
     backend.close()
-    return {"count": count, "seconds": took, "statuses": statuses}
+    return {"count": count, "seconds": took, "statuses": statuses, "parts": parts}
 
 
 def inline(options: argparse.Namespace) -> None:
@@ -178,7 +201,8 @@ def soak(options: argparse.Namespace) -> None:
     for one in found:
         total.update(one["outcomes"])
     growth = [one["growth_mib"] for one in found]
-    print(f"soak: {sum(total.values())} verdicts in {took:.0f} s; {dict(total)}")
+    asked = share * options.processes
+    print(f"soak: {sum(total.values())} of {asked} verdicts in {took:.0f} s; {dict(total)}")
     print(f"memory of an evaluating process grew by at most {max(growth):.0f} MiB")
     time.sleep(2)
     print(f"GPU memory in use: {before} MiB before, {_gpu_memory_mib()} MiB after")

@@ -2,9 +2,18 @@ import re
 
 import pytest
 
-from evaluation.benchmark import Contender, Sample, summarise
+from evaluation.benchmark import (
+    Benchmark,
+    Contender,
+    OtherMachineError,
+    Sample,
+    rates,
+    require_same_machine,
+    summarise,
+)
+from evaluation.fingerprint import Fingerprint
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
-from evaluation.report import render
+from evaluation.report import render, render_one
 from evaluation.verdict import Measurements, Status, Verdict
 
 ROUNDED_UP = "```cuda\n// launch k<<<(n + 255) / 256, 256>>>(x, out, n)\n```"
@@ -89,3 +98,72 @@ def test_report_is_self_contained_and_escapes_what_models_write():
     assert "&lt;at&gt;" in page or "&lt;b&gt;n1" in page
     assert "<b>n1" not in page
     assert not re.search(r"(src|href)=", page)
+
+
+FINGERPRINT = Fingerprint(
+    gpu="H200", max_sm_mhz=1980, max_memory_mhz=3201, driver="580", cuda="13.0", nvrtc=None, torch="2.11",
+    machine="x86_64",
+)  # fmt: skip
+
+
+def fast(speedup: float) -> Verdict:
+    numbers = Measurements(instances=2, max_error=0.1, speedup=speedup)
+    return Verdict(status=Status.CORRECT, reason="matches", measurements=numbers)
+
+
+TIMED = samples(Contender.TRAINED, {"a": [fast(4.0), fast(0.9)], "b": [fast(1.0), WRONG]}, ROUNDED_UP)
+
+
+def test_without_times_there_are_no_speeds():
+    benchmark = summarise(PROBLEMS, START + TRAINED)
+    assert benchmark.start.speeds is None
+    assert benchmark.trained.speeds is None
+    assert not [name for name in benchmark.metrics() if "speed" in name or "fast" in name]
+    assert "How fast" not in render(benchmark, PROBLEMS, START + TRAINED, {})
+
+
+def test_speeds_count_failures_as_one():
+    speeds = summarise(PROBLEMS, START + TIMED, FINGERPRINT).trained.speeds
+    assert speeds.timed == 3
+    assert speeds.geometric_mean == pytest.approx((4.0 * 0.9 * 1.0 * 1.0) ** (1 / 4))
+    assert speeds.geometric_mean_correct == pytest.approx((4.0 * 0.9 * 1.0) ** (1 / 3))
+    assert speeds.fast_p == {0: 0.75, 0.5: 0.75, 0.8: 0.75, 1: 0.5, 1.5: 0.25, 2: 0.25}
+    assert speeds.roofline is None
+    assert speeds.by_group["level/1"] == pytest.approx((4.0 * 0.9) ** 0.5)
+    assert speeds.by_group["operator/sum"] == pytest.approx(1.0)
+
+
+def test_speeds_are_metrics_and_on_the_page():
+    benchmark = summarise(PROBLEMS, START + TIMED, FINGERPRINT)
+    metrics = benchmark.metrics()
+    assert metrics["eval/heldout/fast_1"] == 0.5
+    assert metrics["eval/heldout/speedup"] == benchmark.trained.speeds.geometric_mean
+    assert "eval/heldout/speedup_sft" not in metrics
+    page = render(benchmark, PROBLEMS, START + TIMED, {})
+    assert "fast_1.5" in page
+    assert "<svg" in page
+    assert "4.00x" in page  # the best sample of problem a
+    assert FINGERPRINT.digest in page
+    assert not re.search(r"(src|href)=", page)
+
+
+def test_a_benchmark_survives_json():
+    benchmark = summarise(PROBLEMS, START + TIMED, FINGERPRINT)
+    assert Benchmark.model_validate_json(benchmark.model_dump_json()) == benchmark
+
+
+def test_a_single_model_has_a_page_too():
+    page = render_one(rates(PROBLEMS, TIMED), PROBLEMS, TIMED, {"file": "<x>"}, FINGERPRINT)
+    assert "75.0 %" in page
+    assert "&lt;x&gt;" in page
+    with pytest.raises(ValueError, match="same number of samples"):
+        rates(PROBLEMS, TIMED[:-1])
+
+
+def test_times_of_two_machines_are_not_compared():
+    ours = summarise(PROBLEMS, START + TIMED, FINGERPRINT)
+    require_same_machine(ours, ours)
+    require_same_machine(ours, summarise(PROBLEMS, START + TRAINED))
+    other = summarise(PROBLEMS, START + TIMED, FINGERPRINT.model_copy(update={"gpu": "H100"}))
+    with pytest.raises(OtherMachineError, match=r"H200.*H100"):
+        require_same_machine(ours, other)

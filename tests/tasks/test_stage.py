@@ -62,6 +62,7 @@ def test_an_interrupted_training_stage_keeps_its_checkpoints_and_resumes(layout)
     with pytest.raises(KeyboardInterrupt):
         run_stage(layout, Stage.SFT, sleepless_death)
     assert not layout.manifest(Stage.SFT).exists()
+    assert layout.failure(Stage.SFT).read_text() == "stopped; `make nightly` goes on from here\n"
     run_stage(layout, Stage.SFT, tiny_steps.sft)
     assert [json.loads(line)["step"] for line in (layout.stage(Stage.SFT) / "metrics.jsonl").open()] == [0, 1]
 

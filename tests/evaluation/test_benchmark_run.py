@@ -1,0 +1,84 @@
+"""`python -m evaluation benchmark`: a file of responses becomes a report, a bad file one sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evaluation.__main__ import main
+from evaluation.benchmark import Benchmark, Rates, Sample
+
+GOOD = """```cuda
+// launch k<<<ceil_div(n, 128), 128>>>(x, out, n)
+extern "C" __global__ void k(const float* x, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = x[i] + x[i];
+}
+```"""
+BAD = GOOD.replace("+ x[i]", "+ 1.f")
+
+
+@pytest.fixture
+def run(tmp_path, capsys, double):
+    """Runs the command on these lines; gives the exit status, what was printed, and the output folder."""
+
+    def invoke(rows):
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        (tmp_path / "responses.jsonl").write_text("\n".join(lines))
+        (tmp_path / "problems.jsonl").write_text(double.model_dump_json() + "\n")
+        status = main(
+            [
+                "benchmark", "--responses", str(tmp_path / "responses.jsonl"),
+                "--problems", str(tmp_path / "problems.jsonl"), "--out", str(tmp_path / "out"),
+            ]
+        )  # fmt: skip
+        return status, *capsys.readouterr(), tmp_path / "out"
+
+    return invoke
+
+
+def row(response, contender=None):
+    found = {"problem_id": "test", "response": response}
+    return found if contender is None else found | {"contender": contender}
+
+
+def test_one_models_responses(run, simt):
+    status, out, err, folder = run([row(GOOD), row(BAD)])
+    assert (status, err) == (0, "")
+    assert out.startswith("correct@1: 50.0% of 2 samples; the report is ")
+    found = Rates.model_validate_json((folder / "report.json").read_text())
+    assert found.pass_at_k == {1: 0.5, 2: 1.0}
+    lines = (folder / "responses.jsonl").read_text().splitlines()
+    assert [Sample.model_validate_json(line).index for line in lines] == [0, 1]
+    assert "50.0 %" in (folder / "report.html").read_text()
+
+
+def test_two_models_are_compared(run, simt):
+    status, _, _, folder = run([row(BAD, "start"), row(GOOD, "trained")])
+    assert status == 0
+    assert Benchmark.model_validate_json((folder / "report.json").read_text()).gain.mean == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], "no responses"),
+        (["{"], "line 1 of"),
+        ([row(GOOD), '{"problem_id": 3}'], "line 2 of"),
+        (["[" * 100_000], "it is not JSON"),
+        ([{"problem_id": "nothing", "response": ""}], "'nothing'"),
+    ],
+)
+def test_a_bad_file_is_one_sentence(run, rows, words):
+    status, out, err, _ = run(rows)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_unequal_numbers_of_responses_are_refused(run, simt):
+    status, _, err, _ = run([row(GOOD, "start"), row(GOOD, "trained"), row(BAD, "trained")])
+    assert status == 2
+    assert "same number" in err
