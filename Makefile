@@ -36,7 +36,7 @@ lint: setup  ## check style and types
 	$(BIN)/mypy
 
 bench: setup  ## print how fast the evaluator is on this machine
-	exec $(BIN)/python -m pytest tests/benchmarks -s -o python_files='bench_*.py'
+	exec $(BIN)/python -m tests.benchmarks.bench_simt
 
 serve: setup  ## Prefect server, MLflow UI and a worker, until Ctrl-C
 	exec $(BIN)/python -m flows.serve
@@ -52,5 +52,5 @@ $(STAMP): pyproject.toml constraints.txt
 	[ -n "$${found:-}" ] || { echo "error: Python 3.11 or 3.12 with venv is needed; install it, e.g. apt install python3 python3-venv" >&2; exit 2; }
 	echo "setting up ./$(VENV) with $$($$found --version); this takes some minutes once"
 	[ -x $(BIN)/python ] && $(BIN)/python -c 'import pip' 2>/dev/null || $$found -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' || { echo "error: the installation failed; see above" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --quiet -c constraints.txt -e '.[dev]' || { echo "error: the installation failed; see above" >&2; exit 2; }
 	touch $(STAMP)

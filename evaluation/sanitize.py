@@ -129,11 +129,12 @@ def judge_report(tool: Tool, returncode: int, report: str) -> Refusal | None:
         WarpsmithError: if the tool did not come to a summary.
     """
     summary = _ERRORS.search(report)
-    if summary is None:
+    found = int(summary[1] or summary[2]) if summary else 0
+    if returncode == 0 and summary and not found:
+        return None
+    if not found:
         last = report.strip().splitlines()[-1][:200] if report.strip() else "no output"
         raise WarpsmithError(f"compute-sanitizer's {tool} does not run here: {last}")
-    if returncode == 0 and int(summary[1] or summary[2]) == 0:
-        return None
     finding = _FINDING.search(report)
     what = finding[1].strip()[:300] if finding else "an error"
     return Refusal(status=Status.FAULT, reason=f"{tool}: {what}")

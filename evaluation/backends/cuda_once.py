@@ -30,6 +30,9 @@ def main(folder: Path) -> None:
         arguments = [int(buffers[x]) if kind == "buffer" else x for kind, x in launch["arguments"]]
         module.bind(launch, arguments)(device.stream)
     device.stream.synchronize()
+    for memory in buffers.values():
+        memory.free()
+    device.context.pop()  # PyCUDA ends the process by a signal otherwise
 
 
 if __name__ == "__main__":
