@@ -62,8 +62,8 @@ def sanitize(
 ) -> Refusal | None:
     """Run a correct candidate once under each tool; refuses with FAULT and the first finding.
 
-    Every buffer is an allocation of its own, so that each access beyond one is seen, and the outputs and
-    scratch are left as the allocator gives them.
+    Every buffer is an allocation of its own, so an access beyond one is seen unless it falls into another;
+    outputs and scratch are left as the allocator gives them.
 
     Raises:
         SanitizerMissingError: if there is no compute-sanitizer.

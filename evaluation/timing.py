@@ -166,7 +166,7 @@ def finished(times: Mapping[str, Sequence[float]], elapsed_s: float, settings: T
     return all(max(high - middle, middle - low) <= limit * middle for low, middle, high in spans)
 
 
-def _largest(errors: Sequence[float]) -> float | Refusal:
+def largest(errors: Sequence[float]) -> float | Refusal:
     """The largest error of the samples that were compared, or what it means that one is too large."""
     wrong = [error for error in errors if not error <= 1]
     if not wrong:
@@ -296,7 +296,7 @@ class Timer:
         answer = self._ask(Job.JUDGE, request, timeout_s=_PREPARE_SECONDS)
         if isinstance(answer, Refusal):
             return answer
-        return _largest([float(error) for error in answer["excess"]])
+        return largest([float(error) for error in answer["excess"]])
 
     def _timing(
         self,

@@ -11,6 +11,7 @@ import pytest
 
 from evaluation import __main__ as command
 from evaluation.__main__ import main
+from tests.evaluation.cuda_kernels import missing
 
 PROGRAM = """
 import torch
@@ -144,6 +145,15 @@ def test_without_a_gpu_the_cuda_backend_says_so(run):
     assert (status, out) == (2, "")
     _is_one_sentence(err)
     assert "cuda" in err
+
+
+def test_without_a_gpu_there_is_no_selftest(capsys):
+    if not missing():
+        pytest.skip("this machine has a GPU")
+    assert main(["selftest"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    _is_one_sentence(err)
 
 
 def test_without_a_compiler_it_says_so(tmp_path):

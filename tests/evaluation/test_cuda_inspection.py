@@ -156,7 +156,7 @@ K = 'extern "C" __global__ void k(float* a) {'
         "#include <cooperative_groups.h>\n"
         + K
         + "cooperative_groups::this_thread_block().sync(); a[0] = 1; }",
-        K + "a[0] = clock64(); }",
+        K + "__nanosleep(100); a[0] = 1; }",
     ],
 )
 def test_harmless_sources_pass(compiler, source):
@@ -175,6 +175,9 @@ def test_harmless_sources_pass(compiler, source):
         (K + "int* p = new int; *p = 1; a[0] = *p; }", Status.REJECTED, "malloc"),
         (K + 'printf("%f", a[0]); }', Status.REJECTED, "printf"),
         (K + 'asm("discard.global.L2 [%0], 128;" :: "l"(a)); }', Status.REJECTED, "L2"),
+        (K + "a[0] = clock64(); }", Status.REJECTED, "reads %clock64"),
+        (K + "a[0] = clock(); }", Status.REJECTED, "reads %clock"),
+        (K + 'asm("mov.u32 %0, %globaltimer_lo;" : "=r"(*(int*)a)); }', Status.REJECTED, "%globaltimer_lo"),
         ("__global__ void k(float* a) { a[0] = 1; }", Status.REJECTED, "extern"),
         ("__device__ void other() {}", Status.REJECTED, "extern"),
         (K + "a[0] = nothing; }", Status.COMPILE_ERROR, "nothing"),

@@ -9,7 +9,7 @@ import struct
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.backends.channel import MAX_BYTES, Channel, ChannelClosedError
@@ -18,6 +18,7 @@ from evaluation.backends.device_lock import DeviceLock
 JSON = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()))
 
 
+@settings(deadline=None)
 @given(JSON, st.binary(max_size=1000))
 def test_a_message_arrives_as_it_was_sent(message, blob):
     ours, theirs = Channel.pair()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.statistics import fast_p, paired_bootstrap, pass_at_k
+from evaluation.statistics import fast_p, geometric_mean, paired_bootstrap, pass_at_k
 
 
 @given(n=st.integers(1, 8), data=st.data())
@@ -50,3 +50,11 @@ def test_bootstrap_of_no_change_is_exactly_zero():
 def test_bootstrap_refuses_unpaired_vectors():
     with pytest.raises(ValueError, match="equally long"):
         paired_bootstrap(np.zeros(3), np.zeros(4))
+
+
+def test_the_geometric_mean_neither_overflows_nor_takes_what_is_not_positive():
+    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+    assert geometric_mean([1e300] * 1000) == pytest.approx(1e300)
+    for values in ([], [1.0, 0.0], [-1.0]):
+        with pytest.raises(ValueError, match="positive"):
+            geometric_mean(values)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
 from evaluation.roofline import MARGIN, Peaks, floor_s, fraction
-from evaluation.timing import TimingSettings, finished, median_interval, sampled, speed_up
+from evaluation.timing import TimingSettings, finished, largest, median_interval, sampled, speed_up
+from evaluation.verdict import Status
 
 PEAKS = Peaks(bytes_per_s=4e12, flops_per_s={"float32": 4e14, "bfloat16": 8e14}, l2_bytes=60_000_000)
 
@@ -80,3 +81,17 @@ def test_outputs_that_fit_in_the_cache_cost_nothing():
 def test_the_fraction_of_the_roofline():
     assert fraction(problem(), 2e-4, PEAKS) == pytest.approx(1)
     assert fraction(problem(), 4e-4, PEAKS) == pytest.approx(0.5)
+
+
+def test_outputs_of_timed_launches_that_are_all_right():
+    assert largest([0.2, 0.9, 0.5]) == 0.9
+
+
+def test_outputs_that_are_always_wrong_are_wrong():
+    assert largest([2.0, float("inf"), float("nan")]).status is Status.WRONG
+
+
+def test_outputs_that_are_wrong_now_and_then_are_cheated():
+    refusal = largest([0.1, 3.0, 0.1])
+    assert refusal.status is Status.CHEATED
+    assert refusal.reason.startswith("1 of 3 timed launches")

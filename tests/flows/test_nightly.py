@@ -79,7 +79,8 @@ def test_two_nights_are_two_parent_runs_and_the_second_starts_from_the_champion(
     runs = night_runs()
     assert set(runs) == {"2026-01-01", "2026-12-01"}
     assert "started from the champion of 2026-01-01" in runs["2026-12-01"].data.tags["mlflow.note.content"]
-    assert (Path("artifacts/cpu/base/hf/w")).read_text() == "base sft2 2026-01-01 grpo30 2026-01-01"
+    weights = Path("artifacts/cpu/base/hf/w").read_text()
+    assert weights.startswith("base sft2 2026-01-01 grpo") and weights.endswith(" 2026-01-01")
 
 
 def test_today_is_a_night_with_the_date_as_its_name(nightly):
