@@ -138,5 +138,6 @@ def _environment(scratch: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "HOME": str(scratch),
+        "USER": "reference",  # torch looks the user up, and the worker may not read /etc/passwd
         "LC_ALL": "C.UTF-8",
     }
