@@ -1,7 +1,7 @@
 """What the `prepare` stage hands on: its files, its summary and its headline metrics.
 
 problems.jsonl      one `evaluation.problem.Problem` per line, all splits
-problems.csv        the same as a table with what the references computed (see `data.table`)
+outputs.csv         what the reference programs computed, for the gate (see `data.table`)
 prompts/SPLIT.jsonl slime rows: prompt, label, metadata
 sft.jsonl           verified kernels as conversations
 quarantine.jsonl    what was left out, and why
