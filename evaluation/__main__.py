@@ -104,13 +104,15 @@ def _add_backend(command: argparse.ArgumentParser) -> None:
 
 def _benchmark(options: argparse.Namespace) -> int:
     """Judge all responses, and print the headline."""
-    from evaluation.benchmark_run import BenchmarkError, read_problems, read_responses, run
+    from evaluation.benchmark_run import BenchmarkError, Response, run
+    from evaluation.problem import Problem
+    from evaluation.rows import read_rows
 
     try:
         settings = EvaluationSettings(backend=options.backend, workers=options.workers)
     except ValueError:
         raise BenchmarkError(f"--workers must be from 1 to 256, not {options.workers}") from None
-    problems, responses = read_problems(options.problems), read_responses(options.responses)
+    problems, responses = read_rows(Problem, options.problems), read_rows(Response, options.responses)
     found = run(problems, responses, settings, seed=options.seed, out=options.out)
     line = f"correct@1: {found.correct:.1%} of {found.samples} samples"
     if found.speeds is not None:

@@ -7,14 +7,10 @@ that the file does not name are left out.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from evaluation.benchmark import Benchmark, Contender, Rates, Sample, rates, summarise
 from evaluation.check import SizeSet
@@ -24,8 +20,6 @@ from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Frozen, Problem
 from evaluation.report import render, render_one
 from evaluation.settings import BackendName, EvaluationSettings
-
-Row = TypeVar("Row", bound=Frozen)
 
 
 class BenchmarkError(WarpsmithError):
@@ -38,16 +32,6 @@ class Response(Frozen):
     problem_id: str
     response: str
     contender: Contender = Contender.TRAINED
-
-
-def read_problems(path: Path) -> list[Problem]:
-    """All problems of a `problems.jsonl`; raises BenchmarkError naming the line that is none."""
-    return [_validated(Problem, line, path, number) for number, line in _lines(path)]
-
-
-def read_responses(path: Path) -> list[Response]:
-    """All responses of a file; raises BenchmarkError naming the line that is none."""
-    return [_validated(Response, line, path, number) for number, line in _lines(path)]
 
 
 def run(
@@ -139,24 +123,3 @@ def _write(out: Path, found: Benchmark | Rates, samples: Sequence[Sample], page:
     with (out / "responses.jsonl").open("w", encoding="utf-8") as file:
         for sample in samples:
             file.write(sample.model_dump_json() + "\n")
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BenchmarkError(f"the file {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BenchmarkError(f"the file {path} is not UTF-8 text") from None
-    return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-
-
-def _validated(kind: type[Row], line: str, path: Path, number: int) -> Row:
-    try:
-        return kind.model_validate(json.loads(line))
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except (ValueError, RecursionError):
-        what = "it is not JSON"
-    raise BenchmarkError(f"line {number} of {path} is no {kind.__name__.lower()} ({what})")

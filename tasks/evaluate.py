@@ -7,7 +7,6 @@ number, so the draws of the two models are independent and none depends on the b
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +18,12 @@ from evaluation.errors import WarpsmithError
 from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Problem, Split
 from evaluation.report import render
+from evaluation.rows import read_rows
 from tasks.context import Context
 from tasks.layout import Stage
 from tasks.profile import BenchmarkSettings
 from training.config import RolloutSettings
+from training.rollout.prompts import read_prompts
 
 Messages = Sequence[Mapping[str, str]]
 #: A response before it is judged: whose, to which problem, the how-manieth, and its text.
@@ -44,8 +45,7 @@ def read_problems(path: Path, split: Split) -> list[Problem]:
     Raises:
         WarpsmithError: if there are none.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    problems = [problem for problem in map(Problem.model_validate_json, lines) if problem.split is split]
+    problems = [problem for problem in read_rows(Problem, path) if problem.split is split]
     if not problems:
         raise WarpsmithError(f"{path} has no {split} problems; raise `data.{split}` in the profile")
     return problems
@@ -58,7 +58,8 @@ def sample_seed(contender_seed: int, problem_id: str, index: int) -> int:
 
 
 def _drafts(context: Context, problems: Sequence[Problem]) -> list[Draft]:
-    prompts = _read_prompts(context.output_of(Stage.PREPARE) / "prompts" / "heldout.jsonl")
+    rows = read_prompts(context.output_of(Stage.PREPARE) / "prompts" / "heldout.jsonl")
+    prompts = {row.metadata["problem_id"]: row.messages for row in rows}
     benchmark, rollout = context.profile.benchmark, context.profile.rollout
     models = context.output_of(Stage.EXPORT)
     drafts: list[Draft] = []
@@ -139,11 +140,6 @@ class _Progress:
         if now - self._shown_at > 5 or done == total:
             self._shown_at = now
             print(f"[evaluate] judged {done}/{total} at {self._sizes} sizes", flush=True)
-
-
-def _read_prompts(path: Path) -> dict[str, Messages]:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row["metadata"]["problem_id"]: row["prompt"] for row in rows}
 
 
 def _write(

@@ -17,10 +17,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from megatron.core.models.gpt import GPTModel
-from pydantic import ValidationError
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
+from evaluation.rows import read_rows
 from training.architecture import Architecture, read_architecture
 from training.config import Engine, GrpoJob, RolloutSettings
 from training.health import (
@@ -121,7 +121,7 @@ def _open_reward(job: GrpoJob) -> Iterator[RewardFunction | None]:
     with (
         open_reward(
             rollout.reward_function,
-            problems=read_problems(job.problems),
+            problems={problem.id: problem for problem in read_rows(Problem, job.problems)},
             settings=job.evaluation,
             seed=grpo.seed,
         )
@@ -129,25 +129,6 @@ def _open_reward(job: GrpoJob) -> Iterator[RewardFunction | None]:
         else nullcontext()
     ) as reward:
         yield reward
-
-
-def read_problems(path: Path) -> dict[str, Problem]:
-    """The problems of a JSONL file by id; WarpsmithError naming the line if one is malformed."""
-    problems = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise WarpsmithError(
-            f"{path} cannot be read ({error.strerror}); run the prepare stage again"
-        ) from None
-    for number, line in enumerate(lines, 1):
-        try:
-            problem = Problem.model_validate_json(line)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise WarpsmithError(f"{path} line {number}: {reason}; run the prepare stage again") from None
-        problems[problem.id] = problem
-    return problems
 
 
 def main() -> None:

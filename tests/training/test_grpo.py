@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from evaluation.errors import WarpsmithError
+from evaluation.problem import Problem
+from evaluation.rows import read_rows
 from evaluation.settings import EvaluationSettings
 from tests.training.killed import run_and_kill
 from tests.training.night import (
@@ -23,7 +25,7 @@ from tests.training.reward_for_tests import letter
 from tests.training.tiny import one_process
 from training.architecture import read_architecture
 from training.config import GrpoJob, GrpoSettings, MegatronSettings, RolloutSettings, TrainingSettings
-from training.grpo import read_problems, train
+from training.grpo import train
 from training.launch import run_job
 from training.policy import Policy
 from training.rollout.draw import Rollouts, stream_seed
@@ -202,7 +204,7 @@ def test_a_reference_policy_starts_at_no_divergence(single_process, folder, tmp_
 def test_a_bad_problem_file_is_named_with_the_line(tmp_path):
     (tmp_path / "problems.jsonl").write_text("{}\n")
     with pytest.raises(WarpsmithError, match="line 1"):
-        read_problems(tmp_path / "problems.jsonl")
+        read_rows(Problem, tmp_path / "problems.jsonl")
 
 
 @pytest.mark.slow
