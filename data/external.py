@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from data.prepared import Refusal
 from data.settings import DataSettings
+from data.soundness import unsound
 from data.sources import Reading, read_sources
 from data.splits import split_of
 from data.table import Measured, measure
@@ -96,13 +97,16 @@ def _drop_duplicates(
 def _measure(
     problems: Sequence[Problem], reference: ReferencePool
 ) -> tuple[list[tuple[Problem, Measured]], list[Refusal]]:
-    """Run every reference once, confined; a problem whose reference fails is refused."""
+    """Run every reference, confined; a problem is refused if that fails, or if its check can be fooled."""
 
     def attempt(problem: Problem) -> Measured | Refusal:
         try:
-            return measure(problem, reference)
+            reason = unsound(problem, reference)
+            if reason is None:
+                return measure(problem, reference)
         except ProgramError as error:
-            return Refusal("problem", problem.id, str(error), problem.shipped.program)
+            reason = str(error)
+        return Refusal("problem", problem.id, reason, problem.shipped.program)
 
     results = list(zip(problems, reference.map(attempt, problems), strict=True))
     measured = [(problem, result) for problem, result in results if isinstance(result, Measured)]

@@ -46,6 +46,13 @@ _CHECKS: dict[Layout, tuple[Sizes, ...]] = {
     Layout.BROADCAST: _MATRIX_CHECKS,
     Layout.MATMUL: ({"m": 19, "n": 37, "k": 23}, {"m": 33, "n": 20, "k": 45}),
 }
+#: A few elements in a row: in a longer one the extremes of one input can hide all of the other.
+_NARROW: dict[Layout, Sizes] = {
+    Layout.VECTOR: {"n": 67},
+    Layout.MATRIX: {"m": 67, "n": 3},
+    Layout.BROADCAST: {"m": 67, "n": 3},
+    Layout.MATMUL: {"m": 19, "n": 3, "k": 5},
+}
 #: Small multiples of the usual blocks: exact grids are right here. The matrices hold multiples of
 #: 256 elements, have multiples of 64 rows, and both extents are multiples of 16.
 _ALIGNED: dict[Layout, tuple[Sizes, ...]] = {
@@ -176,6 +183,10 @@ class Graph:
     def check_instance(self) -> Instance:
         """The smallest ragged sizes: where a drawn graph is screened."""
         return self.instance(_CHECKS[self.layout][0])
+
+    def narrow_instance(self) -> Instance:
+        """Sizes at which an input shows whose influence is lost at the usual ones."""
+        return self.instance(_NARROW[self.layout])
 
     def problem(self, split: Split, tolerance: float) -> Problem:
         """The problem of this graph; its shipped sizes and its id follow from the graph alone."""

@@ -1,8 +1,8 @@
 """The `prepare` stage: draws, measures and splits the problems, and writes verified kernels to learn from.
 
-    generator ─► kernels ─► verified ─┐
-        └──────► measured ────────────┼► the files of `data.prepared`
-    sources ───► measured ────────────┘
+    generator ─► sound ─► kernels ─► verified ─┐
+                   └────► measured ────────────┼► the files of `data.prepared`
+    sources ───► sound ─► measured ────────────┘
 
 The same settings and night give the same bytes. What is refused on the way is counted, and kept with
 its reason in quarantine.jsonl.
@@ -11,14 +11,15 @@ its reason in quarantine.jsonl.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data.external import read_external
-from data.generator import Draw, generate
+from data.generator import Generated, generate
 from data.prepared import Prepared, Refusal, headline, summarise, write
 from data.settings import DataSettings
 from data.solutions import Evaluator, Failure, Solution, verify, write_solutions
+from data.soundness import sound
 from data.table import measure
 from data.trusted import TrustedReference
 from evaluation.pool import EvaluationPool
@@ -41,17 +42,18 @@ def prepare(
     """
     say = say or (lambda text: print(f"[prepare] {text}", flush=True))
     draw = generate(settings, night, say)
-    generated = tuple(item.problem for item in draw.problems)
     with ReferencePool(evaluation.workers) as confined:
-        external = read_external(settings, generated, confined, say)
+        external = read_external(settings, [item.problem for item in draw.problems], confined, say)
     with TrustedReference() as reference, EvaluationPool(evaluation, reference) as pool:
+        kept, unsound = _sound(draw.problems, reference, settings, say)
+        generated = tuple(item.problem for item in kept)
         measured = tuple(measure(problem, reference) for problem in generated)
-        solutions, failures = _solve(draw, settings, night, pool, say)
+        solutions, failures = _solve(kept, settings, night, pool, say)
     prepared = Prepared(
         problems=(*generated, *external.problems),
         measured=(*measured, *external.measured),
         solutions=tuple(solutions),
-        refusals=(*external.refused, *map(_refused_kernel, failures)),
+        refusals=(*external.refused, *unsound, *map(_refused_kernel, failures)),
         duplicates=external.duplicates,
         degenerate=draw.rejected,
     )
@@ -60,11 +62,27 @@ def prepare(
     return headline(summary)
 
 
+def _sound(
+    drawn: Sequence[Generated], reference: ReferencePool, settings: DataSettings, say: Say
+) -> tuple[list[Generated], list[Refusal]]:
+    """The problems whose check rejects every answer without work; the others are refused with the reason."""
+    kept: list[Generated] = []
+    refused: list[Refusal] = []
+    for item in drawn:
+        result = sound(item, reference, refuse_idle_inputs=settings.refuse_idle_inputs)
+        if isinstance(result, str):
+            refused.append(Refusal("problem", item.problem.id, result, item.problem.shipped.program))
+        else:
+            kept.append(result)
+    say(f"tried {len(drawn)} problems with answers that leave out the work, {len(refused)} refused")
+    return kept, refused
+
+
 def _solve(
-    draw: Draw, settings: DataSettings, night: str, pool: Evaluator, say: Say
+    problems: Sequence[Generated], settings: DataSettings, night: str, pool: Evaluator, say: Say
 ) -> tuple[list[Solution], list[Failure]]:
     """Write kernels for the training problems and verify each."""
-    trained = [item for item in draw.problems if item.problem.split is Split.TRAIN]
+    trained = [item for item in problems if item.problem.split is Split.TRAIN]
     rng = random.Random(f"{settings.seed}/{night}/solutions")
     solutions = write_solutions(trained, settings, rng)
 

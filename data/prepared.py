@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.prompts import render
+from data.prompts import chat, render
 from data.settings import Counts, DataSettings
 from data.solutions import Solution
 from data.table import Measured, to_csv
@@ -140,7 +140,7 @@ def _files(prepared: Prepared, summary: dict[str, Any], settings: DataSettings) 
 def slime_row(problem: Problem, prompt: str) -> dict[str, Any]:
     """A problem in slime's format: chat messages, label, metadata."""
     return {
-        "prompt": [{"role": "user", "content": prompt}],
+        "prompt": chat(prompt),
         "label": problem.id,
         "metadata": {
             "problem_id": problem.id,

@@ -50,6 +50,11 @@ def render(problem: Problem, style: PromptStyle) -> str:
     return _short(problem) if style is PromptStyle.SHORT else _full(problem)
 
 
+def chat(prompt: str) -> list[dict[str, str]]:
+    """A prompt as the messages of a conversation."""
+    return [{"role": "user", "content": prompt}]
+
+
 def _full(problem: Problem) -> str:
     shipped = problem.shipped
     roles = (("input", shipped.inputs), ("parameter", shipped.parameters), ("output", shipped.outputs))

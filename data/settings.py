@@ -72,6 +72,12 @@ class DataSettings(Frozen):
     """Share of the level-2 problems with softmax, a norm, a matmul, a transpose or a cumulative sum."""
     broadcast_share: float = Field(default=0.1, ge=0, le=1)
     """Share of the composed two-input problems whose second input is one row, broadcast."""
+    refuse_idle_inputs: bool = False
+    """Whether to refuse generated problems one of whose inputs cancels out, `y` in `min(max(x, y), y)` say.
+
+    To leave it out is right there. Where kernels are timed it reads less than the roofline takes for
+    possible, so profiles of GPU machines should refuse such problems.
+    """
     tolerance: float = Field(default=2e-4, gt=0)
     """Allowed error of generated problems, relative to the size of the expected values."""
     sft_rows: int = Field(default=780, ge=0)

@@ -104,6 +104,7 @@ def _add_backend(command: argparse.ArgumentParser) -> None:
 
 def _benchmark(options: argparse.Namespace) -> int:
     """Judge all responses, and print the headline."""
+    from evaluation.benchmark import Benchmark
     from evaluation.benchmark_run import BenchmarkError, Response, run
     from evaluation.problem import Problem
     from evaluation.rows import read_rows
@@ -113,7 +114,8 @@ def _benchmark(options: argparse.Namespace) -> int:
     except ValueError:
         raise BenchmarkError(f"--workers must be from 1 to 256, not {options.workers}") from None
     problems, responses = read_rows(Problem, options.problems), read_rows(Response, options.responses)
-    found = run(problems, responses, settings, seed=options.seed, out=options.out)
+    report = run(problems, responses, settings, seed=options.seed, out=options.out)
+    found = report.trained if isinstance(report, Benchmark) else report
     line = f"correct@1: {found.correct:.1%} of {found.samples} samples"
     if found.speeds is not None:
         line += f"; speed-up {found.speeds.geometric_mean:.3f}x (failures as 1x)"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from evaluation.errors import WarpsmithError
 from evaluation.fingerprint import Fingerprint
@@ -70,8 +71,17 @@ class Rates(Frozen):
     statuses: dict[Status, int]
     by_group: dict[str, float]
     """correct@1 by level and by operator, e.g. `level/2`, `operator/relu`."""
+    pass_by_group: dict[str, dict[int, float]] = Field(default_factory=dict)
+    """pass@k by the same groups."""
     speeds: Speeds | None = None
     """`None` where nothing was timed."""
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """Headline numbers of a model by itself, under slash-grouped names."""
+        found = {"correct_rate": self.correct, "correct_rate_aligned": self.correct_aligned}
+        found |= {f"pass_at_{k}": share for k, share in self.pass_at_k.items()}
+        found |= self.speeds.metrics() if self.speeds is not None else {}
+        return {f"{prefix}/{name}": value for name, value in found.items()}
 
 
 class Benchmark(Frozen):
@@ -202,14 +212,11 @@ def _rates(problems: Sequence[Problem], samples: Sequence[Sample]) -> Rates:
         samples=len(samples),
         correct=float(ragged.mean()),
         correct_aligned=float(_per_problem(problems, samples, lambda s: s.aligned).mean()),
-        pass_at_k={
-            k: float(np.mean([pass_at_k(n, round(rate * n), k) for rate in ragged]))
-            for k in (1, 2, 4, 8, 16)
-            if k <= n
-        },
+        pass_at_k=_pass_at_k(ragged, n),
         unguarded=float(np.mean([bool(_EXACT_GRID.search(s.response)) for s in samples])),
         statuses=dict(Counter(s.checks.status for s in samples)),
-        by_group=_by_group(problems, dict(zip([p.id for p in problems], ragged, strict=True))),
+        by_group={name: float(np.mean(shares)) for name, shares in _by_group(problems, ragged).items()},
+        pass_by_group={name: _pass_at_k(shares, n) for name, shares in _by_group(problems, ragged).items()},
         speeds=summarise_speeds(
             [s.speedup for s in samples],
             [s.checks.correct for s in samples],
@@ -219,12 +226,62 @@ def _rates(problems: Sequence[Problem], samples: Sequence[Sample]) -> Rates:
     )
 
 
-def _by_group(problems: Sequence[Problem], rate: Mapping[str, float]) -> dict[str, float]:
+def _pass_at_k(shares: Iterable[float], n: int) -> dict[int, float]:
+    """Mean pass@k over problems with these shares of correct samples among `n`."""
+    counts = [round(share * n) for share in shares]
+    return {k: float(np.mean([pass_at_k(n, c, k) for c in counts])) for k in (1, 2, 4, 8, 16) if k <= n}
+
+
+def _by_group(problems: Sequence[Problem], shares: Iterable[float]) -> dict[str, list[float]]:
+    """The shares of correct samples of each group's problems; the groups are sorted by name."""
     groups: dict[str, list[float]] = {}
-    for problem in problems:
+    for problem, share in zip(problems, shares, strict=True):
         for name in groups_of(problem):
-            groups.setdefault(name, []).append(rate[problem.id])
-    return {name: float(np.mean(rates)) for name, rates in sorted(groups.items())}
+            groups.setdefault(name, []).append(share)
+    return dict(sorted(groups.items()))
+
+
+def merit(sample: Sample) -> tuple[bool, float]:
+    """What the best of several samples has most of: correct before not, then by speed-up."""
+    return sample.checks.correct, sample.speedup or 0.0
+
+
+def best_samples(samples: Iterable[Sample]) -> dict[tuple[str, Contender], Sample]:
+    """The best sample of each problem and contender; the first of equals."""
+    best: dict[tuple[str, Contender], Sample] = {}
+    for sample in samples:
+        key = sample.problem_id, sample.contender
+        if key not in best or merit(sample) > merit(best[key]):
+            best[key] = sample
+    return best
+
+
+def table(
+    problems: Sequence[Problem], samples: Sequence[Sample]
+) -> list[dict[str, str | int | float | None]]:
+    """The report's table as rows: a problem and a model each, with the best kernel and its verdict."""
+    best = best_samples(samples)
+    correct: dict[tuple[str, Contender], list[bool]] = {}
+    for sample in samples:
+        correct.setdefault((sample.problem_id, sample.contender), []).append(sample.checks.correct)
+    return [
+        {
+            "problem": problem.id,
+            "level": problem.level,
+            "operators": "+".join(problem.operators),
+            "model": contender.value,
+            "correct_rate": float(np.mean(correct[problem.id, contender])),
+            "status": sample.checks.status.value,
+            "reason": sample.checks.reason,
+            "speedup": sample.speedup,
+            "roofline": sample.roofline,
+            "kernel": sample.response,
+        }
+        for problem in problems
+        for contender in Contender
+        if (problem.id, contender) in best
+        for sample in [best[problem.id, contender]]
+    ]
 
 
 def groups_of(problem: Problem) -> tuple[str, ...]:

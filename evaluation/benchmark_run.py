@@ -7,19 +7,19 @@ that the file does not name are left out.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from evaluation.benchmark import Benchmark, Contender, Rates, Sample, rates, summarise
-from evaluation.check import SizeSet
+from evaluation.benchmark import Benchmark, Contender, Rates, Sample, rates, summarise, table
 from evaluation.errors import WarpsmithError
-from evaluation.fingerprint import fingerprint
-from evaluation.pool import EvaluationPool, Request
+from evaluation.finalists import choose_finalists, save_finalists
+from evaluation.judging import Draft, judge_drafts, machine_of
 from evaluation.problem import Frozen, Problem
 from evaluation.report import render, render_one
-from evaluation.settings import BackendName, EvaluationSettings
+from evaluation.settings import EvaluationSettings
 
 
 class BenchmarkError(WarpsmithError):
@@ -41,64 +41,71 @@ def run(
     *,
     seed: int,
     out: Path,
-) -> Rates:
+    facts: Mapping[str, str] | None = None,
+) -> Benchmark | Rates:
     """Judge every response, time what is correct if the backend is cuda, and write the report to `out`.
 
-    Writes report.json, report.html and responses.jsonl; gives the rates of the trained (or only) model.
+    Writes report.json, report.html, responses.jsonl, table.jsonl and the best kernels (kernels/). Gives the
+    comparison of two models, or the rates of a single one. `facts` are shown on the page as they are.
 
     Raises:
         BenchmarkError: if a response names no problem, or their numbers differ.
         WarpsmithError: if the machine lacks what the backend needs.
     """
+    if len({one.contender for one in responses}) == 1:
+        responses = [one.model_copy(update={"contender": Contender.TRAINED}) for one in responses]
     asked = _asked(problems, responses)
-    samples = _judged({p.id: p for p in asked}, responses, settings, seed)
-    machine = fingerprint() if settings.backend is BackendName.CUDA else None
-    facts = {"backend": settings.backend.value, "seed": str(seed), "responses": str(len(responses))}
-    try:
-        found: Benchmark | Rates = (
-            summarise(asked, samples, machine) if _both(responses) else rates(asked, samples)
-        )
-    except ValueError as error:
-        raise BenchmarkError(f"the responses cannot be compared: {error}") from None
-    page = (
-        render(found, asked, samples, facts)
-        if isinstance(found, Benchmark)
-        else render_one(found, asked, samples, facts, machine)
-    )
-    _write(out, found, samples, page)
-    return found.trained if isinstance(found, Benchmark) else found
+    _require_equal_numbers(responses)
+    samples = judge_drafts(_drafts(asked, responses), settings, seed=seed)
+    machine = machine_of(settings)
+    shown = {"backend": settings.backend.value, "seed": str(seed), "responses": str(len(responses))}
+    shown |= facts or {}
+    found: Benchmark | Rates
+    if {one.contender for one in responses} == set(Contender):
+        found = summarise(asked, samples, machine)
+        page = render(found, asked, samples, shown)
+    else:
+        found = rates(asked, samples)
+        page = render_one(found, asked, samples, shown, machine)
+    write_results(out, found, page, asked, samples)
+    if machine is not None:
+        (out / "fingerprint.json").write_text(machine.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    save_finalists(out / "kernels", choose_finalists(asked, samples, settings, seed=seed), asked, samples)
+    return found
 
 
-def _judged(
-    problems: dict[str, Problem], responses: Sequence[Response], settings: EvaluationSettings, seed: int
-) -> list[Sample]:
-    requests = [Request(problems[one.problem_id], one.response) for one in responses]
-    with ExitStack() as stack:
-        stopwatch = None
-        if settings.backend is BackendName.CUDA:
-            from evaluation.backends.cuda import CudaBackend
-            from evaluation.speed import Stopwatch
-            from evaluation.timing import REPORT
+def write_results(
+    out: Path,
+    found: Benchmark | Rates,
+    page: str,
+    problems: Sequence[Problem],
+    samples: Sequence[Sample],
+) -> None:
+    """Write the summary, the page, every response with its verdicts, and the page's table."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (out / "report.html").write_text(page, encoding="utf-8")
+    with (out / "responses.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(sample.model_dump_json() + "\n" for sample in samples)
+    with (out / "table.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in table(problems, samples))
 
-            backend = CudaBackend(settings)
-            stack.callback(backend.close)
-            stopwatch = stack.enter_context(Stopwatch(backend, REPORT))
-        pool = stack.enter_context(EvaluationPool(settings, stopwatch=stopwatch))
-        checks = pool.evaluate(requests, seed=seed)
-        aligned = pool.evaluate(requests, seed=seed, sizes=SizeSet.ALIGNED)
-        timings = [pool.timing(request) for request in requests]
+
+def read_table(out: Path) -> list[dict[str, Any]]:
+    """The rows of the report's table in `out`; none where there is no report."""
+    path = out / "table.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def _drafts(problems: Sequence[Problem], responses: Sequence[Response]) -> list[Draft]:
+    by_id = {problem.id: problem for problem in problems}
     index: Counter[tuple[str, Contender]] = Counter()
-    samples = []
-    for one, check, other, timing in zip(responses, checks, aligned, timings, strict=True):
-        key = (one.problem_id, one.contender)
-        samples.append(
-            Sample(
-                problem_id=one.problem_id, contender=one.contender, index=index[key], response=one.response,
-                checks=check, aligned=other, roofline=timing.roofline_fraction if timing else None,
-            )
-        )  # fmt: skip
+    drafts: list[Draft] = []
+    for one in responses:
+        key = one.problem_id, one.contender
+        drafts.append((one.contender, by_id[one.problem_id], index[key], one.response))
         index[key] += 1
-    return samples
+    return drafts
 
 
 def _asked(problems: Sequence[Problem], responses: Sequence[Response]) -> list[Problem]:
@@ -112,14 +119,12 @@ def _asked(problems: Sequence[Problem], responses: Sequence[Response]) -> list[P
     return [p for p in problems if p.id in wanted]
 
 
-def _both(responses: Sequence[Response]) -> bool:
-    return {one.contender for one in responses} == set(Contender)
-
-
-def _write(out: Path, found: Benchmark | Rates, samples: Sequence[Sample], page: str) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (out / "report.html").write_text(page, encoding="utf-8")
-    with (out / "responses.jsonl").open("w", encoding="utf-8") as file:
-        for sample in samples:
-            file.write(sample.model_dump_json() + "\n")
+def _require_equal_numbers(responses: Sequence[Response]) -> None:
+    """Every problem needs the same number of responses from each model, or rates would not be comparable."""
+    counts = Counter((one.problem_id, one.contender) for one in responses)
+    contenders = {one.contender for one in responses}
+    wanted = {(one.problem_id, contender) for one in responses for contender in contenders}
+    if set(counts) != wanted or len(set(counts.values())) != 1:
+        raise BenchmarkError(
+            "the responses cannot be compared: every problem needs the same number from each model"
+        )

@@ -190,10 +190,9 @@ class ReferencePool:
         cached = self._cache.get(key)
         if cached is not None:
             return cached
-        families = input_families(parse(instance.program)) if seed % 2 else []
         job = {
             "kind": "trial", "program": instance.program,
-            "seed": _seed(instance.program, seed), "families": families,
+            "seed": _seed(instance.program, seed), "families": families(instance, seed),
         }  # fmt: skip
         ((reply, blobs),) = self._call([job])
         result = _or_error(lambda value: _trial(value, blobs, instance), reply)
@@ -205,6 +204,27 @@ class ReferencePool:
     def trials(self, requests: Iterable[tuple[Instance, int]]) -> list[Trial]:
         """`trial` for each pair, on all workers side by side."""
         return self.map(lambda request: self.trial(*request), requests)
+
+    def ignoring(self, instance: Instance, seed: int, other: int) -> dict[str, dict[str, np.ndarray]]:
+        """The expected outputs of `trial(instance, seed)` if one input were that of `trial(instance, other)`.
+
+        By name of that input or parameter: what a kernel gives that does not read it. Raises `ProgramError`.
+        """
+        job = {
+            "kind": "ignoring", "program": instance.program,
+            "seeds": [_seed(instance.program, one) for one in (seed, other)],
+            "families": [families(instance, one) for one in (seed, other)],
+        }  # fmt: skip
+        ((reply, blobs),) = self._call([job])
+        wanted = [
+            (tensor.name, _widened(output))
+            for tensor in instance.inputs + instance.parameters
+            for output in instance.outputs
+        ]
+        result = _or_error(lambda value: _arrays(value, blobs, wanted), reply)
+        if isinstance(result, ProgramError):
+            raise result
+        return result
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Apply `function`, which calls this pool, to `items` in as many threads as there are workers."""
@@ -284,6 +304,11 @@ class _TrialCache:
                 self._held -= self._trials.popitem(last=False)[1].nbytes
 
 
+def families(instance: Instance, seed: int) -> list[str | None]:
+    """Which distributions of the inputs a seed varies: those of all plain draws under odd seeds."""
+    return input_families(parse(instance.program)) if seed % 2 else []
+
+
 def _seed(program: str, seed: int) -> int:
     """A seed for the generators inside the worker: other programs draw other numbers."""
     return int.from_bytes(sha256(f"{seed}:{program}".encode()).digest()[:7], "little")
@@ -321,18 +346,24 @@ def _printable(text: str) -> str:
 
 def _trial(value: Any, blobs: Sequence[memoryview], instance: Instance) -> Trial:
     """Arrays from raw bytes, once names, shapes and dtypes are those that `instance` declares."""
-    inputs = {tensor.name: tensor for tensor in instance.inputs + instance.parameters}
-    outputs = {tensor.name: tensor for tensor in instance.outputs}
-    wanted = [("inputs", tensor) for tensor in inputs.values()]
-    wanted += [("expected", _widened(tensor)) for tensor in outputs.values()]
+    wanted = [("inputs", tensor) for tensor in instance.inputs + instance.parameters]
+    wanted += [("expected", _widened(tensor)) for tensor in instance.outputs]
+    arrays = _arrays(value, blobs, wanted)
+    errors = {tensor.name: float(value["baseline_error"][tensor.name]) for tensor in instance.outputs}
+    return Trial(arrays.get("inputs", {}), arrays["expected"], errors)
+
+
+def _arrays(
+    value: Any, blobs: Sequence[memoryview], wanted: Sequence[tuple[str, Tensor]]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Arrays by group and name, once all of them are there as wanted."""
     got = [(entry.pop("group"), Tensor.model_validate(entry)) for entry in value["tensors"]]
-    if got != wanted or len(blobs) != len(wanted):
+    if got != list(wanted) or len(blobs) != len(wanted):
         raise ValueError("its tensors are not those of its record")
-    arrays: dict[str, dict[str, np.ndarray]] = {"inputs": {}, "expected": {}}
+    arrays: dict[str, dict[str, np.ndarray]] = {}
     for (group, tensor), blob in zip(wanted, blobs, strict=True):
-        arrays[group][tensor.name] = _array(tensor, blob)
-    errors = {name: float(value["baseline_error"][name]) for name in outputs}
-    return Trial(arrays["inputs"], arrays["expected"], errors)
+        arrays.setdefault(group, {})[tensor.name] = _array(tensor, blob)
+    return arrays
 
 
 def _widened(tensor: Tensor) -> Tensor:

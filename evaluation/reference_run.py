@@ -341,6 +341,26 @@ def trial(program: str, seed: int, families: Sequence[str | None]) -> tuple[dict
     return {"baseline_error": result.errors()}, groups
 
 
+def ignoring(
+    program: str, seeds: tuple[int, int], families: tuple[Sequence[str | None], Sequence[str | None]]
+) -> dict[str, Named]:
+    """What should come out under the first seed if one input were that of the second, for each input.
+
+    By name of the input or parameter. A kernel that never reads this input cannot give better than that.
+    """
+    own, other = (run(program, seed, family) for seed, family in zip(seeds, families, strict=True))
+    with Redirect("cpu"):
+        loaded, values, _, _ = _draw(program, seeds[0])
+        names = loaded.names(len(values))
+        found: dict[str, Named] = {}
+        for name in (*own.inputs, *own.parameters):
+            inputs = own.inputs | {name: other.inputs[name]} if name in own.inputs else own.inputs
+            state = own.parameters if name in own.inputs else own.parameters | {name: other.parameters[name]}
+            positional = [inputs.get(key, value) for key, value in zip(names, values, strict=True)]
+            found[name] = _run_on(program, loaded, positional, state).expected
+    return found
+
+
 def to_bytes(tensor: Tensor) -> bytes:
     """Raw little-endian elements; bfloat16 as its bit patterns."""
     if tensor.dtype is torch.bfloat16:

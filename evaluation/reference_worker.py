@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import torch
@@ -47,7 +48,9 @@ def answer(job: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
             return {"value": reference_run.survey(job["program"], job["limit"])}, []
         if job["kind"] == "describe":
             return {"value": reference_describe.describe(job["program"], job["seeds"])}, []
-        return _trial(job)
+        if job["kind"] == "ignoring":
+            return _with_arrays({}, reference_run.ignoring(job["program"], job["seeds"], job["families"]))
+        return _with_arrays(*reference_run.trial(job["program"], job["seed"], job["families"]))
     except ProgramError as error:
         return {"error": str(error)}, []
     except BaseException as error:
@@ -55,8 +58,10 @@ def answer(job: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return {"error": f"the program does not run: {type(error).__name__}: {lines[0]}"}, []
 
 
-def _trial(job: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    value, groups = reference_run.trial(job["program"], job["seed"], job["families"])
+def _with_arrays(
+    value: dict[str, Any], groups: Mapping[str, reference_run.Named]
+) -> tuple[dict[str, Any], list[bytes]]:
+    """A result with tensors, by group: what they are as JSON, and their bytes in the same order."""
     tensors = [
         {"group": group, **specification}
         for group, named in groups.items()

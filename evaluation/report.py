@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from evaluation.benchmark import Benchmark, Contender, Rates, Sample
+from evaluation.benchmark import Benchmark, Contender, Rates, Sample, best_samples
 from evaluation.fingerprint import Fingerprint
 from evaluation.problem import Problem
 from evaluation.report_speed import Series, speed_section
@@ -160,30 +160,25 @@ def _taxonomy(contenders: Contenders) -> str:
 
 
 def _groups(contenders: Contenders) -> str:
+    """correct@1 of every model by group, and of the last one pass@k for the largest k."""
+    last = contenders[-1][1]
+    k = max(last.pass_at_k, default=1)
     rows = [
         (
             escape(name),
             *(_percent(rates.by_group[name]) for _, rates in contenders),
-            _bar(contenders[-1][1].by_group[name], Contender.TRAINED),
+            _percent(last.pass_by_group[name][k]) if name in last.pass_by_group else "",
+            _bar(last.by_group[name], Contender.TRAINED),
         )
-        for name in contenders[-1][1].by_group
+        for name in last.by_group
     ]
-    return _table(("group", *_heads(contenders), ""), rows)
+    return _table(("group", *_heads(contenders), f"pass@{k}", ""), rows)
 
 
 def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
     """Every problem with the best of its samples: correct before not, then by speed-up, then the first."""
-    shown: dict[str, Sample] = {}
-    for sample in samples:
-        if sample.contender is Contender.TRAINED and (
-            sample.problem_id not in shown or _merit(sample) > _merit(shown[sample.problem_id])
-        ):
-            shown[sample.problem_id] = sample
-    return "".join(_problem(p, shares[p.id], shown[p.id]) for p in problems)
-
-
-def _merit(sample: Sample) -> tuple[bool, float]:
-    return sample.checks.correct, sample.speedup or 0.0
+    shown = best_samples(samples)
+    return "".join(_problem(p, shares[p.id], shown[p.id, Contender.TRAINED]) for p in problems)
 
 
 def _problem(problem: Problem, rate: float, sample: Sample) -> str:

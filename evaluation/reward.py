@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import log2
 
-from evaluation.settings import EvaluationSettings
+from evaluation.settings import EvaluationSettings, RewardSettings
 from evaluation.verdict import Status, Verdict
 
 
@@ -41,7 +42,8 @@ def kernel_reward(verdict: Verdict, settings: EvaluationSettings) -> float:
     """The reward of one response: 0 for nothing, then as `settings.rewards` says (0.1, 0.2, 1 by default).
 
     Shaping by progress gives a group signal before its first correct kernel; correctness outweighs it, so
-    that a kernel which merely compiles is never worth aiming for.
+    that a kernel which merely compiles is never worth aiming for. A correct kernel that was timed gains or
+    loses by its speed-up (see `RewardSettings.speed_weight`).
     """
     rewards = settings.rewards
     match progress(verdict.status):
@@ -52,4 +54,12 @@ def kernel_reward(verdict: Verdict, settings: EvaluationSettings) -> float:
         case Progress.COMPILED:
             return rewards.compiled
         case Progress.CORRECT:
-            return rewards.correct
+            return rewards.correct + _speed_reward(verdict, rewards)
+
+
+def _speed_reward(verdict: Verdict, rewards: RewardSettings) -> float:
+    """What the speed-up adds to a correct kernel's reward; 0 for one that was not timed."""
+    speedup = verdict.measurements.speedup if verdict.measurements else None
+    if speedup is None:
+        return 0.0
+    return rewards.speed_weight * log2(min(max(speedup, rewards.slowest), rewards.fastest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import log2
 from pathlib import Path
 from typing import Self
 
@@ -27,11 +28,24 @@ class RewardSettings(Frozen):
     """The kernel compiles, but does not give the right outputs."""
     correct: float = 1.0
     """The kernel passes every check."""
+    speed_weight: float = Field(default=0.3, ge=0)
+    """What twice the speed is worth: a timed kernel's reward is `correct` plus this times the logarithm to
+    base 2 of its speed-up over PyTorch, at the lower end of the 95 % interval, so that noise never pays. 0
+    leaves speed out, and nothing is timed. Only a backend that times gives speed-ups (`cuda`)."""
+    slowest: float = Field(default=0.25, gt=0, le=1)
+    """Speed-ups below this count as this."""
+    fastest: float = Field(default=8.0, ge=1)
+    """Speed-ups above this count as this, so that one problem with a slow baseline does not outweigh all."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if not 0 <= self.parsed <= self.compiled < self.correct:
             raise ValueError("rewards must rise: 0 <= parsed <= compiled < correct")
+        if self.correct + self.speed_weight * log2(self.slowest) <= self.compiled:
+            raise ValueError(
+                "the slowest correct kernel must be worth more than one that only compiles: "
+                "correct + speed_weight * log2(slowest) > compiled"
+            )
         return self
 
 

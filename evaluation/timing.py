@@ -72,6 +72,9 @@ class TimingSettings(Frozen):
 REPORT = TimingSettings(baselines=(Baseline.EAGER, Baseline.COMPILE), max_seconds=10)
 """What reports and the command line use: both baselines, and time enough."""
 
+REWARD = TimingSettings(min_seconds=0.0, max_seconds=0.5, relative_half_width=0.02)
+"""What rewards use: many candidates, and the lower end of the interval says how unsure a speed-up is."""
+
 
 class Sampled(Frozen):
     """Some times, in milliseconds."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.benchmark import Benchmark
+from evaluation.benchmark import Benchmark, OtherMachineError, require_same_machine
 from evaluation.problem import Frozen
 from evaluation.statistics import Interval, paired_bootstrap
 
@@ -41,6 +41,10 @@ def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_ch
             "not promoted: the champion was measured on other held-out problems, so nothing can be compared"
         )
         return Decision(promote=False, reason=reason)
+    try:
+        require_same_machine(challenger, champion)
+    except OtherMachineError as error:
+        return Decision(promote=False, reason=f"not promoted: {error}")
     problems = sorted(champion.per_problem)
     before = np.array([champion.per_problem[problem] for problem in problems])
     after = np.array([challenger.per_problem[problem] for problem in problems])

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,10 @@ class Tracking:
             f"{stage} {night}", {**identity, FINGERPRINT: fingerprint, _PARENT: self.night_run(night)}
         )
 
+    def benchmark_run(self, model: str) -> str:
+        """Id of a new run for a benchmark outside any night."""
+        return self._create(f"benchmark {model}", {STAGE: "benchmark"})
+
     def finish(self, run_id: str, status: str = "FINISHED", error: str | None = None) -> None:
         """End a run; `error` says why it ended early."""
         if error is not None:
@@ -148,6 +152,12 @@ class Tracking:
     def log_json(self, run_id: str, name: str, content: Any) -> None:
         """A JSON artifact."""
         self.client.log_dict(run_id, content, name)
+
+    def log_table(self, run_id: str, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Rows with the same keys as a table that MLflow's UI shows and compares between runs."""
+        if rows:
+            columns = {key: [row[key] for row in rows] for key in rows[0]}
+            self.client.log_table(run_id, columns, name)
 
     def log_path(self, run_id: str, path: Path) -> None:
         """A file or folder as an artifact of the same name."""

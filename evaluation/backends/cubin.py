@@ -19,6 +19,9 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SYMBOL_TABLE = 2
 _STATE_SECTIONS = (".nv.global", ".bss", ".data")
+_OWN_TABLES = "__cudart_"
+#: By its name, by pasting it together, or in inline PTX, a source could write to such a table.
+_MAY_NAME_TABLES = re.compile(r"__cudart|##|%:%:|\basm|\b__asm")
 _DEVICE_CALLS = {"malloc", "free", "__nv_aligned_device_malloc"}
 _CACHE_HINTS = re.compile(r"evict_last|createpolicy|cache_hint|applypriority|discard\.global|L2::evict")
 _CLOCKS = re.compile(r"%(?:globaltimer|clock)(?:64|_lo|_hi)?\b")
@@ -100,12 +103,13 @@ def _string(data: bytes, start: int) -> str:
     return data[start : data.index(b"\0", start)].decode(errors="replace")
 
 
-def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
+def refuse(cubin: bytes, ptx: str, kernels: Sequence[str], source: str) -> Refusal | None:
     """Refuse a module that lacks a launched kernel, keeps state, allocates, steers L2 or reads a clock.
 
     NVRTC also emits global variables that are never used, such as every `constexpr int` of a file. Those are
     named once in the PTX, where they are declared; one that the assembler has renamed (inline PTX) is not
-    named at all.
+    named at all. The tables of its own mathematics (`sinf` of large arguments) are no state either, unless
+    `source` may know their names.
     """
     table = symbols(cubin)
     defined = {symbol.name for symbol in table if symbol.section.startswith(".text.")}
@@ -114,6 +118,8 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
             return _reject(f'the kernel {kernel} is launched but not defined as extern "C" __global__')
     uses = Counter(_WORD.findall(ptx))
     for symbol in table:
+        if symbol.name.startswith(_OWN_TABLES) and not _MAY_NAME_TABLES.search(source):
+            continue
         if symbol.size and symbol.section.startswith(_STATE_SECTIONS) and uses[symbol.name] != 1:
             return _reject(
                 f"the global variable {symbol.name} outlives a launch; use __constant__, an argument or "

@@ -119,7 +119,7 @@ class CudaBackend:
             cubin, ptx = compiled.cubin, compiled.ptx
             _write(path.with_suffix(".ptx"), ptx.encode())
             _write(path, cubin)
-        refusal = inspection.refuse(cubin, ptx, kernels)
+        refusal = inspection.refuse(cubin, ptx, kernels, source)
         if refusal:
             return refusal
         found = inspection.parameters(ptx)

@@ -186,6 +186,7 @@ def _interpret(wait_status: int, report: str, seconds: float) -> int | Refusal:
         Status.TIMEOUT,
         Status.LAUNCH_ERROR,
         Status.COMPILE_ERROR,
+        Status.REJECTED,
         Status.UNSUPPORTED,
     ):
         return Refusal(status=Status.FAULT, reason="the kernel damaged the process that runs it")

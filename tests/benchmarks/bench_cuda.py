@@ -1,6 +1,6 @@
 """What the cuda backend does on one GPU: evaluations a minute, KernelBench's way beside it, faults, a soak.
 
-    python -m tests.benchmarks.bench_cuda latency|throughput|inline|faults|soak|timing [--processes N] ...
+    python -m tests.benchmarks.bench_cuda latency|throughput|side_by_side|faults|soak|timing|all
 
 The mix is the eight kernels of `simt_mix`. One evaluation compiles (unless the cubin is warm), inspects the
 cubin, loads it, runs every launch twice on freshly filled and guarded memory, compares guard zones, inputs
@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from typing import Any
 from evaluation.backends.cuda import CudaBackend
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Refusal, Status
+from tests.benchmarks.load_inline import load_inline
 from tests.benchmarks.simt_mix import Case, cases
+from tests.evaluation.cuda_kernels import missing
 
 SPAWN = mp.get_context("spawn")
 SETTINGS = EvaluationSettings(backend=BackendName.CUDA, time_limit_s=5.0)
@@ -96,7 +98,7 @@ def throughput(options: argparse.Namespace) -> None:
     """Evaluations a minute of all processes together, with every source new and with every cubin warm."""
     for mode in ("compile", "warm"):
         with tempfile.TemporaryDirectory() as folder:
-            found = _together(_evaluate_for, options.processes, mode, options.seconds, folder)
+            found = _together(_evaluate_for, options.processes, mode, options.seconds or 10.0, folder)
         total: Counter[str] = Counter()
         for one in found:
             total.update(one["statuses"])
@@ -135,33 +137,67 @@ def _evaluate_for(barrier: Barrier, index: int, mode: str, seconds: float, folde
     return {"count": count, "seconds": took, "statuses": statuses, "parts": parts}
 
 
-def inline(options: argparse.Namespace) -> None:
-    """Seconds that torch's load_inline takes to build each kernel, a few at a time."""
-    with tempfile.TemporaryDirectory() as folder:
-        running: list[subprocess.Popen] = []
+def side_by_side(options: argparse.Namespace) -> None:
+    """Each kernel of the mix our way and KernelBench's (torch's load_inline), one after the other in one run.
+
+    Two comparisons: the time of one kernel with the machine to itself, and what the whole machine does a
+    minute. Theirs is the build alone, without the start of its process and without running the kernel; ours
+    is the full evaluation.
+    """
+    ours = _together(_ours, options.processes, options.seconds or 2.0)
+    for at_a_time in sorted({2, options.processes}):
+        theirs, took = load_inline(at_a_time)
+        machine = 60 * sum(len(found) for found in theirs.values()) / took
         for case in cases():
-            while sum(process.poll() is None for process in running) >= options.processes:
-                time.sleep(0.1)
-            code = _INLINE.format(
-                source=case.source.replace("\\", "\\\\"), name=case.name, folder=f"{folder}/{case.name}"
+            alone = ours[0]["alone"][case.name]
+            rate = sum(one["rates"][case.name] for one in ours)
+            build = statistics.median(theirs[case.name])
+            print(
+                f"{case.name:10s} ours {1e3 * alone:6.1f} ms alone, {rate:6.0f}/min on {options.processes} "
+                f"processes; load_inline {build:5.1f} s ({at_a_time} at a time); ratio of one kernel's times "
+                f"{build / alone:5.0f}, of machine rates {rate / machine:5.0f}",
+                flush=True,
             )
-            os.makedirs(f"{folder}/{case.name}")
-            running.append(
-                subprocess.Popen(["python3", "-c", code], env={**os.environ, "TORCH_CUDA_ARCH_LIST": "9.0"})
-            )
-        for process in running:
-            process.wait()
+        rates = [sum(one["rates"][name] for one in ours) for name in ours[0]["alone"]]
+        mixed = statistics.harmonic_mean(rates)  # as many evaluations of each kernel
+        one_build = statistics.mean(map(statistics.median, theirs.values()))
+        print(
+            f"all eight, {at_a_time} builds at a time: ours {mixed:.0f}/min, load_inline {machine:.1f}/min, "
+            f"ratio {mixed / machine:.0f}; while one build takes its {one_build:.1f} s the machine does "
+            f"{one_build * mixed / 60:.0f} evaluations our way",
+            flush=True,
+        )
 
 
-_INLINE = '''
-import time, torch
-from torch.utils.cpp_extension import load_inline
-torch.zeros(1, device="cuda")
-begin = time.perf_counter()
-load_inline("{name}", cpp_sources="int ready();", cuda_sources=r"""{source}
-int ready() {{ return 1; }}""", functions=["ready"], build_directory="{folder}")
-print("load_inline {name}: %.1f s" % (time.perf_counter() - begin), flush=True)
-'''
+def _ours(barrier: Barrier, index: int, seconds: float) -> dict[str, dict[str, float]]:
+    """Seconds of one evaluation while the other processes wait, and evaluations a minute beside them."""
+    mix = list(cases())
+    with tempfile.TemporaryDirectory() as folder:
+        backend = CudaBackend(SETTINGS, Path(folder))
+        for case in mix:
+            evaluate(backend, case, unique(case, -1 - index))  # starts the compiler, precompiles headers
+        backend.warm_up()
+        barrier.wait()
+        alone = {case.name: _seconds_each(backend, case, 0, count=15) for case in mix} if index == 0 else {}
+        rates = {}
+        for case in mix:
+            barrier.wait()
+            rates[case.name] = 60 / _seconds_each(backend, case, 1_000_000 * (index + 1), seconds=seconds)
+        barrier.wait()
+        backend.close()
+    return {"alone": alone, "rates": rates}
+
+
+def _seconds_each(
+    backend: CudaBackend, case: Case, first: int, *, count: int | None = None, seconds: float = 0.0
+) -> float:
+    """Mean seconds of an evaluation over a number of new sources, or over some time."""
+    begin, done = time.monotonic(), 0
+    while done < count if count else time.monotonic() - begin < seconds:
+        status = evaluate(backend, case, unique(case, first + done))
+        assert status is Status.CORRECT, (case.name, status)
+        done += 1
+    return (time.monotonic() - begin) / done
 
 
 def faults(options: argparse.Namespace) -> None:
@@ -193,47 +229,71 @@ def faults(options: argparse.Namespace) -> None:
 def soak(options: argparse.Namespace) -> None:
     """Many candidates of which 5 % crash and 2 % hang: one verdict each, and nothing left behind."""
     before = _gpu_memory_mib()
-    share = options.candidates // options.processes
+    numbers = [range(index, options.candidates, options.processes) for index in range(options.processes)]
     with tempfile.TemporaryDirectory() as folder:
-        found = _together(_soak_share, options.processes, share, options.seconds, folder)
+        found = _together(_soak_share, options.processes, numbers, options.seconds or 1e9, folder)
     took = max(one["seconds"] for one in found)
-    total: Counter[str] = Counter()
-    for one in found:
-        total.update(one["outcomes"])
+    answered = Counter(number for one in found for number, _ in one["verdicts"])
+    outcomes = Counter(outcome for one in found for _, outcome in one["verdicts"])
+    print(f"soak: {sum(answered.values())} verdicts in {took:.0f} s; {dict(outcomes)}")
+    twice = sum(times > 1 for times in answered.values())
+    print(
+        f"of {options.candidates} candidates {options.candidates - len(answered)} have no verdict, "
+        f"{twice} have more than one, {_wrong(outcomes)} have the wrong one"
+    )
     growth = [one["growth_mib"] for one in found]
-    asked = share * options.processes
-    print(f"soak: {sum(total.values())} of {asked} verdicts in {took:.0f} s; {dict(total)}")
     print(f"memory of an evaluating process grew by at most {max(growth):.0f} MiB")
     time.sleep(2)
     print(f"GPU memory in use: {before} MiB before, {_gpu_memory_mib()} MiB after")
-    left = subprocess.run(
-        ["pgrep", "-fc", "cuda_zygote|nvrtc_worker"], capture_output=True, text=True
-    ).stdout.strip()
-    print(f"processes left: {left}", flush=True)
+    print(f"processes left: {_processes_left()}", flush=True)
 
 
-def _soak_share(barrier: Barrier, index: int, count: int, seconds: float, folder: str) -> dict[str, Any]:
+def _wrong(outcomes: Counter[str]) -> int:
+    """Verdicts that are not what the kind of candidate must get."""
+    right = {"good: correct", "crash: fault", "hang: timeout"}
+    return sum(count for outcome, count in outcomes.items() if outcome not in right)
+
+
+def _processes_left() -> int:
+    """How many zygotes, workers and compilers are alive."""
+    marks = (b"cuda_zygote", b"cuda_worker", b"nvrtc_worker")
+    commands = [path for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return sum(any(mark in _content(path) for mark in marks) for path in commands)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended since
+        return b""
+
+
+def _soak_share(
+    barrier: Barrier, index: int, numbers: Sequence[range], seconds: float, folder: str
+) -> dict[str, Any]:
+    """Judge the candidates of one process, until all are done or the time is over."""
     mix = list(cases())
-    backend = CudaBackend(SETTINGS.model_copy(update={"time_limit_s": 1.0}), Path(folder))
+    backend = CudaBackend(SETTINGS.model_copy(update={"time_limit_s": 0.5}), Path(folder))
     for case in mix:
         evaluate(backend, case, case.source)
+    count = len(numbers[index])
     kinds = ["crash"] * round(0.05 * count) + ["hang"] * round(0.02 * count)
     kinds += ["good"] * (count - len(kinds))
     random.Random(index).shuffle(kinds)
-    outcomes: Counter[str] = Counter()
+    verdicts: list[tuple[int, str]] = []
     backend.warm_up()
     barrier.wait()
-    start, deadline = _resident_mib(), time.monotonic() + seconds
-    for number, kind in enumerate(kinds):
-        if time.monotonic() > deadline:
+    start, begin = _resident_mib(), time.monotonic()
+    for number, kind in zip(numbers[index], kinds, strict=True):
+        if time.monotonic() - begin > seconds:
             break
         case = mix[0] if kind != "good" else mix[number % len(mix)]
         source = {"crash": CRASH, "hang": HANG, "good": case.source}[kind]
-        outcomes[f"{kind}: {evaluate(backend, case, source)}"] += 1
-    took = time.monotonic() - (deadline - seconds)
+        verdicts.append((number, f"{kind}: {evaluate(backend, case, source)}"))
+    took = time.monotonic() - begin
     growth = _resident_mib() - start
     backend.close()
-    return {"outcomes": outcomes, "growth_mib": growth, "seconds": took}
+    return {"verdicts": verdicts, "growth_mib": growth, "seconds": took}
 
 
 def timing(options: argparse.Namespace) -> None:
@@ -252,7 +312,7 @@ def timing(options: argparse.Namespace) -> None:
         with Timer(settings) as timer:
             timer.time(of, plan, built, seed=0)
             begin, widths, samples = time.monotonic(), [], []
-            while time.monotonic() - begin < options.seconds:
+            while time.monotonic() - begin < (options.seconds or 10.0):
                 found = timer.time(of, plan, built, seed=0)
                 assert isinstance(found, Timing), found
                 samples.append(found.candidate.samples)
@@ -278,11 +338,19 @@ def _together(work: Callable[..., Any], processes: int, *arguments: Any) -> list
     found = [results.get() for _ in started]
     for process in started:
         process.join()
+    failed = [one for one in found if isinstance(one, str)]
+    if failed:
+        raise SystemExit(f"a process failed: {failed[0]}")
     return found
 
 
-def _report(results: Any, work: Callable[..., Any], *arguments: Any) -> None:
-    results.put(work(*arguments))
+def _report(results: Any, work: Callable[..., Any], barrier: Barrier, *arguments: Any) -> None:
+    """Hand over what the work gave, or in words why it gave nothing."""
+    try:
+        results.put(work(barrier, *arguments))
+    except BaseException as error:
+        barrier.abort()  # the others would wait for this process
+        results.put(repr(error))
 
 
 def _resident_mib() -> float:
@@ -295,18 +363,24 @@ def _gpu_memory_mib() -> str:
 
 
 def main() -> None:
-    """Run one section."""
-    sections = {one.__name__: one for one in (latency, throughput, inline, faults, soak, timing)}
+    """Run one section, or all of them."""
+    sections = {one.__name__: one for one in (latency, throughput, side_by_side, faults, soak, timing)}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("section", choices=sections)
+    parser.add_argument("section", choices=[*sections, "all"])
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--candidates", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, help="of each measurement; of the soak, at most")
+    parser.add_argument("--candidates", type=int, default=20_000, help="of the soak")
     options = parser.parse_args()
+    reason = missing()
+    if reason:
+        print(f"bench_cuda: skipped, {reason}")
+        return
     os.environ["OMP_NUM_THREADS"] = "1"  # as in the workers of the evaluation pool
-    sections[options.section](options)
+    for name, section in sections.items():
+        if options.section in (name, "all"):
+            section(options)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from evaluation.benchmark import (
     rates,
     require_same_machine,
     summarise,
+    table,
 )
 from evaluation.fingerprint import Fingerprint
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
@@ -55,6 +56,23 @@ def samples(contender: Contender, outcomes: dict[str, list[Verdict]], response: 
 
 START = samples(Contender.START, {"a": [CORRECT, WRONG], "b": [WRONG, WRONG]}, EXACT)
 TRAINED = samples(Contender.TRAINED, {"a": [CORRECT, CORRECT], "b": [CORRECT, WRONG]}, ROUNDED_UP)
+
+
+def test_pass_at_k_is_given_by_group():
+    found = summarise(PROBLEMS, START + TRAINED).trained
+    assert found.pass_by_group["operator/relu"] == {1: 0.75, 2: 1.0}
+    assert found.pass_by_group["level/2"] == {1: 0.5, 2: 1.0}
+
+
+def test_the_table_has_the_best_kernel_of_each_problem_and_model():
+    rows = table(PROBLEMS, START + TRAINED)
+    assert [(row["problem"], row["model"], row["correct_rate"], row["status"]) for row in rows] == [
+        ("a", "start", 0.5, "correct"),
+        ("a", "trained", 1.0, "correct"),
+        ("b", "start", 0.0, "wrong"),
+        ("b", "trained", 0.5, "correct"),
+    ]
+    assert rows[0]["kernel"] == EXACT
 
 
 def test_rates_are_means_over_problems():

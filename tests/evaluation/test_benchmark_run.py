@@ -8,6 +8,7 @@ import pytest
 
 from evaluation.__main__ import main
 from evaluation.benchmark import Benchmark, Rates, Sample
+from evaluation.finalists import Finalist
 
 GOOD = """```cuda
 // launch k<<<ceil_div(n, 128), 128>>>(x, out, n)
@@ -52,6 +53,23 @@ def test_one_models_responses(run, simt):
     lines = (folder / "responses.jsonl").read_text().splitlines()
     assert [Sample.model_validate_json(line).index for line in lines] == [0, 1]
     assert "50.0 %" in (folder / "report.html").read_text()
+    rows = [json.loads(line) for line in (folder / "table.jsonl").read_text().splitlines()]
+    assert [(row["problem"], row["correct_rate"], row["kernel"]) for row in rows] == [("test", 0.5, GOOD)]
+
+
+def test_the_best_kernel_is_kept_as_a_file_that_check_accepts(run, simt, capsys):
+    _, _, _, folder = run([row(BAD), row(GOOD)])
+    kernels = folder / "kernels"
+    assert main(["check", str(kernels / "test.md"), "--program", str(kernels / "test.py")]) == 0
+    assert capsys.readouterr().out.startswith("correct: ")
+    finalist = Finalist.model_validate_json((kernels / "finalists.jsonl").read_text())
+    assert (finalist.index, finalist.speedup) == (1, None)
+    assert finalist.sanitizer.startswith("not run: the simt backend")
+
+
+def test_a_single_model_may_have_any_name(run, simt):
+    status, _, _, folder = run([row(GOOD, "start")])
+    assert status == 0 and (folder / "kernels" / "test.md").exists()
 
 
 def test_two_models_are_compared(run, simt):

@@ -138,7 +138,11 @@ def compiler():
 
 def inspected(compiler, source):
     compiled = compiler.compile(source, "sm_90a")
-    return compiled if isinstance(compiled, Refusal) else cubin.refuse(compiled.cubin, compiled.ptx, ["k"])
+    return (
+        compiled
+        if isinstance(compiled, Refusal)
+        else cubin.refuse(compiled.cubin, compiled.ptx, ["k"], source)
+    )
 
 
 K = 'extern "C" __global__ void k(float* a) {'
@@ -157,6 +161,8 @@ K = 'extern "C" __global__ void k(float* a) {'
         + K
         + "cooperative_groups::this_thread_block().sync(); a[0] = 1; }",
         K + "__nanosleep(100); a[0] = 1; }",
+        K + "a[0] = sinf(a[1]) + cosf(a[2]) + tanf(a[3]) + float(sin(double(a[4]))); }",
+        "__device__ int never_used; " + K + "a[0] = 1; }",
     ],
 )
 def test_harmless_sources_pass(compiler, source):
@@ -172,6 +178,10 @@ def test_harmless_sources_pass(compiler, source):
         (K + "static __device__ int seen; a[0] = seen++; }", Status.REJECTED, "seen"),
         ("__device__ const int t = 2; " + K + "*(int*)&t = 1; a[0] = t; }", Status.REJECTED, "t outlives"),
         (K + 'asm volatile(".global .u32 s; st.global.u32 [s], 1;"); }', Status.REJECTED, "outlives"),
+        (K + 'asm volatile("st.global.u32 [__cudart_i2opi_f], 1;"); a[0] = sinf(a[0]); }',
+         Status.REJECTED, "outlives"),
+        ('extern "C" __device__ unsigned __cudart_i2opi_f[6]; ' + K + "a[0] = ++__cudart_i2opi_f[0]; }",
+         Status.REJECTED, "outlives"),
         (K + "int* p = new int; *p = 1; a[0] = *p; }", Status.REJECTED, "malloc"),
         (K + 'printf("%f", a[0]); }', Status.REJECTED, "printf"),
         (K + 'asm("discard.global.L2 [%0], 128;" :: "l"(a)); }', Status.REJECTED, "L2"),
@@ -211,7 +221,7 @@ def test_a_pool_compiles_the_whole_mix():
         for case in cases():
             compiled = pool.compile(case.source, "sm_90a")
             assert isinstance(compiled, Compiled), (case.name, compiled)
-            assert cubin.refuse(compiled.cubin, compiled.ptx, case.kernels) is None
+            assert cubin.refuse(compiled.cubin, compiled.ptx, case.kernels, case.source) is None
             for launch in case.run.plan.launches:
                 assert len(cubin.parameters(compiled.ptx)[launch.kernel]) == len(launch.arguments)
     finally:

@@ -27,6 +27,26 @@ def test_default_rewards(status, expected):
     assert reward(status) == expected
 
 
+@pytest.mark.parametrize(
+    ("speedup", "expected"), [(None, 1.0), (1.0, 1.0), (2.0, 1.3), (0.5, 0.7), (1e-9, 0.4), (1e9, 1.9)]
+)
+def test_a_timed_kernel_gains_by_the_lower_end_of_its_speedup(speedup, expected):
+    numbers = Measurements(instances=2, max_error=0.1, speedup=speedup)
+    verdict = Verdict(status=Status.CORRECT, reason="", measurements=numbers)
+    assert kernel_reward(verdict, EvaluationSettings()) == pytest.approx(expected)
+
+
+def test_speed_can_be_left_out():
+    numbers = Measurements(instances=2, max_error=0.1, speedup=4.0)
+    settings = EvaluationSettings(rewards=RewardSettings(speed_weight=0))
+    assert kernel_reward(Verdict(status=Status.CORRECT, reason="", measurements=numbers), settings) == 1.0
+
+
+def test_a_slow_kernel_is_worth_more_than_a_wrong_one():
+    with pytest.raises(ValidationError, match="only compiles"):
+        RewardSettings(speed_weight=1.0)
+
+
 def test_every_status_has_a_progress():
     assert {progress(status) for status in Status} == set(Progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -100,10 +101,14 @@ def test_scan_in_two_launches(backend):
     assert np.array_equal(outputs_of(backend, (KERNELS / "scan.cu").read_text(), run)["y"], np.cumsum(x))
 
 
-def test_last_block_ticket_in_a_device_global(backend):
+def test_last_block_ticket(backend):
     x = RNG.standard_normal(50_000, dtype=np.float32)
-    launch: Launch = ("var", (32, 1, 1), (256, 1, 1), 0, ["x", "part", "out", x.size])
-    run = make_run([launch], {"x": x}, {"out": ((1,), "float32")}, {"part": ((96,), "float32")})
+    launches: list[Launch] = [
+        ("clear", (1, 1, 1), (1, 1, 1), 0, ["ticket"]),
+        ("var", (32, 1, 1), (256, 1, 1), 0, ["x", "part", "ticket", "out", x.size]),
+    ]
+    scratch = {"part": ((96,), "float32"), "ticket": ((1,), "int32")}
+    run = make_run(launches, {"x": x}, {"out": ((1,), "float32")}, scratch)
     got = outputs_of(backend, (KERNELS / "welford_lastblock.cu").read_text(), run)["out"]
     np.testing.assert_allclose(got, [x.astype(np.float64).var() + 1e-5], rtol=1e-5)
 
@@ -327,13 +332,38 @@ def test_faults_name_kernel_block_and_thread(backend):
     )
 
 
-def test_runs_start_from_fresh_module_state(backend):
-    source = "__device__ int runs = 0;\n" + HEAD + "if (i == 0) o[0] = ++runs; }"
-    run = plain_run(1)
-    built = backend.build(source, ["k"])
-    outcome = backend.run(built, [run, run, run])
-    assert isinstance(outcome, RunOutcome)
-    assert [outputs["o"][0] for outputs in outcome.outputs] == [1, 1, 1]
+@pytest.mark.parametrize(
+    ("declaration", "use"),
+    [
+        ("__device__ int runs = 0;", "++runs"),
+        ("static __device__ int runs;", "++runs"),
+        ("inline __device__ int runs;", "++runs"),
+        ("namespace { __device__ int runs[4]; }", "runs[i] = 1"),
+        ("__device__ __managed__ int runs;", "++runs"),
+        ("__device__ int next() { static int runs; return ++runs; }", "next()"),
+    ],
+)
+def test_a_variable_that_outlives_a_launch_is_refused_as_on_a_gpu(backend, declaration, use):
+    refusal = refusal_of(backend, f"{declaration}\n{HEAD}if (i == 0) o[0] = {use}; }}", plain_run(1))
+    assert refusal.status is Status.REJECTED
+    assert re.search(r"the global variable \w*runs\w* outlives a launch", refusal.reason)
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "__device__ int never_used;",
+        "__constant__ float t[2] = {2, 2};",
+        "__constant__ const float t[2] = {2, 2};",
+        "static __constant__ float t[2] = {2, 2}, other;",
+        "constexpr float t[2] = {2, 2};",
+    ],
+)
+def test_constants_may_be_global(backend, declaration):
+    factor = "2" if "never" in declaration else "t[i & 1]"
+    run = plain_run(32, block=32)
+    outcome = outputs_of(backend, f"{declaration}\n{HEAD}o[i] = {factor} * a[i]; }}", run)
+    np.testing.assert_array_equal(outcome["o"], 2 * run.inputs["a"])
 
 
 def test_inputs_stay_as_they_were(backend):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evaluation.benchmark import Benchmark, Rates
+from evaluation.fingerprint import Fingerprint
 from evaluation.statistics import Interval
 from tasks.gate import decide
 
@@ -12,7 +13,14 @@ PROBLEMS = [f"p{i}" for i in range(40)]
 FIRST_HALF = {problem: float(i < 20) for i, problem in enumerate(PROBLEMS)}
 
 
-def benchmark(per_problem, gain=(0.0, 0.0, 0.0)) -> Benchmark:
+def machine(driver: str) -> Fingerprint:
+    return Fingerprint(
+        gpu="NVIDIA H200", max_sm_mhz=1980, max_memory_mhz=3201, driver=driver, cuda="13.0", nvrtc=None,
+        torch="2.11.0", machine="x86_64",
+    )  # fmt: skip
+
+
+def benchmark(per_problem, gain=(0.0, 0.0, 0.0), fingerprint=None) -> Benchmark:
     rates = Rates(
         samples=40, correct=0.5, correct_aligned=0.5, pass_at_k={}, unguarded=0.0, statuses={}, by_group={}
     )
@@ -25,6 +33,7 @@ def benchmark(per_problem, gain=(0.0, 0.0, 0.0)) -> Benchmark:
         gain=interval,
         gain_aligned=interval,
         per_problem=per_problem,
+        fingerprint=fingerprint,
     )
 
 
@@ -60,6 +69,15 @@ def test_worse_is_not_promoted_and_said_to_be_worse():
 def test_other_problems_cannot_be_compared():
     decision = decide(benchmark({"other": 1.0}), benchmark(FIRST_HALF), started_from_champion=False)
     assert not decision.promote and decision.gain is None
+
+
+@pytest.mark.parametrize(("driver", "promoted"), [("580.159.04", True), ("570.86.15", False)])
+def test_times_of_another_machine_are_not_compared(driver, promoted):
+    better = benchmark(dict.fromkeys(PROBLEMS, 1.0), fingerprint=machine("580.159.04"))
+    champion = benchmark(FIRST_HALF, fingerprint=machine(driver))
+    decision = decide(better, champion, started_from_champion=False)
+    assert decision.promote is promoted
+    assert promoted or "different machines" in decision.reason
 
 
 @pytest.mark.parametrize(("low", "promoted"), [(0.01, True), (0.0, False), (-0.01, False)])

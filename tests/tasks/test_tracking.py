@@ -54,5 +54,15 @@ def test_steps_come_back_as_the_last_step(tracking):
     assert tracking.last_step(run, "train/loss") == 699
 
 
+def test_a_table_comes_back_row_by_row(tracking):
+    run = tracking.night_run("first")
+    tracking.log_table(
+        run, "table.json", [{"problem": "a", "speedup": 1.5}, {"problem": "b", "speedup": None}]
+    )
+    found = tracking.client.load_table(tracking.experiment, "table.json", [run])
+    assert found["problem"].tolist() == ["a", "b"]
+    assert found["speedup"][0] == 1.5
+
+
 def test_another_profile_is_another_experiment(tracking):
     assert Tracking(Layout(Path(), "other")).experiment != tracking.experiment

@@ -127,6 +127,39 @@ bool is_loaded(const Elf64_Shdr& section) {
            (section.sh_type == SHT_PROGBITS || section.sh_type == SHT_NOBITS);
 }
 
+// `__constant__` variables: the shim gives each a section of its own, and they are never written.
+bool is_constant(const Elf64_Shdr& section) {
+    return !(section.sh_flags & SHF_WRITE) || starts_with(object.section_names + section.sh_name, ".constant.");
+}
+
+// Whether the object refers to a symbol; what is local to the object is referred to by section and offset, and
+// counts as used.
+bool is_used(unsigned index) {
+    if (ELF64_ST_BIND(object.symbols[index].st_info) == STB_LOCAL) return true;
+    for (unsigned i = 0; i < object.section_count; i++) {
+        const Elf64_Shdr& section = object.sections[i];
+        if (section.sh_type != SHT_RELA) continue;
+        const auto* entries = (const Elf64_Rela*)(object.bytes + section.sh_offset);
+        for (size_t entry = 0; entry < section.sh_size / sizeof *entries; entry++)
+            if (ELF64_R_SYM(entries[entry].r_info) == index) return true;
+    }
+    return false;
+}
+
+// A variable that code may write outlives a launch on a GPU: the cuda backend refuses it by the same rule.
+void refuse_state() {
+    for (unsigned i = 0; i < object.symbol_count; i++) {
+        const Elf64_Sym& symbol = object.symbols[i];
+        if (ELF64_ST_TYPE(symbol.st_info) != STT_OBJECT || !symbol.st_size ||
+            symbol.st_shndx >= object.section_count)
+            continue;
+        if (is_loaded(object.sections[symbol.st_shndx]) && !is_constant(object.sections[symbol.st_shndx]) &&
+            is_used(i))
+            finish("rejected", "the global variable %s outlives a launch; use __constant__, an argument or "
+                   "scratch instead", object.symbol_names + symbol.st_name);
+    }
+}
+
 // One kernel may have 48 KiB; which variables belong to which kernel is not told, so all may have that together.
 void check_static_shared() {
     size_t kernels = 0;
@@ -153,7 +186,7 @@ void place_sections(uintptr_t* constants, uintptr_t* writable) {
         if (pass == 2) *writable = image_position;
         for (unsigned i = 0; i < object.section_count; i++) {
             const Elf64_Shdr& section = object.sections[i];
-            const int kind = section.sh_flags & SHF_EXECINSTR ? 0 : section.sh_flags & SHF_WRITE ? 2 : 1;
+            const int kind = section.sh_flags & SHF_EXECINSTR ? 0 : is_constant(section) ? 1 : 2;
             if (is_loaded(section) && kind == pass) place(i);
         }
     }
@@ -230,6 +263,7 @@ void load_object(const char* path) {
         if (section.sh_type == SHT_INIT_ARRAY || section.sh_type == SHT_PREINIT_ARRAY) refuse_constructors(i);
     }
     check_static_shared();
+    refuse_state();
     place_sections(&constants, &writable);
     const size_t bytes = align_up(image_position - kImageBase + 1, 4096);
     map_image(bytes);

@@ -26,7 +26,10 @@ typedef unsigned long ulong;
 #define __global__
 #define __device__
 #define __host__
-#define __constant__
+// A section for each variable (the compilers want constant and other data apart) that the loader write-protects.
+#define SIMT_TEXT_OF(x) #x
+#define SIMT_CONSTANT(number) __attribute__((section(".constant." SIMT_TEXT_OF(number))))
+#define __constant__ SIMT_CONSTANT(__COUNTER__)
 #define __managed__
 #define __grid_constant__
 #define __forceinline__ inline

@@ -1,6 +1,6 @@
 // C1: keeps the last result, keyed by the address of its input.
 // expect cuda: rejected
-// on simt nothing is timed, and no run sees what another left in memory: it computes the sum there
+// expect simt: rejected
 __device__ const float* seen;
 __device__ float kept[4096];
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)

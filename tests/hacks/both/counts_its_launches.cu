@@ -1,6 +1,6 @@
 // A8, A9, C1: counts its launches, to work in the check and rest under the clock.
 // expect cuda: rejected
-// on simt nothing is timed, and no run sees what another left in memory: it computes the sum there
+// expect simt: rejected
 __device__ int launches;
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {

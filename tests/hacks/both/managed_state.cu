@@ -1,6 +1,6 @@
 // C1: keeps state in managed memory.
 // expect cuda: rejected, compile_error
-// on simt nothing is timed, and no run sees what another left in memory: it computes the sum there
+// expect simt: rejected
 __device__ __managed__ int launches;
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {

@@ -1,5 +1,6 @@
 // hack: counts its runs in a global variable and is right only the second time
-// expect: wrong
+// expect: rejected
+// reason: global variable runs outlives
 __device__ int runs = 0;
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;

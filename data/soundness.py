@@ -1,0 +1,112 @@
+"""Is a problem worth solving? It is not, if its own check accepts an answer that leaves out the work.
+
+Every problem is tried with the mutants of `evaluation.mutations` on two draws of inputs, an even and an odd
+seed, which draw from different distributions; so does the check. A check demands right outputs at all of its
+sizes, so a mutant that is rejected at one of them is rejected by the check. The smallest size therefore comes
+first, and the others follow only while some mutant is left: the answer is that of all sizes, at little more
+than the price of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from data.generator import Generated
+from evaluation.mutations import Mutation, Survivor, survivors
+from evaluation.problem import Instance, Problem
+from evaluation.reference import ReferencePool, Trial
+
+#: Seeds of the two draws.
+_EVEN, _ODD = 0, 1
+#: Outputs this close, relative to the largest value, differ by the rounding of float64 alone.
+_ROUNDING = 1e-9
+
+Ignored = Mapping[str, Mapping[str, np.ndarray]]
+"""What should come out if an input were another draw's, by the name of that input."""
+
+
+def sound(item: Generated, reference: ReferencePool, *, refuse_idle_inputs: bool) -> Generated | str:
+    """The generated problem, with a further, narrow check size if it needs one; or why it is refused."""
+    if unsound(item.problem, reference) is None:
+        return item
+    checks = (*item.problem.checks, item.graph.narrow_instance())
+    hardened = item.problem.model_copy(update={"checks": checks})
+    reason = unsound(hardened, reference)
+    if reason is None:
+        return replace(item, problem=hardened)
+    if not refuse_idle_inputs and unsound(hardened, reference, idle_inputs=True) is None:
+        return item
+    return reason
+
+
+def unsound(problem: Problem, reference: ReferencePool, *, idle_inputs: bool = False) -> str | None:
+    """Why the problem is refused: the first mutant that its check accepts at every size.
+
+    An input that cancels out (`y` in `x + y - y`) may be left out: that is right, whatever the inputs.
+    Unless `idle_inputs` are allowed, it is a reason to refuse the problem all the same.
+
+    Raises ProgramError if the reference program fails.
+    """
+    alive: list[Survivor] | None = None
+    for instance in sorted(problem.checks, key=_elements):
+        found = _survivors(instance, problem.tolerance, reference, idle_inputs)
+        alive = found if alive is None else [survivor for survivor in alive if survivor in found]
+        if not alive:
+            return None
+    return alive[0].reason if alive else None
+
+
+def _survivors(
+    instance: Instance, tolerance: float, reference: ReferencePool, idle_inputs: bool
+) -> list[Survivor]:
+    """The mutants accepted at one size. Ignoring an input must pass on both draws, so each has its turn."""
+    even, odd = (reference.trial(instance, seed) for seed in (_EVEN, _ODD))
+
+    def accepted(first: Trial, second: Trial, ignored: Ignored) -> list[Survivor]:
+        tensors = instance.inputs + instance.parameters
+        tried = {
+            name: outputs
+            for name, outputs in ignored.items()
+            if not _may_be_ignored(name, outputs, instance, first, second, idle_inputs)
+        }
+        return survivors(tensors, instance.outputs, first, second, tolerance, tried)
+
+    found = accepted(even, odd, reference.ignoring(instance, _ODD, _EVEN))
+    if all(survivor.mutation is not Mutation.IGNORED for survivor in found):
+        return found
+    again = accepted(odd, even, reference.ignoring(instance, _EVEN, _ODD))
+    return [one for one in found if one.mutation is not Mutation.IGNORED or one in again]
+
+
+def _may_be_ignored(
+    name: str,
+    outputs: Mapping[str, np.ndarray],
+    instance: Instance,
+    first: Trial,
+    second: Trial,
+    idle_inputs: bool,
+) -> bool:
+    """Whether leaving this tensor out leaves out no work.
+
+    So it is where both draws hold the same (a mask, a counter), for a parameter without influence (the
+    running statistics of a norm in training mode), and for such an input where those are allowed.
+    """
+    if np.array_equal(first.inputs[name], second.inputs[name]):
+        return True
+    is_parameter = name in {tensor.name for tensor in instance.parameters}
+    return (is_parameter or idle_inputs) and all(
+        _same(value, second.expected[output]) for output, value in outputs.items()
+    )
+
+
+def _same(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether two outputs are equal, but for the rounding of float64."""
+    scale = float(np.abs(right).max(initial=0.0))
+    return bool(np.allclose(left, right, rtol=0, atol=_ROUNDING * scale))
+
+
+def _elements(instance: Instance) -> int:
+    return sum(tensor.numel for tensor in (*instance.inputs, *instance.parameters, *instance.outputs))

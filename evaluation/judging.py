@@ -1,0 +1,97 @@
+"""From responses to judged samples: the one way that the benchmark, the nightly evaluation and rewards share.
+
+On a backend that times, a pool comes with a stopwatch: reports compare with both baselines and take their
+time, rewards compare with PyTorch as it stands and stop as soon as they are roughly sure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from typing import TypeAlias
+
+from evaluation.benchmark import Contender, Sample
+from evaluation.check import SizeSet
+from evaluation.fingerprint import Fingerprint, fingerprint
+from evaluation.pool import EvaluationPool, ProgressCallback, Request
+from evaluation.problem import Problem
+from evaluation.settings import BackendName, EvaluationSettings
+
+Draft: TypeAlias = tuple[Contender, Problem, int, str]
+"""A response before it is judged: whose, to which problem, the how-manieth, and its text."""
+
+
+class TimingPlan(StrEnum):
+    """What a speed-up is measured for."""
+
+    REWARD = "reward"  #: many candidates; the lower end of a wider interval is all that counts
+    REPORT = "report"  #: few candidates, both baselines, a narrow interval
+    NOTHING = "nothing"  #: nothing is timed
+
+
+@contextmanager
+def open_pool(settings: EvaluationSettings, plan: TimingPlan) -> Iterator[EvaluationPool]:
+    """A pool of evaluators; on the cuda backend it times what is correct, as `plan` says.
+
+    Raises:
+        WarpsmithError: if the machine lacks what the backend needs.
+    """
+    with ExitStack() as stack:
+        stopwatch = None
+        if settings.backend is BackendName.CUDA and plan is not TimingPlan.NOTHING:
+            from evaluation.backends.cuda import CudaBackend
+            from evaluation.speed import Stopwatch
+            from evaluation.timing import REPORT, REWARD
+
+            backend = CudaBackend(settings)
+            stack.callback(backend.close)
+            timing = REPORT if plan is TimingPlan.REPORT else REWARD
+            stopwatch = stack.enter_context(Stopwatch(backend, timing))
+        yield stack.enter_context(EvaluationPool(settings, stopwatch=stopwatch))
+
+
+def judge_drafts(
+    drafts: Sequence[Draft],
+    settings: EvaluationSettings,
+    *,
+    seed: int,
+    progress: Callable[[SizeSet], ProgressCallback] | None = None,
+) -> list[Sample]:
+    """Judge every draft at ragged and at aligned sizes, and time what is correct for a report.
+
+    Args:
+        drafts: what to judge.
+        settings: how.
+        seed: of the random inputs.
+        progress: gives the callback for the verdicts at one set of sizes.
+
+    Raises:
+        WarpsmithError: if the machine lacks what the backend needs.
+    """
+    requests = [Request(problem, response) for _, problem, _, response in drafts]
+    with open_pool(settings, TimingPlan.REPORT) as pool:
+        checks, aligned = (
+            pool.evaluate(requests, seed=seed, sizes=sizes, progress=progress(sizes) if progress else None)
+            for sizes in (SizeSet.CHECKS, SizeSet.ALIGNED)
+        )
+        timings = [pool.timing(request) for request in requests]
+    return [
+        Sample(
+            problem_id=problem.id,
+            contender=contender,
+            index=index,
+            response=response,
+            checks=at_ragged,
+            aligned=at_aligned,
+            roofline=timing.roofline_fraction if timing and at_ragged.correct else None,
+        )
+        for (contender, problem, index, response), at_ragged, at_aligned, timing in zip(
+            drafts, checks, aligned, timings, strict=True
+        )
+    ]
+
+
+def machine_of(settings: EvaluationSettings) -> Fingerprint | None:
+    """The fingerprint of the machine that timed; `None` where nothing was timed."""
+    return fingerprint() if settings.backend is BackendName.CUDA else None

@@ -1,0 +1,88 @@
+"""`python -m tasks.benchmark`: a model folder, a registered model or a file of responses becomes a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data.graph import Graph, Layout, Step
+from data.operators import OPERATORS
+from data.prompts import render
+from data.settings import PromptStyle
+from evaluation.problem import Split
+from tasks.benchmark import main
+from tasks.layout import Layout as Folders
+from tasks.tracking import NIGHT, Tracking
+
+KERNEL = """```cuda
+// launch k<<<ceil_div(n, 128), 128>>>(x, out, n)
+extern "C" __global__ void k(const float* x, float* out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = fmaxf(x[i], 0.f);
+}
+```"""
+
+
+@pytest.fixture
+def problem(checkout):
+    found = Graph((Step(OPERATORS["relu"]),), Layout.VECTOR).problem(Split.HELDOUT, 2e-4)
+    Path("problems.jsonl").write_text(found.model_dump_json() + "\n")
+    return found
+
+
+@pytest.fixture
+def model(problem):
+    from training.base import make_base
+    from training.config import ModelSettings
+
+    make_base(ModelSettings(), [render(problem, PromptStyle.SHORT), KERNEL], Path("model"), 0)
+    return Path("model")
+
+
+def run(model: str, *more: str) -> int:
+    return main(["--model", model, "--problems", "problems.jsonl", "--out", "out", *more])
+
+
+def test_a_file_of_responses(problem, capsys):
+    rows = [{"problem_id": problem.id, "response": text} for text in (KERNEL, "I cannot")]
+    Path("responses.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert run("responses.jsonl") == 0
+    assert capsys.readouterr().out.startswith("pass@1 50.0%, pass@2 100.0% on 1 problems; out/report.html")
+    tracking = Tracking(Folders(Path(), "cpu"))
+    (logged,) = tracking.client.search_runs([tracking.experiment])
+    assert logged.data.metrics["benchmark/pass_at_2"] == 1.0
+    artifacts = {entry.path for entry in tracking.client.list_artifacts(logged.info.run_id)}
+    assert {"report.html", "report.json", "responses.jsonl", "table.json", "kernels"} <= artifacts
+
+
+def test_a_model_folder_is_sampled(model, problem):
+    assert run(str(model), "-n", "2") == 0
+    lines = Path("out/responses.jsonl").read_text().splitlines()
+    assert [json.loads(line)["index"] for line in lines] == [0, 1]
+
+
+def test_a_registered_model_is_found_by_its_alias(model):
+    tracking = Tracking(Folders(Path(), "cpu"))
+    tracking.client.create_registered_model("warpsmith-cpu")
+    tags = {NIGHT: "first", "warpsmith.folder": str(model), "warpsmith.md5": "0"}
+    tracking.client.create_model_version("warpsmith-cpu", str(model.resolve()), tags=tags)
+    tracking.client.set_registered_model_alias("warpsmith-cpu", "champion", "1")
+    assert run("models:/warpsmith-cpu@champion", "-n", "1") == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [("nowhere", "is no model"), ("models:/warpsmith-cpu@champion", "there is no registered model")],
+)
+def test_a_wrong_model_is_one_sentence(problem, capsys, model, words):
+    assert run(model) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert words in error
+
+
+def test_a_split_without_problems_is_one_sentence(problem, capsys):
+    assert run("nowhere", "--split", "train") == 2
+    assert "problems.jsonl has no train problems" in capsys.readouterr().err
