@@ -14,11 +14,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase, Qwen3Config, Qwen3ForCausalLM
 
-from evaluation.errors import WarpsmithError
 from training.architecture import read_architecture
+from training.checkpoint import check_hf_checkpoint
 from training.config import ModelSettings
 from training.folders import complete_or_absent
-from training.rollout.qwen3 import weight_shapes
 from training.tokenizer import load_tokenizer, stop_token_ids, train_tokenizer
 
 
@@ -36,7 +35,7 @@ def make_base(settings: ModelSettings, texts: Iterable[str], out: Path, seed: in
             _make(settings, texts, unfinished, seed)
         else:
             _copy(Path(settings.hf_checkpoint), unfinished)
-        shapes = weight_shapes(read_architecture(unfinished))
+        shapes = read_architecture(unfinished).weight_shapes()
         return {
             "base/parameters": float(sum(math.prod(shape) for shape in shapes.values())),
             "base/vocab_size": float(len(load_tokenizer(unfinished))),
@@ -81,9 +80,7 @@ def _config(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> Qwen
 
 
 def _copy(source: Path, folder: Path) -> None:
-    """Copy a checkpoint that we can train: supported architecture, safetensors, chat tokenizer."""
-    read_architecture(source)
+    """Copy a checkpoint that we can train: supported architecture, whole, with a chat tokenizer that fits."""
+    check_hf_checkpoint(source)
     load_tokenizer(source)
-    if not any(source.glob("*.safetensors")):
-        raise WarpsmithError(f"{source} holds no *.safetensors file; download the checkpoint in that format")
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "*.bin", "*.pth"))

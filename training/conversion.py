@@ -1,99 +1,164 @@
-"""One process of a checkpoint conversion; started under torchrun by `training.checkpoint`."""
+"""One process of a checkpoint conversion; started under torchrun by `training.checkpoint`.
+
+No model is built and no GPU is used: tensors go from file to file. A process that reads Hugging Face
+weights holds its own share of them, because a torch_dist checkpoint is written at once; the process that
+writes them holds one layer, or the embedding.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch.distributed as dist
+from megatron.core.dist_checkpointing import ShardedTensor
 from torch import Tensor
 
-from evaluation.errors import WarpsmithError
 from training.architecture import Architecture, read_architecture
-from training.config import MegatronSettings
+from training.hf_files import DEFAULT_SHARD_BYTES, find_tensors
+from training.hf_tensors import read_slice, write_tensors
 from training.launch import run_worker
-from training.model import build_model
-from training.processes import process_groups
-from training.torch_dist import HF_FOLDER, load_model, save_model
-from training.weights import HEAD, hf_names, hf_weights, load_hf_weights
+from training.layout import VOCABULARY, Block, Weight, blocks, join, separate
+from training.torch_dist import HF_FOLDER, check_stored, load, save
+from training.vocabulary import padded_vocab_size
 
-_MAX_SHARD_BYTES = 5 * 10**9
-
-
-def convert_to_megatron(hf_dir: Path, out_dir: Path, tensor_parallel: int, pipeline_parallel: int) -> None:
-    """This rank's part of Hugging Face -> torch_dist, in the weights' own type."""
-    settings = MegatronSettings(
-        nproc_per_node=tensor_parallel * pipeline_parallel,
-        tensor_model_parallel_size=tensor_parallel,
-        pipeline_model_parallel_size=pipeline_parallel,
-    )
-    architecture = read_architecture(hf_dir)
-    with process_groups(settings), ExitStack() as files:
-        model = build_model(architecture, settings, getattr(torch, architecture.dtype))
-        load_hf_weights(model, architecture, open_hf_weights(hf_dir, architecture, files))
-        save_model(model, out_dir)
+_SECONDS_BETWEEN_REPORTS = 10.0
 
 
-def convert_to_hf(megatron_dir: Path, out_dir: Path) -> None:
-    """torch_dist -> Hugging Face in one process."""
-    settings = MegatronSettings(nproc_per_node=1)
-    architecture = read_architecture(megatron_dir / HF_FOLDER)
-    dtype = getattr(torch, architecture.dtype)
-    with process_groups(settings):
-        model = build_model(architecture, settings, dtype)
-        load_model(model, megatron_dir)
-        write_hf_weights({name: value.cpu() for name, value in hf_weights(model, architecture)}, out_dir)
+def write_torch_dist(
+    hf_dir: Path, out_dir: Path, tensor_parallel: int = 1, pipeline_parallel: int = 1
+) -> None:
+    """Hugging Face -> torch_dist in the weights' own type, into the existing folder `out_dir`.
 
-
-def open_hf_weights(hf_dir: Path, architecture: Architecture, files: ExitStack) -> Callable[[str], Tensor]:
-    """A function that reads a tensor of the checkpoint by name; `files` keeps its files open.
-
-    Raises WarpsmithError if a tensor is missing, or there is one that the architecture has no place for.
+    Collective over TP x PP processes, of which each reads and writes its own slices.
     """
-    where = {}
-    for path in sorted(hf_dir.glob("*.safetensors")):
-        try:
-            opened = files.enter_context(safe_open(path, framework="pt"))
-        except (SafetensorError, OSError) as error:
-            raise WarpsmithError(f"{path} cannot be read ({error}); download the checkpoint again") from None
-        where.update(dict.fromkeys(opened.keys(), opened))
-    expected = set(hf_names(architecture))
-    missing, unknown = sorted(expected - set(where)), sorted(set(where) - expected - {HEAD})
-    if missing or unknown:
-        kind, name = ("lacks the tensor", missing[0]) if missing else ("has an unknown tensor,", unknown[0])
-        raise WarpsmithError(f"{hf_dir} {kind} {name}; its weights do not fit its config.json")
-    return lambda name: where[name].get_tensor(name)
+    architecture = read_architecture(hf_dir)
+    files = find_tensors(hf_dir, architecture)
+    stage, rank = divmod(dist.get_rank(), tensor_parallel)
+    mine = _of_stage(blocks(architecture), stage, pipeline_parallel)
+    shares = {}
+    for block in _reported(mine, "read"):
+        for share in _shares(architecture, block, files, rank, tensor_parallel):
+            shares[f"{share.key} {share.global_offset}"] = share
+    save(shares, out_dir)
 
 
-def write_hf_weights(tensors: dict[str, Tensor], out_dir: Path) -> None:
-    """Write safetensors, in one file or, above 5 GB, in several with an index."""
-    split = split_torch_state_dict_into_shards(tensors, max_shard_size=_MAX_SHARD_BYTES)
-    for filename, names in split.filename_to_tensors.items():
-        shard = {name: tensors[name].contiguous() for name in names}
-        try:
-            save_file(shard, out_dir / filename, metadata={"format": "pt"})
-        except SafetensorError as error:
-            raise WarpsmithError(
-                f"{out_dir / filename} cannot be written ({error}); free some space"
-            ) from None
-    if split.is_sharded:
-        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
-        (out_dir / "model.safetensors.index.json").write_text(json.dumps(index, indent=2))
+def write_hf_weights(megatron_dir: Path, out_dir: Path, max_shard_bytes: int = DEFAULT_SHARD_BYTES) -> None:
+    """torch_dist -> safetensors in the type that config.json names, in one process."""
+    architecture = read_architecture(megatron_dir / HF_FOLDER)
+    shapes, all_blocks = architecture.weight_shapes(), blocks(architecture)
+    wanted = [part for block in all_blocks for part in _whole(architecture, block, "meta").values()]
+    check_stored(wanted, megatron_dir)
+    names = [block.hf_name(part) for block in all_blocks for weight in block.weights for part in weight.parts]
+    tensors = (
+        tensor
+        for block in _reported(all_blocks, "wrote")
+        for tensor in _read_block(architecture, block, megatron_dir)
+    )
+    write_tensors(
+        tensors, {name: shapes[name] for name in names}, architecture.dtype, out_dir, max_shard_bytes
+    )
+
+
+def _of_stage(all_blocks: Sequence[Block], stage: int, stages: int) -> Sequence[Block]:
+    """The blocks of one of `stages` groups of processes."""
+    return all_blocks[len(all_blocks) * stage // stages : len(all_blocks) * (stage + 1) // stages]
+
+
+def _shares(
+    architecture: Architecture, block: Block, files: Mapping[str, Path], rank: int, ranks: int
+) -> Iterator[ShardedTensor]:
+    """What tensor-parallel rank `rank` of `ranks` stores of a block's tensors."""
+    for weight in block.weights:
+        if weight.split is None and rank > 0:
+            continue  # the first rank stores what all of them have
+        parts = [_read_share(architecture, block, weight, part, files, rank, ranks) for part in weight.parts]
+        if len(parts) == 2:  # all ranks' gates come before all ranks' ups
+            for number, part in enumerate(parts):
+                yield _sharded(architecture, block, weight, part, number * ranks + rank, 2 * ranks)
+        else:
+            yield _sharded(architecture, block, weight, join(architecture, parts), rank, ranks)
+
+
+def _read_share(
+    architecture: Architecture,
+    block: Block,
+    weight: Weight,
+    part: str,
+    files: Mapping[str, Path],
+    rank: int,
+    ranks: int,
+) -> Tensor:
+    """A rank's slice of one Hugging Face tensor, with its share of a vocabulary's padding."""
+    name = block.hf_name(part)
+    if weight.split is None:
+        return read_slice(files[name], name)
+    size = architecture.weight_shapes()[name][weight.split]
+    each = (padded_vocab_size(size, ranks) if weight in VOCABULARY else size) // ranks
+    return read_slice(files[name], name, weight.split, rank * each, (rank + 1) * each)
+
+
+def _read_block(architecture: Architecture, block: Block, megatron_dir: Path) -> Iterator[tuple[str, Tensor]]:
+    """Hugging Face names and values of a block's tensors."""
+    loaded = load(_whole(architecture, block, "cpu"), megatron_dir, partial=True)
+    for weight in block.weights:
+        value = loaded.pop(weight.key)
+        parts = separate(architecture, weight, value if block.layer is None else value[0])
+        yield from zip(map(block.hf_name, weight.parts), parts, strict=True)
+
+
+def _whole(architecture: Architecture, block: Block, device: str) -> dict[str, ShardedTensor]:
+    """A block's tensors as one process with all of the model has them, with arbitrary values."""
+    shapes, dtype = architecture.weight_shapes(), getattr(torch, architecture.dtype)
+    whole = {}
+    for weight in block.weights:
+        parts = [shapes[block.hf_name(part)] for part in weight.parts]
+        rows = sum(shape[0] for shape in parts)
+        value = torch.empty(rows, *parts[0][1:], dtype=dtype, device=device)
+        whole[weight.key] = _sharded(architecture, block, weight, value, 0, 1)
+    return whole
+
+
+def _sharded(
+    architecture: Architecture, block: Block, weight: Weight, value: Tensor, number: int, count: int
+) -> ShardedTensor:
+    """`value` as piece `number` of `count` of a tensor of a torch_dist checkpoint, which stacks layers."""
+    key, pieces, split = weight.key, [], weight.split
+    if block.layer is not None:
+        key, value = f"decoder.layers.{key}", value[None]
+        pieces.append((0, block.layer, architecture.num_layers))
+        split = None if split is None else split + 1
+    if split is not None:
+        pieces.append((split, number, count))
+    return ShardedTensor.from_rank_offsets(key, value, *pieces, allow_shape_mismatch=weight in VOCABULARY)
+
+
+def _reported(all_blocks: Sequence[Block], verb: str) -> Iterator[Block]:
+    """The blocks; the first process tells every few seconds how many are done."""
+    begin = last = time.monotonic()
+    for number, block in enumerate(all_blocks):
+        now = time.monotonic()
+        if dist.get_rank() == 0 and now - last > _SECONDS_BETWEEN_REPORTS:
+            last = now
+            print(
+                f"{verb} {number} of {len(all_blocks)} blocks of tensors in {now - begin:.0f} s", flush=True
+            )
+        yield block
 
 
 def main(argv: Sequence[str]) -> None:
-    """`to-megatron HF_DIR OUT_DIR TP PP` or `to-hf MEGATRON_DIR OUT_DIR`."""
-    command, source, target, *sizes = argv
-    if command == "to-megatron":
-        convert_to_megatron(Path(source), Path(target), *map(int, sizes))
-    else:
-        convert_to_hf(Path(source), Path(target))
+    """`to-megatron HF_DIR OUT_DIR TP PP` or `to-hf MEGATRON_DIR OUT_DIR MAX_SHARD_BYTES`."""
+    command, source, target, *numbers = argv
+    convert = write_torch_dist if command == "to-megatron" else write_hf_weights
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    try:
+        convert(Path(source), Path(target), *map(int, numbers))
+    finally:
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Text to token ids and back, for the small BPE trained here and for Qwen3's tokenizer alike.
+"""Text to token ids and back, for the small BPE trained here and for the tokenizer of any checkpoint alike.
 
 The tokenizer of the embedded default is a byte-level BPE trained on the pipeline's own prompts and
 kernels. Its merges may cross blanks, so that `int i = blockIdx.x` can become one token, but not
@@ -68,15 +68,35 @@ def load_tokenizer(hf_dir: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint folder, without looking anywhere else for it."""
     if not (hf_dir / "tokenizer_config.json").is_file():
         raise WarpsmithError(f"{hf_dir} holds no tokenizer_config.json; copy the model's tokenizer there")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(hf_dir), local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise WarpsmithError(f"the tokenizer in {hf_dir} cannot be read ({error}); copy it again") from None
+    tokenizer = _read_tokenizer(hf_dir)
     if not tokenizer.chat_template:
         raise WarpsmithError(f"the tokenizer in {hf_dir} has no chat template; use a chat model's tokenizer")
     if tokenizer.eos_token_id is None:
         raise WarpsmithError(f"the tokenizer in {hf_dir} names no eos_token; set it in tokenizer_config.json")
     return tokenizer
+
+
+def check_token_ids(hf_dir: Path, vocab_size: int) -> None:
+    """Raise WarpsmithError if the folder's tokenizer, if it has one, knows ids that the model has no row for.
+
+    Such an id is an illegal memory access on a GPU, which kills an inference server.
+    """
+    if not (hf_dir / "tokenizer_config.json").is_file():
+        return
+    vocabulary = _read_tokenizer(hf_dir).get_vocab()
+    token = max(vocabulary, key=vocabulary.__getitem__, default=None)
+    if token is not None and vocabulary[token] >= vocab_size:
+        raise WarpsmithError(
+            f"the tokenizer in {hf_dir} has the token {token!r} with the id {vocabulary[token]}, but its "
+            f"config.json gives the model {vocab_size} tokens; use the tokenizer that belongs to the model"
+        )
+
+
+def _read_tokenizer(hf_dir: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(str(hf_dir), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise WarpsmithError(f"the tokenizer in {hf_dir} cannot be read ({error}); copy it again") from None
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:

@@ -2,20 +2,25 @@
 
 import hashlib
 import re
+import shutil
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluation.errors import WarpsmithError
+from tests.training.tiny import FAMILIES, family
 from training.architecture import read_architecture
 from training.base import make_base
+from training.checkpoint import main
 from training.config import ModelSettings
 from training.rollout.engine import Sampling
 from training.rollout.local import LocalEngine
 from training.tokenizer import (
+    check_token_ids,
     decode_response,
     encode_prompt,
     encode_response,
@@ -103,10 +108,44 @@ def test_an_existing_checkpoint_is_copied(base, tmp_path):
 
 
 def test_an_unsupported_checkpoint_is_refused(base, tmp_path):
-    source = tmp_path / "llama"
+    source = tmp_path / "source"
     source.mkdir()
-    (source / "config.json").write_text((base / "config.json").read_text().replace('"qwen3"', '"llama"'))
-    with pytest.raises(WarpsmithError, match="llama"):
+    (source / "config.json").write_text((base / "config.json").read_text().replace('"qwen3"', '"gpt2"'))
+    with pytest.raises(WarpsmithError, match="gpt2"):
+        make_base(ModelSettings(hf_checkpoint=str(source)), TEXTS, tmp_path / "hf", seed=0)
+    assert not (tmp_path / "hf").exists()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_checkpoint_of_every_family_is_copied(tokenizer, tmp_path, name):
+    source, out = tmp_path / "source", tmp_path / "hf"
+    family(name, vocab_size=SETTINGS.vocab_size).save_pretrained(source)
+    tokenizer.save_pretrained(source)
+    metrics = make_base(ModelSettings(hf_checkpoint=str(source)), TEXTS, out, seed=0)
+    assert metrics["base/parameters"] == family(name, vocab_size=SETTINGS.vocab_size).num_parameters()
+    assert digest(out) == digest(source)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tokenizer, tmp_path, capsys):
+    source, out = tmp_path / "source", tmp_path / "hf"
+    family("llama").save_pretrained(source)
+    check_token_ids(source, 97)  # there is no tokenizer yet
+    tokenizer.save_pretrained(source)
+    message = r"token '.*' with the id \d+, but its config\.json gives the model 97 tokens"
+    with pytest.raises(WarpsmithError, match=message):
+        make_base(ModelSettings(hf_checkpoint=str(source)), TEXTS, out, seed=0)
+    assert main(["to-megatron", str(source), str(out)]) == 2
+    assert "gives the model 97 tokens" in capsys.readouterr().err
+    assert not out.exists()
+    check_token_ids(source, SETTINGS.vocab_size)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(base, tmp_path):
+    source = shutil.copytree(base, tmp_path / "source")
+    weights = load_file(source / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, source / "model.safetensors")
+    with pytest.raises(WarpsmithError, match=r"lacks the tensor model\.norm\.weight"):
         make_base(ModelSettings(hf_checkpoint=str(source)), TEXTS, tmp_path / "hf", seed=0)
     assert not (tmp_path / "hf").exists()
 

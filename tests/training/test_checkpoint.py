@@ -1,24 +1,24 @@
-"""Conversion is bit-exact, and either finishes or leaves nothing."""
+"""Conversion is bit-exact, needs only its share of the memory, and either finishes or leaves nothing."""
 
 import json
+import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from evaluation.errors import WarpsmithError
-from tests.training.tiny import qwen3
+from tests.training.tiny import FAMILIES, family, qwen3
 from training.architecture import read_architecture
-from training.checkpoint import main, to_megatron
+from training.checkpoint import main, to_hf, to_megatron
 from training.config import MegatronSettings
-from training.conversion import open_hf_weights, write_hf_weights
+from training.conversion import write_hf_weights, write_torch_dist
 from training.model import build_model
-from training.torch_dist import load_model, save_model
-from training.weights import hf_weights, load_hf_weights
+from training.torch_dist import HF_FOLDER, load_model, save_model
 
 SINGLE = MegatronSettings(nproc_per_node=1)
 
@@ -35,34 +35,99 @@ def assert_same(folder: Path, original: Path) -> None:
         assert torch.equal(converted[name], value), name
 
 
+def torch_dist(hf_dir: Path, folder: Path) -> Path:
+    """The checkpoint of `hf_dir` in torch_dist, in the folder `folder`."""
+    shutil.copytree(hf_dir, folder / HF_FOLDER, ignore=shutil.ignore_patterns("*.safetensors"))
+    write_torch_dist(hf_dir, folder)
+    return folder
+
+
 @pytest.mark.slow
 def test_the_command_line_converts_at_any_size_and_back(tmp_path):
     source = tmp_path / "hf"
-    qwen3(tie_word_embeddings=False).save_pretrained(source)
+    family("llama").save_pretrained(source)  # its 97 tokens are padded to 98 at TP 2
     (source / "tokenizer.json").write_text("{}")
     there, back = tmp_path / "torch_dist", tmp_path / "back"
     sizes = ["--tensor-model-parallel-size", "2", "--pipeline-model-parallel-size", "2"]
     command = [sys.executable, "-m", "training.checkpoint"]
     subprocess.run([*command, "to-megatron", str(source), str(there), *sizes], check=True)
-    subprocess.run([*command, "to-hf", str(there), str(back)], check=True)
+    subprocess.run([*command, "to-hf", str(there), str(back), "--max-shard-size", "20KB"], check=True)
     assert_same(back, source)
+    assert len(list(back.glob("*.safetensors"))) > 1
     assert (back / "tokenizer.json").read_text() == "{}"
     assert (back / "config.json").read_bytes() == (source / "config.json").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "hf", "torch_dist"]
 
 
-def test_bfloat16_stays_bfloat16(single_process, tmp_path):
-    qwen3().bfloat16().save_pretrained(tmp_path / "hf")
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("shard_bytes", [10**6, 5000])
+def test_the_way_there_and_back_is_bit_exact(single_process, tmp_path, name, shard_bytes):
+    family(name).bfloat16().save_pretrained(tmp_path / "hf", max_shard_size=shard_bytes)
+    (tmp_path / "back").mkdir()
+    write_hf_weights(torch_dist(tmp_path / "hf", tmp_path / "torch_dist"), tmp_path / "back", shard_bytes)
+    assert_same(tmp_path / "back", tmp_path / "hf")
+    assert next(iter(tensors(tmp_path / "back").values())).dtype is torch.bfloat16
+
+
+def test_transformers_reads_what_is_written_in_parts(single_process, tmp_path, hf_dir):
+    back = tmp_path / "back"
+    back.mkdir()
+    write_hf_weights(torch_dist(hf_dir, tmp_path / "torch_dist"), back, 5000)
+    shutil.copy(hf_dir / "config.json", back)
+    model = AutoModelForCausalLM.from_pretrained(back, dtype=torch.float32)
+    assert all(torch.equal(value, qwen3().state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_files_become_what_a_model_saves(single_process, tmp_path, name):
+    """The keys, shapes and values of a checkpoint do not depend on whether a model wrote it."""
+    family(name).save_pretrained(tmp_path / "hf")
     architecture = read_architecture(tmp_path / "hf")
-    assert architecture.dtype == "bfloat16"
-    one, other = (build_model(architecture, SINGLE, torch.bfloat16) for _ in range(2))
-    with ExitStack() as files:
-        load_hf_weights(one, architecture, open_hf_weights(tmp_path / "hf", architecture, files))
-    for folder in ("torch_dist", "back"):
-        (tmp_path / folder).mkdir()
-    save_model(one, tmp_path / "torch_dist")
-    load_model(other, tmp_path / "torch_dist")
-    write_hf_weights(dict(hf_weights(other, architecture)), tmp_path / "back")
+    model = build_model(architecture, SINGLE, torch.float32)
+    load_model(model, torch_dist(tmp_path / "hf", tmp_path / "torch_dist"))
+    saved, back = tmp_path / "saved", tmp_path / "back"
+    shutil.copytree(tmp_path / "hf", saved / HF_FOLDER)
+    save_model(model, saved)
+    back.mkdir()
+    write_hf_weights(saved, back)
+    assert_same(back, tmp_path / "hf")
+
+
+CONVERT_AND_TELL_THE_PEAK = """
+import sys
+from pathlib import Path
+import torch.distributed as dist
+from training import conversion
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+name, source, target = sys.argv[1:]
+dist.init_process_group("gloo", init_method=f"file://{target}.store", rank=0, world_size=1)
+before = peak()
+getattr(conversion, name)(Path(source), Path(target))
+print(peak() - before)
+"""
+
+
+def peak_memory(function: str, source: Path, target: Path) -> int:
+    """Bytes by which a function of training.conversion raises the resident set of a fresh process."""
+    target.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", CONVERT_AND_TELL_THE_PEAK, function, str(source), str(target)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+@pytest.mark.slow
+def test_memory_stays_below_1_3_times_the_weights(tmp_path):
+    """There, a process holds its share and one slice; back, one layer or the embedding."""
+    shape = {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 4, "vocab_size": 20_000}
+    family("llama", **shape, head_dim=64).bfloat16().save_pretrained(tmp_path / "hf")
+    size = sum(value.nbytes for value in tensors(tmp_path / "hf").values())
+    there = tmp_path / "torch_dist"
+    shutil.copytree(tmp_path / "hf", there / HF_FOLDER, ignore=shutil.ignore_patterns("*.safetensors"))
+    assert peak_memory("write_torch_dist", tmp_path / "hf", there) < 1.3 * size
+    assert peak_memory("write_hf_weights", there, tmp_path / "back") < 1.0 * size
     assert_same(tmp_path / "back", tmp_path / "hf")
 
 
@@ -85,49 +150,67 @@ def test_sizes_that_do_not_divide_the_model_leave_nothing(hf_dir, tmp_path, caps
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("size", ["0", "-1GB", "5 apples", ""])
+def test_a_shard_size_that_is_none_is_refused(tmp_path, capsys, size):
+    with pytest.raises(SystemExit):
+        main(["to-hf", str(tmp_path), str(tmp_path / "out"), f"--max-shard-size={size}"])
+    assert "is no size" in capsys.readouterr().err
+
+
 def test_an_output_that_exists_is_left_alone(hf_dir, tmp_path):
     (tmp_path / "mine").write_text("kept")
     with pytest.raises(WarpsmithError, match="exists already"):
         to_megatron(hf_dir, tmp_path)
+    with pytest.raises(WarpsmithError, match=r"config\.json is missing"):
+        to_hf(hf_dir, tmp_path / "out")
     assert (tmp_path / "mine").read_text() == "kept"
-
-
-def test_missing_and_unknown_tensors_are_named(hf_dir, tmp_path):
-    architecture = read_architecture(hf_dir)
-    name, changed = "model.layers.1.mlp.up_proj.weight", tensors(hf_dir)
-    weight = changed.pop(name)
-    save_file(changed, tmp_path / "model.safetensors")
-    with pytest.raises(WarpsmithError, match=rf"lacks the tensor {name}"), ExitStack() as files:
-        open_hf_weights(tmp_path, architecture, files)
-    save_file({**changed, name: weight, "vision.weight": weight.clone()}, tmp_path / "model.safetensors")
-    with pytest.raises(WarpsmithError, match=r"unknown tensor, vision\.weight"), ExitStack() as files:
-        open_hf_weights(tmp_path, architecture, files)
-
-
-def test_weights_of_another_shape_are_named(single_process, hf_dir):
-    architecture = read_architecture(hf_dir)
-    model = build_model(architecture, SINGLE, torch.float32)
-    with pytest.raises(WarpsmithError, match=r"embed.* have shape \(3, 3\)"):
-        load_hf_weights(model, architecture, lambda name: torch.zeros(3, 3))
-
-
-def test_a_damaged_file_is_named(hf_dir, tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(WarpsmithError, match=r"model\.safetensors cannot be read"), ExitStack() as files:
-        open_hf_weights(tmp_path, read_architecture(hf_dir), files)
 
 
 def test_an_incomplete_torch_dist_is_named(single_process, hf_dir, tmp_path):
     model = build_model(read_architecture(hf_dir), SINGLE, torch.float32)
     with pytest.raises(WarpsmithError, match="not a complete Megatron checkpoint"):
         load_model(model, tmp_path)
+    folder = torch_dist(hf_dir, tmp_path / "torch_dist")
+    for file in folder.glob("*.distcp"):
+        file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(WarpsmithError, match="not a complete Megatron checkpoint"):
+        load_model(model, folder)
 
 
-def test_large_checkpoints_are_written_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.conversion._MAX_SHARD_BYTES", 400)
-    weights = {f"w{i}": torch.full((10, 10), float(i)) for i in range(3)}
-    write_hf_weights(weights, tmp_path)
-    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())["weight_map"]
-    assert index.keys() == weights.keys()
-    assert len(set(index.values())) == 3
-    assert all(torch.equal(value, weights[name]) for name, value in tensors(tmp_path).items())
+CONFIG_OF_ANOTHER_MODEL = [
+    ({"tie_word_embeddings": False}, r"lacks the tensor output_layer\.weight"),
+    ({"hidden_size": 64}, r"embedding\.word_embeddings\.weight in the shape \[96, 32\] .* \[96, 64\]"),
+    ({"vocab_size": 97}, r"in the shape \[96, 32\] where the model has \[97, 32\]"),
+    ({"num_hidden_layers": 4}, r"in the shape \[3, .* the model has \[4, "),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CONFIG_OF_ANOTHER_MODEL)
+def test_a_torch_dist_with_another_models_config_is_named(single_process, hf_dir, tmp_path, change, message):
+    folder = torch_dist(hf_dir, tmp_path / "torch_dist")
+    config = folder / HF_FOLDER / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    with pytest.raises(WarpsmithError, match=message):
+        write_hf_weights(folder, tmp_path)
+    if "vocab_size" not in change:  # a live model's vocabulary may be padded
+        model = build_model(read_architecture(folder / HF_FOLDER), SINGLE, torch.float32)
+        with pytest.raises(WarpsmithError, match=message):
+            load_model(model, folder)
+
+
+def test_long_conversions_tell_how_far_they_are(single_process, hf_dir, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("training.conversion._SECONDS_BETWEEN_REPORTS", -1)
+    torch_dist(hf_dir, tmp_path / "torch_dist")
+    assert "read 4 of 5 blocks" in capsys.readouterr().out
+
+
+def test_a_damaged_checkpoint_is_refused_before_processes_start(hf_dir, tmp_path, capsys):
+    source = tmp_path / "hf"
+    shutil.copytree(hf_dir, source)
+    weights = tensors(source)
+    del weights["model.norm.weight"]
+    save_file(weights, source / "model.safetensors")
+    assert main(["to-megatron", str(source), str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "lacks the tensor model.norm.weight" in error and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["hf"]

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from evaluation.errors import WarpsmithError
+from tests.training.tiny import FAMILIES, family
 from training.architecture import read_architecture
 from training.losses import token_logprobs
+from training.rollout.decoder import Decoder
 from training.rollout.engine import FinishReason, RolloutEngine, Sampling
 from training.rollout.local import LocalEngine
-from training.rollout.qwen3 import Qwen3Decoder, weight_shapes
 from training.rollout.sampling import Sampler, inverse_cdf, truncate
 
 VOCABULARY = 97
@@ -58,10 +59,21 @@ def requests(count, **fields):
 
 
 @pytest.mark.parametrize("shape", [{}, {"tied": False}, {"kv_heads": 4}, {"kv_heads": 1}])
-@torch.no_grad()
 def test_logits_equal_transformers(tmp_path, shape):
-    model = save_model(tmp_path, **shape)
-    decoder = Qwen3Decoder(read_architecture(tmp_path), model.state_dict().items())
+    assert_decodes(save_model(tmp_path, **shape), tmp_path)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_of_every_family_equal_transformers(tmp_path, name):
+    model = family(name, initializer_range=0.15)
+    model.save_pretrained(tmp_path)
+    assert_decodes(model, tmp_path)
+
+
+@torch.no_grad()
+def assert_decodes(model, tmp_path):
+    """Prefill and eight steps give transformers' logits."""
+    decoder = Decoder(read_architecture(tmp_path), model.state_dict().items())
     sequences = [prompt + list(range(20, 28)) for prompt in PROMPTS]
     logits, cache = decoder.prefill(PROMPTS)
     cache = cache.repeat(torch.arange(len(PROMPTS)), cache.length + 8)
@@ -190,8 +202,8 @@ def test_folders_without_a_supported_model_are_refused(model, model_dir, tmp_pat
     with pytest.raises(WarpsmithError, match="missing"):
         LocalEngine.from_pretrained(tmp_path)
     config = json.loads((model_dir / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
-    with pytest.raises(WarpsmithError, match="llama"):
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    with pytest.raises(WarpsmithError, match="gpt2"):
         LocalEngine.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(WarpsmithError, match="safetensors"):
@@ -202,7 +214,7 @@ def test_weight_shapes_are_transformers(tmp_path):
     for tied in (True, False):
         model = save_model(tmp_path, tied=tied)
         expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-        assert weight_shapes(read_architecture(tmp_path)) == expected
+        assert read_architecture(tmp_path).weight_shapes() == expected
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=12), st.floats(0, 1, exclude_max=True))

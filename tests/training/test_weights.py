@@ -6,14 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.parallel import LAYOUTS, results
-from tests.training.tiny import qwen3
-from training.architecture import Architecture
-from training.weights import _fuse_qkv, _split_qkv, hf_names
+from tests.training.tiny import FAMILIES, family, qwen3
+from training.architecture import Architecture, read_architecture
+from training.config import MegatronSettings
+from training.layout import _join_qkv, _separate_qkv, blocks
+from training.model import build_model
 
 
-def architecture(layers: int, groups: int, per_group: int, width: int, tied: bool) -> Architecture:
+def architecture(groups: int, per_group: int, width: int) -> Architecture:
     return Architecture(
-        num_layers=layers,
+        num_layers=1,
         hidden_size=6,
         ffn_hidden_size=8,
         num_heads=groups * per_group,
@@ -23,31 +25,46 @@ def architecture(layers: int, groups: int, per_group: int, width: int, tied: boo
         max_positions=16,
         rope_theta=1e4,
         norm_eps=1e-6,
-        tied=tied,
+        tied=True,
         dtype="float32",
     )
 
 
-@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
-def test_fused_qkv_splits_into_the_same_tensors(groups, per_group, width):
-    shape = architecture(1, groups, per_group, width, True)
-    q = torch.randn(groups * per_group * width, 6)
-    k, v = torch.randn(2, groups * width, 6)
-    back = _split_qkv(shape, _fuse_qkv(shape, q, k, v))
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.sampled_from([(), (6,)]))
+def test_fused_qkv_splits_into_the_same_tensors(groups, per_group, width, columns):
+    shape = architecture(groups, per_group, width)
+    q = torch.randn(groups * per_group * width, *columns)
+    k, v = torch.randn(2, groups * width, *columns)
+    back = _separate_qkv(shape, _join_qkv(shape, q, k, v))
     assert all(torch.equal(one, other) for one, other in zip(back, (q, k, v), strict=True))
 
 
 def test_a_groups_queries_lie_beside_its_key_and_value():
-    shape = architecture(1, 2, 2, 1, True)
+    shape = architecture(2, 2, 1)
     q, k, v = (torch.arange(n)[:, None].float() + 10 * start for n, start in ((4, 0), (2, 1), (2, 2)))
-    assert _fuse_qkv(shape, q, k, v)[:, 0].tolist() == [0, 1, 10, 20, 2, 3, 11, 21]
+    assert _join_qkv(shape, q, k, v)[:, 0].tolist() == [0, 1, 10, 20, 2, 3, 11, 21]
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_names_are_those_of_transformers(tied):
-    model = qwen3(tie_word_embeddings=tied)
-    names = set(model.state_dict()) - ({"lm_head.weight"} if tied else set())
-    assert set(hf_names(architecture(3, 2, 2, 16, tied))) == names
+@pytest.mark.parametrize("name", FAMILIES)
+def test_names_and_shapes_are_those_of_transformers(tmp_path, name, tied):
+    model = family(name, tie_word_embeddings=tied)
+    model.config.save_pretrained(tmp_path)
+    shapes = read_architecture(tmp_path).weight_shapes()
+    assert shapes == {name: tuple(value.shape) for name, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_layout_names_every_tensor_of_both_sides(single_process, tmp_path, name):
+    family(name).config.save_pretrained(tmp_path)
+    shape = read_architecture(tmp_path)
+    every = [(block, weight) for block in blocks(shape) for weight in block.weights]
+    hf = {block.hf_name(part) for block, weight in every for part in weight.parts}
+    assert hf == set(shape.weight_shapes())
+    model = build_model(shape, MegatronSettings(nproc_per_node=1), torch.float32)
+    prefixes = [("" if block.layer is None else f"decoder.layers.{block.layer}.") for block, _ in every]
+    names = {prefix + weight.parameter for prefix, (_, weight) in zip(prefixes, every, strict=True)}
+    assert names == {name for name, _ in model.named_parameters()}
 
 
 @pytest.mark.slow

@@ -6,35 +6,66 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest import mock
 
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from training.batch import Example
 from training.config import MegatronSettings
 
+FAMILIES = ("qwen3", "qwen2", "llama")
+_SHAPE = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 128,
+    "tie_word_embeddings": True,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+}
+
 
 def qwen3(seed: int = 0, **changes) -> Qwen3ForCausalLM:
     """A tiny random Qwen3 whose norms are not trivial. Three layers, so that PP 2 is uneven."""
-    shape = {
-        "vocab_size": 96,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
-        "max_position_embeddings": 128,
-        "tie_word_embeddings": True,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
-    }
+    return _random(Qwen3ForCausalLM, Qwen3Config(**(_SHAPE | changes)), seed)
+
+
+def family(name: str, seed: int = 0, **changes) -> PreTrainedModel:
+    """A tiny random model of a supported family; its vocabulary of 97 does not divide over two processes."""
+    if name == "qwen3":
+        return qwen3(seed, **{"vocab_size": 97, "tie_word_embeddings": False} | changes)
+    if name == "qwen2":
+        shape = _SHAPE | {"vocab_size": 97} | changes
+        del shape["head_dim"]
+        return _random(Qwen2ForCausalLM, Qwen2Config(**shape), seed)
+    scaled = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0}
+    bounds = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+    own = {"vocab_size": 97, "tie_word_embeddings": False, "rope_parameters": scaled | bounds}
+    return _random(LlamaForCausalLM, LlamaConfig(**(_SHAPE | own | changes)), seed)
+
+
+def _random(model_class: type, config, seed: int):
+    """A random model; what transformers starts at 0 or 1 is random too."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = Qwen3ForCausalLM(Qwen3Config(**(shape | changes))).eval()
+        model = model_class(config).eval()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if "norm" in name:
+                if "norm" in name or "bias" in name:
                     parameter.add_(0.1 * torch.randn_like(parameter))
     return model
 
@@ -48,6 +79,16 @@ def random_examples(count: int, seed: int = 0, vocabulary: int = 96) -> list[Exa
         return tuple(torch.randint(3, vocabulary, (length,), generator=generator).tolist())
 
     return [Example(tokens(2, 9), tokens(1, 30)) for _ in range(count)]
+
+
+def load_hf_weights(model, hf_dir: Path) -> None:
+    """Fill a Megatron model with a Hugging Face checkpoint, in the one process that there is."""
+    from training.conversion import write_torch_dist
+    from training.torch_dist import load_model
+
+    with TemporaryDirectory() as folder:
+        write_torch_dist(hf_dir, Path(folder))
+        load_model(model, Path(folder))
 
 
 @contextmanager

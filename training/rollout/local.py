@@ -8,36 +8,41 @@ the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from evaluation.errors import WarpsmithError
 from training.architecture import Architecture, read_architecture
+from training.hf_files import find_tensors
+from training.hf_tensors import read_slice
+from training.rollout.decoder import Cache, Decoder
 from training.rollout.engine import Completion, FinishReason, Sampling
-from training.rollout.qwen3 import Cache, Qwen3Decoder
 from training.rollout.sampling import Sampler
 
 
 class LocalEngine:
-    """A `RolloutEngine` over our own Qwen3 decoder."""
+    """A `RolloutEngine` over our own decoder."""
+
+    shared = False
 
     def __init__(self, architecture: Architecture, *, batch_size: int = 128) -> None:
         """An engine without weights: `update_weights` comes before `generate`."""
         self._architecture = architecture
         self._batch_size = batch_size
-        self._decoder: Qwen3Decoder | None = None
+        self._decoder: Decoder | None = None
         self._version = 0
+        self._aborts = 0
 
     @classmethod
     def from_pretrained(cls, hf_dir: Path, *, batch_size: int = 128) -> LocalEngine:
         """An engine with the weights (version 0) of a Hugging Face folder; WarpsmithError if unsupported."""
         engine = cls(read_architecture(hf_dir), batch_size=batch_size)
-        engine.update_weights(_read_tensors(hf_dir), version=0)
+        files = find_tensors(hf_dir, engine._architecture)
+        engine.update_weights(((name, read_slice(path, name)) for name, path in files.items()), version=0)
         return engine
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sequence[Sampling]) -> list[Completion]:
@@ -49,16 +54,21 @@ class LocalEngine:
         for prompt, request in zip(prompts, sampling, strict=True):
             self._check(prompt, request)
         completions: list[Completion] = []
+        aborts = self._aborts
         with torch.inference_mode(), _one_thread():
             for start in range(0, len(prompts), self._batch_size):
                 rows = slice(start, start + self._batch_size)
                 batch = _Batch(self._decoder, prompts[rows], sampling[rows])
-                completions += batch.run(self._version)
+                completions += batch.run(self._version, lambda: self._aborts != aborts)
         return completions
+
+    def abort(self) -> None:
+        """End the calls of `generate` in other threads at their next token."""
+        self._aborts += 1
 
     def update_weights(self, tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Replace all weights by copies of the named tensors and call them `version`."""
-        self._decoder = Qwen3Decoder(self._architecture, tensors)
+        self._decoder = Decoder(self._architecture, tensors)
         self._version = version
 
     def release(self) -> None:
@@ -91,7 +101,7 @@ class _Batch:
     """Requests that are decoded together; row r of the live state belongs to request `self._rows[r]`."""
 
     def __init__(
-        self, decoder: Qwen3Decoder, prompts: Sequence[Sequence[int]], sampling: Sequence[Sampling]
+        self, decoder: Decoder, prompts: Sequence[Sequence[int]], sampling: Sequence[Sampling]
     ) -> None:
         self._decoder = decoder
         self._longest = max(request.max_new_tokens for request in sampling)
@@ -103,11 +113,16 @@ class _Batch:
         self._logprobs = torch.zeros(len(prompts), self._longest)
         self._lengths = self._limits.clone()
         self._stopped = torch.zeros(len(prompts), dtype=torch.bool)
+        self._aborted = torch.zeros(len(prompts), dtype=torch.bool)
         self._logits, self._cache = self._prefill(prompts)
 
-    def run(self, version: int) -> list[Completion]:
-        """Decode until every request has finished."""
+    def run(self, version: int, aborted: Callable[[], bool]) -> list[Completion]:
+        """Decode until every request has finished, or until `aborted`."""
         for position in range(self._longest):
+            if aborted():
+                self._aborted[self._rows] = True
+                self._lengths[self._rows] = position
+                break
             tokens, logprobs = self._sampler.draw(self._logits, position)
             self._tokens[self._rows, position] = tokens
             self._logprobs[self._rows, position] = logprobs
@@ -144,17 +159,18 @@ class _Batch:
             self._tokens.tolist(),
             self._logprobs.tolist(),
             self._lengths.tolist(),
-            self._stopped.tolist(),
+            self._finish_reasons(),
             strict=True,
         )
         return [
-            Completion(
-                token_ids=tuple(tokens[:length]),
-                logprobs=tuple(logprobs[:length]),
-                finish_reason=FinishReason.STOP if stopped else FinishReason.LENGTH,
-                weight_version=version,
-            )
-            for tokens, logprobs, length, stopped in rows
+            Completion(tuple(tokens[:length]), tuple(logprobs[:length]), reason, version)
+            for tokens, logprobs, length, reason in rows
+        ]
+
+    def _finish_reasons(self) -> list[FinishReason]:
+        return [
+            FinishReason.ABORT if aborted else FinishReason.STOP if stopped else FinishReason.LENGTH
+            for aborted, stopped in zip(self._aborted.tolist(), self._stopped.tolist(), strict=True)
         ]
 
 
@@ -183,14 +199,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _read_tensors(hf_dir: Path) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor in the folder's safetensors files, one at a time."""
-    files = sorted(hf_dir.glob("*.safetensors"))
-    if not files:
-        raise WarpsmithError(f"{hf_dir} holds no *.safetensors file; export the checkpoint again")
-    for file in files:
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
-                yield name, tensors.get_tensor(name)

@@ -1,10 +1,10 @@
-"""A lean Qwen3 forward pass with a key-value cache, for decoding on one CPU thread.
+"""A lean forward pass with a key-value cache, for decoding on one CPU thread.
 
 Small models on a CPU spend their time between the matrix multiplications: in Python, in the many
 small kernels and in copies of a growing cache. So the weights of q, k, v and of gate, up are fused,
 the cache is allocated once, and a prompt's n samples share one prefill. There is nothing else: no
 gradients, no sharding, float32 throughout. `tests/training/test_local_engine.py` holds it to the logits
-of transformers.
+of transformers, for all families of `training.architecture`.
 
 Shapes: B rows, S new positions, T cached positions, H hidden, N query heads, K key-value heads,
 G = N / K query heads per key-value head, D head width, V vocabulary.
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from evaluation.errors import WarpsmithError
 from training.architecture import Architecture
+from training.rotary import inverse_frequencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Layer:
 
     input_norm: Tensor  #: [H]
     qkv: Tensor  #: [(N + 2 K) D, H]
-    head_norm: Tensor  #: [N + K, D], the q weight for each query head, then the k weight for each key head
+    qkv_bias: Tensor | None  #: [(N + 2 K) D]
+    head_norm: Tensor | None
+    """[N + K, D], the q weight for each query head, then the k weight for each key head."""
     output: Tensor  #: [H, N D]
     mlp_norm: Tensor  #: [H]
     gate_up: Tensor  #: [2 F, H]
@@ -70,8 +73,8 @@ class Cache:
         self.mask, self.starts = self.mask[order], self.starts[order]
 
 
-class Qwen3Decoder:
-    """The weights of a dense Qwen3 and the two passes that decoding needs."""
+class Decoder:
+    """The weights of a dense model and the two passes that decoding needs."""
 
     def __init__(self, architecture: Architecture, tensors: Iterable[tuple[str, Tensor]]) -> None:
         """Copy and fuse named tensors (Hugging Face names, any float dtype) into float32 weights.
@@ -84,8 +87,7 @@ class Qwen3Decoder:
         self._head = self._embedding if architecture.tied else weights["lm_head.weight"]
         self._final_norm = weights["model.norm.weight"]
         self._layers = [_fuse(architecture, weights, index) for index in range(architecture.num_layers)]
-        pairs = torch.arange(0, architecture.head_dim, 2).float()
-        self._frequencies = 1.0 / architecture.rope_theta ** (pairs / architecture.head_dim)
+        self._frequencies = inverse_frequencies(architecture)
 
     def prefill(self, prompts: list[list[int]]) -> tuple[Tensor, Cache]:
         """Run the prompts; returns the logits [B, V] of what follows, and their cache without spare room."""
@@ -134,8 +136,10 @@ class Qwen3Decoder:
         """Self-attention of the new positions [B, S, H] over themselves and the cache [2, B, K, T_max, D]."""
         rows, new, _ = hidden.shape
         heads, kv_heads, width = self._shape.num_heads, self._shape.num_kv_heads, self._shape.head_dim
-        states = F.linear(hidden, layer.qkv).view(rows, new, heads + 2 * kv_heads, width)
-        query_key = self._rms(states[:, :, : heads + kv_heads]) * layer.head_norm
+        states = F.linear(hidden, layer.qkv, layer.qkv_bias).view(rows, new, heads + 2 * kv_heads, width)
+        query_key = states[:, :, : heads + kv_heads]
+        if layer.head_norm is not None:
+            query_key = self._rms(query_key) * layer.head_norm
         query_key = query_key * cos + _rotate_half(query_key) * sin
         last = first + new
         keys_values[0, :, :, first:last] = query_key[:, :, heads:].transpose(1, 2)
@@ -181,34 +185,38 @@ def _rotate_half(states: Tensor) -> Tensor:
 
 def _fuse(shape: Architecture, weights: dict[str, Tensor], index: int) -> Layer:
     """Layer `index` of the named weights."""
-    layer = {
-        name.removeprefix(f"model.layers.{index}.").removesuffix(".weight"): tensor
-        for name, tensor in weights.items()
-        if name.startswith(f"model.layers.{index}.")
-    }
-    q_norm = layer["self_attn.q_norm"].expand(shape.num_heads, -1)
-    k_norm = layer["self_attn.k_norm"].expand(shape.num_kv_heads, -1)
+    prefix = f"model.layers.{index}."
+    layer = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    bias = torch.cat([layer[f"self_attn.{part}_proj.bias"] for part in "qkv"]) if shape.qkv_bias else None
     return Layer(
-        input_norm=layer["input_layernorm"],
-        qkv=torch.cat([layer[f"self_attn.{name}_proj"] for name in "qkv"]),
-        head_norm=torch.cat((q_norm, k_norm)),
-        output=layer["self_attn.o_proj"],
-        mlp_norm=layer["post_attention_layernorm"],
-        gate_up=torch.cat((layer["mlp.gate_proj"], layer["mlp.up_proj"])),
-        down=layer["mlp.down_proj"],
+        input_norm=layer["input_layernorm.weight"],
+        qkv=torch.cat([layer[f"self_attn.{part}_proj.weight"] for part in "qkv"]),
+        qkv_bias=bias,
+        head_norm=_head_norm(shape, layer) if shape.qk_norm else None,
+        output=layer["self_attn.o_proj.weight"],
+        mlp_norm=layer["post_attention_layernorm.weight"],
+        gate_up=torch.cat((layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"])),
+        down=layer["mlp.down_proj.weight"],
     )
+
+
+def _head_norm(shape: Architecture, layer: dict[str, Tensor]) -> Tensor:
+    q_norm = layer["self_attn.q_norm.weight"].expand(shape.num_heads, -1)
+    k_norm = layer["self_attn.k_norm.weight"].expand(shape.num_kv_heads, -1)
+    return torch.cat((q_norm, k_norm))
 
 
 def _checked_weights(shape: Architecture, tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     """Own float32 copies of exactly the tensors that the architecture has."""
-    expected = weight_shapes(shape)
+    expected = shape.weight_shapes()
     weights: dict[str, Tensor] = {}
     for name, tensor in tensors:
         if name == "lm_head.weight" and shape.tied:
             continue
         if name not in expected:
             raise WarpsmithError(
-                f"tensor {name} is not part of a Qwen3 model; check the checkpoint's config.json"
+                f"tensor {name} is not part of the model that {shape.source} describes; "
+                "the weights and the config belong to different models"
             )
         if tuple(tensor.shape) != expected[name]:
             raise WarpsmithError(
@@ -222,32 +230,3 @@ def _checked_weights(shape: Architecture, tensors: Iterable[tuple[str, Tensor]])
             f"tensor {missing[0]} is missing ({len(missing)} in all); the weights are incomplete"
         )
     return weights
-
-
-def weight_shapes(shape: Architecture) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor in a Hugging Face checkpoint of this architecture."""
-    hidden, ffn, width = shape.hidden_size, shape.ffn_hidden_size, shape.head_dim
-    query, key_value = shape.num_heads * width, shape.num_kv_heads * width
-    layer = {
-        "input_layernorm": (hidden,),
-        "self_attn.q_proj": (query, hidden),
-        "self_attn.k_proj": (key_value, hidden),
-        "self_attn.v_proj": (key_value, hidden),
-        "self_attn.o_proj": (hidden, query),
-        "self_attn.q_norm": (width,),
-        "self_attn.k_norm": (width,),
-        "post_attention_layernorm": (hidden,),
-        "mlp.gate_proj": (ffn, hidden),
-        "mlp.up_proj": (ffn, hidden),
-        "mlp.down_proj": (hidden, ffn),
-    }
-    shapes: dict[str, tuple[int, ...]] = {
-        f"model.layers.{index}.{name}.weight": dimensions
-        for index in range(shape.num_layers)
-        for name, dimensions in layer.items()
-    }
-    shapes["model.embed_tokens.weight"] = (shape.vocab_size, hidden)
-    shapes["model.norm.weight"] = (hidden,)
-    if not shape.tied:
-        shapes["lm_head.weight"] = (shape.vocab_size, hidden)
-    return shapes

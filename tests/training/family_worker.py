@@ -1,0 +1,46 @@
+"""What one of two ranks computes for the tests of model families; started under torchrun.
+
+Arguments: a folder with torch_dist checkpoints by family. Adds a checkpoint `<family>-tp2` that two processes
+converted, and what `parallel_worker.compute` gives at TP 2 and at PP 2.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from megatron.core import parallel_state
+
+from tests.training.parallel_worker import compute
+from tests.training.tiny import FAMILIES
+from training.config import MegatronSettings
+from training.conversion import write_torch_dist
+from training.launch import run_worker
+from training.processes import is_main, process_groups
+
+LAYOUTS = [(2, 1), (1, 2)]
+
+
+def convert(source: Path, out_dir: Path) -> None:
+    if is_main():
+        shutil.copytree(source / "hf", out_dir / "hf")
+    dist.barrier()
+    write_torch_dist(out_dir / "hf", out_dir, tensor_parallel=2)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    with process_groups(MegatronSettings()):
+        for name in FAMILIES:
+            convert(folder / name, folder / f"{name}-tp2")
+            for tp, pp in LAYOUTS:
+                parallel_state.destroy_model_parallel()
+                parallel_state.initialize_model_parallel(tp, pp)
+                result = compute(folder / name, tp, pp)
+                if is_main():
+                    torch.save(result, folder / f"{name}-{tp}x{pp}.pt")
+
+
+if __name__ == "__main__":
+    run_worker(main)
