@@ -1,13 +1,20 @@
-"""Token sequences to train on, and how a minibatch is divided over ranks and micro-batches.
+"""Token sequences to train on, as the tensors of one forward pass.
 
-A minibatch is what one optimizer step sees. All data-parallel ranks hold it whole (it is small beside the
-model) and take their part by the same rule, so that nothing about it has to be communicated.
+A minibatch is what one optimizer step sees. Its sequences travel in micro-batches, in one of two layouts:
+
+* padded: B sequences in B rows, right-padded to the longest. With a causal mask no real token sees the
+  padding after it.
+* packed: all sequences one after another in a single row, without padding; attention keeps them apart by
+  their boundaries, and positions restart with each.
+
+How a minibatch is divided over ranks and micro-batches is in balance.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -33,60 +40,159 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Packing:
+    """Where the sequences of a packed row lie."""
+
+    boundaries: Tensor
+    """int32 [n + 1]: the position at which each sequence starts, and the row's end."""
+    longest: int
+    """Positions of the longest sequence."""
+    positions: Tensor
+    """int64 [S]: how far each token is from the start of its own sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the loss knows of tokens that are predicted: N of them, in any order."""
+
+    labels: Tensor
+    """int64 [N]: the token to predict."""
+    mask: Tensor
+    """bool [N]: whether it belongs to a response."""
+    advantages: Tensor
+    """float32 [N]: the advantage of its sequence."""
+    response_lengths: Tensor
+    """float32 [N]: response tokens of its sequence."""
+    logprobs: dict[str, Tensor]
+    """float32 [N] by policy; 0 outside the mask."""
+
+    def select(self, index: Tensor | slice) -> Tokens:
+        """Those tokens that `index` names, in its order."""
+        return Tokens(
+            labels=self.labels[index],
+            mask=self.mask[index],
+            advantages=self.advantages[index],
+            response_lengths=self.response_lengths[index],
+            logprobs={policy: values[index] for policy, values in self.logprobs.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Right-padded sequences for one forward pass: B sequences of which S positions are predicted."""
+    """The sequences of one forward pass: B rows, of each of which S positions are predicted."""
 
     inputs: Tensor
-    """int64 [B, S]: all tokens but the last."""
+    """int64 [B, S]: of every sequence all tokens but the last."""
     labels: Tensor
-    """int64 [B, S]: all tokens but the first."""
+    """int64 [B, S]: of every sequence all tokens but the first."""
     mask: Tensor
     """bool [B, S]: whether the label is a response token."""
     advantages: Tensor
-    """float32 [B]."""
+    """float32 [B, S]: the advantage of the sequence that the position belongs to."""
+    response_lengths: Tensor
+    """float32 [B, S]: response tokens of the sequence that the position belongs to; 1 in padding."""
     logprobs: dict[str, Tensor]
     """float32 [B, S] by policy; 0 outside the mask."""
     lengths: tuple[int, ...]
     """Response tokens of each sequence."""
+    responses: Tensor
+    """int64 [sum of lengths]: where response tokens are in `tokens()`, sequence by sequence."""
+    packing: Packing | None = None
+    """Where the sequences lie if they are packed into one row; none if they are padded."""
+
+    def tokens(self) -> Tokens:
+        """All B * S positions in the order of Megatron's hidden states [S, B, H]."""
+        return Tokens(
+            labels=_position_major(self.labels),
+            mask=_position_major(self.mask),
+            advantages=_position_major(self.advantages),
+            response_lengths=_position_major(self.response_lengths),
+            logprobs={policy: _position_major(values) for policy, values in self.logprobs.items()},
+        )
 
 
-def collate(examples: Sequence[Example], device: torch.device | str = "cpu") -> MicroBatch:
-    """Pad examples to their longest. They must all carry log-probabilities of the same policies."""
-    width = max(example.length for example in examples)
-    tokens = torch.zeros(len(examples), width, dtype=torch.int64)
-    mask = torch.zeros(len(examples), width, dtype=torch.bool)
-    policies = examples[0].logprobs or {}
-    logprobs = {policy: torch.zeros(len(examples), width) for policy in policies}
-    for row, example in enumerate(examples):
-        start, end = len(example.prompt), example.length
-        tokens[row, :end] = torch.tensor(example.prompt + example.response)
-        mask[row, start:end] = True
+def _position_major(values: Tensor) -> Tensor:
+    """From [B, S] to [S * B]."""
+    return values.t().reshape(-1)
+
+
+def collate(
+    examples: Sequence[Example], device: torch.device | str = "cpu", *, multiple_of: int = 1
+) -> MicroBatch:
+    """Pad examples to their longest, rounded up to a multiple of `multiple_of` positions.
+
+    They must all carry log-probabilities of the same policies.
+    """
+    width = _round_up(max(example.length for example in examples) - 1, multiple_of)
+    starts = [(row, 0) for row in range(len(examples))]
+    return _place(examples, starts, (len(examples), width), torch.device(device))
+
+
+def pack(
+    examples: Sequence[Example], device: torch.device | str = "cpu", *, multiple_of: int = 1
+) -> MicroBatch:
+    """Lay examples one after another in a single row.
+
+    The row is rounded up to a multiple of `multiple_of` positions by a sequence of padding. The examples must
+    all carry log-probabilities of the same policies.
+    """
+    ends = list(accumulate(example.length - 1 for example in examples))
+    width = _round_up(ends[-1], multiple_of)
+    starts = [(0, column) for column in [0, *ends[:-1]]]
+    boundaries = sorted({0, *ends, width})
+    lengths = [end - start for start, end in pairwise(boundaries)]
+    packing = Packing(
+        boundaries=_on(torch.tensor(boundaries, dtype=torch.int32), torch.device(device)),
+        longest=max(lengths),
+        positions=_on(torch.cat([torch.arange(length) for length in lengths]), torch.device(device)),
+    )
+    return _place(examples, starts, (1, width), torch.device(device), packing)
+
+
+def _round_up(size: int, multiple_of: int) -> int:
+    return -(-max(size, 1) // multiple_of) * multiple_of
+
+
+def _place(
+    examples: Sequence[Example],
+    starts: Sequence[tuple[int, int]],
+    shape: tuple[int, int],
+    device: torch.device,
+    packing: Packing | None = None,
+) -> MicroBatch:
+    """Write each example's positions from its (row, column) on, on the CPU, and move everything once."""
+    inputs, labels = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+    mask = torch.zeros(shape, dtype=torch.bool)
+    advantages, response_lengths = torch.zeros(shape), torch.ones(shape)
+    logprobs = {policy: torch.zeros(shape) for policy in examples[0].logprobs or {}}
+    responses = []
+    for example, (row, start) in zip(examples, starts, strict=True):
+        tokens = torch.tensor(example.prompt + example.response)
+        end = start + len(tokens) - 1
+        response = slice(end - len(example.response), end)
+        inputs[row, start:end] = tokens[:-1]
+        labels[row, start:end] = tokens[1:]
+        mask[row, response] = True
+        advantages[row, start:end] = example.advantage
+        response_lengths[row, start:end] = len(example.response)
         for policy, values in (example.logprobs or {}).items():
-            logprobs[policy][row, start:end] = torch.tensor(values)
+            logprobs[policy][row, response] = torch.tensor(values)
+        responses.append(torch.arange(response.start, end) * shape[0] + row)
     return MicroBatch(
-        inputs=tokens[:, :-1].to(device),
-        labels=tokens[:, 1:].to(device),
-        mask=mask[:, 1:].to(device),
-        advantages=torch.tensor([example.advantage for example in examples], device=device),
-        logprobs={policy: values[:, 1:].to(device) for policy, values in logprobs.items()},
+        inputs=_on(inputs, device),
+        labels=_on(labels, device),
+        mask=_on(mask, device),
+        advantages=_on(advantages, device),
+        response_lengths=_on(response_lengths, device),
+        logprobs={policy: _on(values, device) for policy, values in logprobs.items()},
         lengths=tuple(len(example.response) for example in examples),
+        responses=_on(torch.cat(responses), device),
+        packing=packing,
     )
 
 
-def divide(lengths: Sequence[int], ranks: int) -> list[list[int]]:
-    """Deal indices to ranks, longest first and back and forth, so that all get about the same work.
-
-    Each rank's indices are in order of falling length, so that consecutive ones make micro-batches with
-    little padding.
-    """
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    shares: list[list[int]] = [[] for _ in range(ranks)]
-    for turn, index in enumerate(order):
-        lap, seat = divmod(turn, ranks)
-        shares[seat if lap % 2 == 0 else ranks - 1 - seat].append(index)
-    return shares
-
-
-def chunks(indices: Sequence[int], size: int) -> list[Sequence[int]]:
-    """Split indices into consecutive pieces of at most `size`."""
-    return [indices[start : start + size] for start in range(0, len(indices), size)]
+def _on(values: Tensor, device: torch.device) -> Tensor:
+    """`values` on `device`; towards a GPU without waiting for it."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)

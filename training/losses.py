@@ -6,7 +6,8 @@ data-parallel ranks add up to those of the minibatch in one piece; nothing is av
 Metrics follow the same rule: they are sums over response tokens, to be added up and divided by the
 metric `tokens`.
 
-Shapes: B sequences, S positions, V vocabulary. `labels[b, s]` is the token that `logits[b, s]` predicts;
+Shapes: losses take tokens in any shape, written [N] below, and any subset of a minibatch's, for every token
+brings all that its loss needs. V is the vocabulary; `labels[n]` is the token that `logits[n]` predicts;
 `mask` is 1 at response tokens (as labels) and 0 at prompt and padding.
 
 Formulas: GRPO (DeepSeekMath, 2402.03300); clip-higher and token-mean (DAPO, 2503.14476); constant
@@ -41,8 +42,8 @@ class LossOutput:
 def token_logprobs(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
     """Log-probability of each label under softmax(logits / temperature).
 
-    `logits` [B, S, V] in any float dtype, `labels` [B, S] int64; returns float32 [B, S]. Labels at masked
-    positions must be valid token ids, whatever they are.
+    `logits` [N, V] in any float dtype, `labels` [N] int64; returns float32 [N]. Labels at masked positions
+    must be valid token ids, whatever they are.
     """
     logprobs = torch.log_softmax(logits.float() / temperature, dim=-1)
     picked: Tensor = logprobs.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
@@ -51,7 +52,7 @@ def token_logprobs(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> 
 
 @torch.no_grad()
 def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Entropy in nats of softmax(logits / temperature), float32 [B, S]; a metric, so without gradient."""
+    """Entropy in nats of softmax(logits / temperature), float32 [N]; a metric, so without gradient."""
     logprobs = torch.log_softmax(logits.float() / temperature, dim=-1)
     entropies: Tensor = torch.special.entr(logprobs.exp()).sum(-1)
     return entropies
@@ -80,6 +81,7 @@ def policy_loss(
     settings: GrpoSettings,
     *,
     normalizer: float,
+    response_lengths: Tensor | None = None,
     rollout_logprobs: Tensor | None = None,
     ref_logprobs: Tensor | None = None,
     entropies: Tensor | None = None,
@@ -91,22 +93,23 @@ def policy_loss(
     kl_coefficient * KL(logp, logp_ref).
 
     Args:
-        logprobs: [B, S] of the policy in training, with gradient.
-        old_logprobs: [B, S] of the policy as it was when the responses were drawn, by the trainer.
-        advantages: [B], one per sequence.
-        mask: [B, S], 1 (or True) at response tokens.
+        logprobs: [N] of the policy in training, with gradient.
+        old_logprobs: [N] of the policy as it was when the responses were drawn, by the trainer.
+        advantages: [N], that of each token's sequence; anything that broadcasts.
+        mask: [N], 1 (or True) at response tokens.
         settings: clipping, aggregation, KL and importance cap.
         normalizer: from `loss_normalizer`, over the whole minibatch.
-        rollout_logprobs: [B, S] as the engine reported them; needed for the importance cap.
-        ref_logprobs: [B, S] of the reference policy; needed for a KL coefficient above 0.
-        entropies: [B, S], only to be summed into the metrics.
+        response_lengths: [N], response tokens of each token's sequence; needed to take sequence means.
+        rollout_logprobs: [N] as the engine reported them; needed for the importance cap.
+        ref_logprobs: [N] of the reference policy; needed for a KL coefficient above 0.
+        entropies: [N], only to be summed into the metrics.
     """
     if settings.importance_cap is not None and rollout_logprobs is None:
         raise ValueError("importance_cap is set, so policy_loss needs rollout_logprobs")
     if settings.kl_coefficient > 0 and ref_logprobs is None:
         raise ValueError("kl_coefficient is set, so policy_loss needs ref_logprobs")
     mask = mask.bool()
-    advantage = advantages.float().unsqueeze(-1)
+    advantage = advantages.float()
     ratio = _log_ratio(logprobs, old_logprobs, mask).exp()
     loss = _clipped_loss(ratio, advantage, settings)
     per_token = {"ratio": ratio, **_clip_fractions(ratio, advantage, settings)}
@@ -126,12 +129,12 @@ def policy_loss(
             loss = loss + settings.kl_coefficient * divergence
     if entropies is not None:
         per_token["entropy"] = entropies
-    total = aggregate(loss, mask, settings.aggregation) / normalizer
+    total = aggregate(loss, mask, settings.aggregation, response_lengths) / normalizer
     return LossOutput(total, _token_sums(per_token, mask))
 
 
 def kl_divergence(logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, kind: Kl) -> Tensor:
-    """Per-token estimate of KL(policy || reference), [B, S]; 0 where the mask is 0.
+    """Per-token estimate of KL(policy || reference), [N]; 0 where the mask is 0.
 
     With d = logp - logp_ref: k1 = d, k2 = d^2 / 2, k3 = exp(-d) - 1 + d (never negative).
     """
@@ -152,12 +155,15 @@ def sft_loss(logprobs: Tensor, mask: Tensor, *, normalizer: float) -> LossOutput
     )
 
 
-def aggregate(token_loss: Tensor, mask: Tensor, aggregation: Aggregation) -> Tensor:
-    """Sum of the token losses [B, S] under the mask; sequence-mean divides each sequence by its length."""
-    per_sequence = token_loss.masked_fill(~mask, 0.0).sum(-1)
+def aggregate(
+    token_loss: Tensor, mask: Tensor, aggregation: Aggregation, response_lengths: Tensor | None = None
+) -> Tensor:
+    """Sum of the token losses [N] under the mask; sequence-mean divides each by its sequence's length."""
     if aggregation is Aggregation.SEQUENCE_MEAN:
-        per_sequence = per_sequence / mask.sum(-1).clamp(min=1)
-    return per_sequence.sum()
+        if response_lengths is None:
+            raise ValueError("sequence_mean needs response_lengths")
+        token_loss = token_loss / response_lengths
+    return token_loss.masked_fill(~mask, 0.0).sum()
 
 
 def _log_ratio(numerator: Tensor, denominator: Tensor, mask: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 Megatron's model, pipeline schedules, data-parallel wrapper, optimizers and checkpoints are device
 independent but for literals: they ask `torch.cuda.current_device()`, call `torch.cuda.synchronize()`
-and write `device="cuda"` or `.cuda()`. Inside `cpu_compat()` those mean the CPU. Nothing of Megatron
-itself is replaced, with one exception that is about speed: `save_in_process`.
+and write `device="cuda"` or `.cuda()`. Inside `cpu_compat()` those mean the CPU, and the random state of
+the GPU, which recomputation saves and restores, is empty. Nothing else of Megatron is replaced, with one
+exception that is about speed: `save_in_process`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from megatron.core.tensor_parallel import random
 from torch.overrides import TorchFunctionMode
 
 
@@ -56,6 +58,8 @@ def cpu_compat() -> Iterator[None]:
         cpu = torch.device("cpu")
         stack.enter_context(mock.patch.object(torch.cuda, "current_device", lambda: cpu))
         stack.enter_context(mock.patch.object(torch.cuda, "synchronize", lambda *_, **__: None))
+        stack.enter_context(mock.patch.object(random, "_get_cuda_rng_state", lambda *_, **__: torch.empty(0)))
+        stack.enter_context(mock.patch.object(random, "_set_cuda_rng_state", lambda *_, **__: None))
         stack.enter_context(_CudaMeansCpu())
         yield
 

@@ -1,78 +1,64 @@
 """Megatron-core's GPTModel in the shape of a Hugging Face checkpoint, on a CPU or a GPU.
 
-The only module of ours inside it is the attention core, over PyTorch's scaled dot-product attention,
-because Megatron's own needs CUDA buffers or Transformer Engine. Batches are right-padded: with a causal
-mask no real token sees the padding after it, so no attention mask is needed.
+Ours inside it are the attention (attention.py), the norms (kernels.py) and the end (gpt.py, head.py), because
+Megatron's own need CUDA buffers, Transformer Engine or all logits at once.
 
-Not covered: mixture of experts, context and sequence parallelism, virtual pipeline stages.
+Not covered: mixture of experts, context parallelism, virtual pipeline stages.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from megatron.core import parallel_state
-from megatron.core.distributed import DistributedDataParallelConfig
-from megatron.core.models.gpt import GPTModel
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
-from megatron.core.optimizer import OptimizerConfig
+from megatron.core.transformer.spec_utils import ModuleSpec
+from megatron.core.transformer.transformer_block import (
+    TransformerBlockSubmodules,
+    get_num_layers_to_build,
+)
 from megatron.core.transformer.transformer_config import TransformerConfig
-from torch import Tensor, nn
 
 from training.architecture import Architecture
+from training.attention import CausalAttention, RotaryAttention
 from training.config import MegatronSettings
+from training.gpt import GPTBackbone
+from training.implied import MODEL_FIELDS, check_given
+from training.kernels import Kernels, RMSNorm, open_kernels
 from training.megatron_cpu import cpu_compat
-
-
-class CausalAttention(nn.Module):
-    """Megatron's `core_attention` over scaled_dot_product_attention: causal, grouped queries, no dropout."""
-
-    def __init__(self, config: TransformerConfig, softmax_scale: float | None = None, **_: Any) -> None:
-        super().__init__()
-        self.softmax_scale = softmax_scale
-
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None, **_: Any
-    ) -> Tensor:
-        """Attend: query [S, B, heads, D], key and value [S, B, groups, D] give [S, B, heads * D]."""
-        if attention_mask is not None:
-            raise ValueError("batches are right-padded and causal; they take no attention mask")
-        q, k, v = (x.permute(1, 2, 0, 3) for x in (query, key, value))
-        grouped = q.size(1) != k.size(1)
-        out = F.scaled_dot_product_attention(
-            q, k, v, is_causal=True, scale=self.softmax_scale, enable_gqa=grouped
-        )
-        return out.permute(2, 0, 1, 3).flatten(2)
-
-
-@cache
-def megatron_fields() -> frozenset[str]:
-    """Names of all fields of the Megatron configs that `megatron:` settings may set."""
-    configs = (TransformerConfig, OptimizerConfig, DistributedDataParallelConfig)
-    return frozenset(field.name for config in configs for field in dataclasses.fields(config))
+from training.rotary import inverse_frequencies
+from training.vocabulary import padded_vocab_size
 
 
 def extra_fields(config: type, settings: MegatronSettings) -> dict[str, Any]:
-    """The free `megatron:` settings that are fields of `config`, a Megatron config class."""
-    names = {field.name for field in dataclasses.fields(config)}
+    """The free `megatron:` settings that are fields of `config`, a Megatron config class.
+
+    Without those that say what config.json says too: `build_model` checks and otherwise ignores them.
+    """
+    names = {field.name for field in dataclasses.fields(config)} - set(MODEL_FIELDS)
     return {name: value for name, value in settings.extra.items() if name in names}
 
 
-def build_model(architecture: Architecture, settings: MegatronSettings, dtype: torch.dtype) -> GPTModel:
+def build_model(architecture: Architecture, settings: MegatronSettings, dtype: torch.dtype) -> GPTBackbone:
     """This rank's part of the model, with arbitrary weights of type `dtype`.
 
     Needs Megatron's parallel state to be initialised with the TP and PP sizes of `settings`.
     """
     architecture.check_split(settings.tensor_model_parallel_size, settings.pipeline_model_parallel_size)
+    check_given(architecture, settings.model_dump())
+    vocab_size = padded_vocab_size(
+        architecture.vocab_size, settings.tensor_model_parallel_size, settings.make_vocab_size_divisible_by
+    )
+    kernels = open_kernels(settings.fused_kernels)
+    config = _transformer_config(architecture, settings, dtype, swiglu_fusion=kernels.fused)
     with cpu_compat():
-        model = GPTModel(
-            _transformer_config(architecture, settings, dtype),
-            _layer_spec(),
-            vocab_size=architecture.vocab_size,
+        model = GPTBackbone(
+            config,
+            _block_spec(architecture, config, kernels),
+            vocab_size=vocab_size,
             max_sequence_length=architecture.max_positions,
             pre_process=parallel_state.is_pipeline_first_stage(),
             post_process=parallel_state.is_pipeline_last_stage(),
@@ -80,18 +66,31 @@ def build_model(architecture: Architecture, settings: MegatronSettings, dtype: t
             position_embedding_type="rope",
             rotary_base=architecture.rope_theta,
         )
-        return model.to(dtype).cuda()
+        if architecture.rope_scaling:  # Megatron's own scaling takes one of the four parameters
+            model.rotary_pos_emb.inv_freq = inverse_frequencies(architecture).cuda()
+        model.to(dtype).cuda()
+        return model
 
 
-def _layer_spec() -> Any:
-    """Megatron's plain PyTorch layer with our attention core."""
-    spec = get_gpt_layer_local_spec(qk_layernorm=True, normalization="RMSNorm")
-    spec.submodules.self_attention.submodules.core_attention = CausalAttention
-    return spec
+def _block_spec(
+    architecture: Architecture, config: TransformerConfig, kernels: Kernels
+) -> TransformerBlockSubmodules:
+    """This stage's layers: Megatron's plain PyTorch layer with our attention and norms."""
+    spec = get_gpt_layer_local_spec(qk_layernorm=architecture.qk_norm, normalization="RMSNorm")
+    norm = ModuleSpec(RMSNorm, params={"rms_norm": kernels.rms_norm})
+    spec.submodules.input_layernorm = spec.submodules.pre_mlp_layernorm = norm
+    attention = spec.submodules.self_attention
+    attention.module = RotaryAttention
+    attention.params["rotate"] = kernels.rotate
+    attention.submodules.core_attention = CausalAttention
+    if architecture.qk_norm:
+        attention.submodules.q_layernorm = attention.submodules.k_layernorm = norm
+    layers = get_num_layers_to_build(config, pp_rank=parallel_state.get_pipeline_model_parallel_rank())
+    return TransformerBlockSubmodules(layer_specs=[spec] * layers, layer_norm=norm)
 
 
 def _transformer_config(
-    architecture: Architecture, settings: MegatronSettings, dtype: torch.dtype
+    architecture: Architecture, settings: MegatronSettings, dtype: torch.dtype, *, swiglu_fusion: bool
 ) -> TransformerConfig:
     """Translate the architecture; free `megatron:` settings come last and win."""
     fields: dict[str, Any] = {
@@ -103,13 +102,15 @@ def _transformer_config(
         "kv_channels": architecture.head_dim,
         "normalization": "RMSNorm",
         "layernorm_epsilon": architecture.norm_eps,
-        "qk_layernorm": True,
+        "qk_layernorm": architecture.qk_norm,
+        "add_qkv_bias": architecture.qkv_bias,
         "gated_linear_unit": True,
         "activation_func": F.silu,
         "add_bias_linear": False,
         "hidden_dropout": 0.0,
         "attention_dropout": 0.0,
         "tensor_model_parallel_size": settings.tensor_model_parallel_size,
+        "sequence_parallel": settings.sequence_parallel,
         "pipeline_model_parallel_size": settings.pipeline_model_parallel_size,
         "pipeline_model_parallel_layout": _uneven_layout(architecture, settings),
         "pipeline_dtype": dtype,
@@ -125,8 +126,8 @@ def _transformer_config(
         # split over TP, and gets gradient norms wrong.
         "perform_initialization": True,
         "use_cpu_initialization": not torch.cuda.is_available(),
-        # The fused kernels need CUDA extensions.
-        "bias_activation_fusion": False,
+        "bias_activation_fusion": swiglu_fusion,
+        # These fused kernels need CUDA extensions.
         "bias_dropout_fusion": False,
         "masked_softmax_fusion": False,
         "apply_rope_fusion": False,

@@ -10,14 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from megatron.core.models.gpt import GPTModel
 from torch import Tensor
 
 from evaluation.errors import WarpsmithError
 from training.advantages import group_advantages
-from training.batch import Example, MicroBatch
+from training.batch import Example, Tokens
 from training.config import GrpoSettings, RolloutSettings
-from training.logits import label_entropy, label_logprobs
+from training.gpt import GPTBackbone
 from training.losses import LossOutput, loss_normalizer, policy_loss
 from training.rollout.buffer import Sample
 from training.trainer import Trainer
@@ -35,7 +34,7 @@ class Policy:
         trainer: Trainer,
         settings: GrpoSettings,
         rollout: RolloutSettings,
-        reference: GPTModel | None,
+        reference: GPTBackbone | None,
     ) -> None:
         self.settings = settings
         self._trainer = trainer
@@ -50,14 +49,16 @@ class Policy:
     def update(self, samples: Sequence[Sample], step: int) -> list[dict[str, float]]:
         """Train on the samples of one rollout, in minibatches drawn by (seed, step); collective.
 
-        Samples whose advantage is 0 are left out where they have no gradient, that is without a KL term.
+        Samples whose advantage is 0 are left out where they have no gradient, that is without a KL term. A
+        response over several turns gives an example for each, which all have the response's advantage.
         Returns what each optimizer step reported.
         """
         examples = self._examples(samples)
         if not examples:
             return []
         examples = self._with_logprobs(examples)
-        first = not self._engine_checked
+        # Only what the current weights wrote can be compared; after a resume of an asynchronous run none is.
+        first = not self._engine_checked and all(s.completion.weight_version == step for s in samples)
         if first:
             self._check_engine(examples)
         order = np.random.default_rng([self.settings.seed, step]).permutation(len(examples))
@@ -75,13 +76,14 @@ class Policy:
         ).tolist()
         return [
             Example(
-                sample.prompt_ids,
-                sample.completion.token_ids,
+                sample.prompt_ids + sample.completion.token_ids[: turn.start],
+                sample.completion.token_ids[turn],
                 advantage,
-                {ROLLOUT: sample.completion.logprobs},
+                {ROLLOUT: sample.completion.logprobs[turn]},
             )
             for sample, advantage in zip(samples, advantages, strict=True)
-            if advantage or self._reference is not None
+            if advantage or self.settings.kl_coefficient > 0
+            for turn in sample.turns
         ]
 
     def _with_logprobs(self, examples: Sequence[Example]) -> list[Example]:
@@ -102,22 +104,22 @@ class Policy:
         """One optimizer step."""
         lengths = [len(example.response) for example in examples]
         normalizer = loss_normalizer(lengths, self.settings.aggregation, self._rollout.max_new_tokens)
-        temperature = self._rollout.training_temperature
 
-        def loss(logits: Tensor, batch: MicroBatch) -> LossOutput:
+        def loss(logprobs: Tensor, entropies: Tensor, tokens: Tokens) -> LossOutput:
             return policy_loss(
-                label_logprobs(logits, batch.labels, temperature),
-                batch.logprobs[OLD],
-                batch.advantages,
-                batch.mask,
+                logprobs,
+                tokens.logprobs[OLD],
+                tokens.advantages,
+                tokens.mask,
                 self.settings,
                 normalizer=normalizer,
-                rollout_logprobs=batch.logprobs[ROLLOUT],
-                ref_logprobs=batch.logprobs.get(REFERENCE),
-                entropies=label_entropy(logits, temperature),
+                response_lengths=tokens.response_lengths,
+                rollout_logprobs=tokens.logprobs[ROLLOUT],
+                ref_logprobs=tokens.logprobs.get(REFERENCE),
+                entropies=entropies,
             )
 
-        return self._trainer.step(examples, loss)
+        return self._trainer.step(examples, loss, self._rollout.training_temperature)
 
     def _check_engine(self, examples: Sequence[Example]) -> None:
         """Stop a run whose engine does not sample from the policy that is trained."""

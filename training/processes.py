@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
 from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
+from megatron.core.tensor_parallel.random import initialize_rng_tracker
 
 from evaluation.errors import WarpsmithError
 from training.config import MegatronSettings
@@ -26,6 +27,8 @@ def process_groups(settings: MegatronSettings, seed: int = 0) -> Iterator[None]:
     torch.set_num_threads(1)
     cuda = torch.cuda.is_available()
     if cuda:
+        if settings.tensor_model_parallel_size > 1:  # so that communication starts before what it overlaps
+            os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
@@ -62,3 +65,5 @@ def _seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     if torch.cuda.is_available():
         model_parallel_cuda_manual_seed(seed)
+    else:  # a tracker that tracks nothing: sequence parallelism forks it, and there is no dropout
+        initialize_rng_tracker(inference_rng_tracker=True)

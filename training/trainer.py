@@ -1,8 +1,8 @@
 """Megatron's optimizer, data-parallel wrapper and pipeline schedules behind two calls: `step` and `logprobs`.
 
-Every call takes a whole minibatch, the same on all ranks, and a loss function that returns this micro-batch's
-share of the minibatch's loss (see losses.py). Shares are added up, never averaged, so losses and gradients do
-not depend on micro-batch size, DP, TP or PP beyond float rounding.
+Every call takes a whole minibatch, the same on all ranks, and a loss function that returns the share of the
+minibatch's loss of some of its tokens (see losses.py, head.py). Shares are added up, never averaged, so
+losses and gradients do not depend on micro-batches, packing, DP, TP or PP beyond float rounding.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -21,22 +21,20 @@ from megatron.core.distributed import (
     DistributedDataParallelConfig,
     finalize_model_grads,
 )
-from megatron.core.models.gpt import GPTModel
-from megatron.core.optimizer import MegatronOptimizer, OptimizerConfig, get_megatron_optimizer
-from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.pipeline_parallel import get_forward_backward_func
 from torch import Tensor
 
 from training.architecture import Architecture
-from training.batch import Example, MicroBatch, chunks, collate, divide
+from training.balance import balance, chunks, deal, fill, sequence_cost
+from training.batch import Example, MicroBatch, collate, pack
 from training.config import MegatronSettings, OptimizationSettings
-from training.logits import label_logprobs
+from training.gpt import GPTBackbone
+from training.head import Head, LossFunction
+from training.kernels import open_kernels
 from training.losses import LossOutput
 from training.megatron_cpu import cpu_compat
 from training.model import build_model, extra_fields
-
-LossFunction = Callable[[Tensor, MicroBatch], LossOutput]
-"""From logits [B, S, V / TP] and their micro-batch to its share of the loss and sums to log."""
+from training.optimizer import build_optimizer, build_scheduler, take_step
 
 
 class Trainer:
@@ -53,18 +51,21 @@ class Trainer:
 
         Args:
             architecture: shape of the model.
-            megatron: parallel sizes and types; the process groups must already match.
+            megatron: parallel sizes, types and micro-batches; the process groups must already match.
             optimization: optimizer, schedule and micro-batch size.
             optimizer_steps: length of the schedule.
         """
         dtype = torch.bfloat16 if megatron.bf16 else torch.float32
         self.architecture = architecture
-        self.model: GPTModel = build_model(architecture, megatron, dtype)
+        self.model: GPTBackbone = build_model(architecture, megatron, dtype)
+        fused = open_kernels(megatron.fused_kernels).fused
+        self._head = Head(architecture.vocab_size, megatron.max_logits, fused)
+        self._megatron = megatron
         self._micro_batch_size = optimization.micro_batch_size
         with cpu_compat():
             self._ddp = _wrap(self.model, megatron)
-            self.optimizer = _build_optimizer(self._ddp, megatron, optimization, dtype)
-            self.scheduler = _build_scheduler(self.optimizer, optimization, optimizer_steps)
+            self.optimizer = build_optimizer(self._ddp, megatron, optimization, dtype)
+            self.scheduler = build_scheduler(self.optimizer, optimization, optimizer_steps)
         self._device = next(self.model.parameters()).device
 
     def weights_changed(self) -> None:
@@ -72,52 +73,72 @@ class Trainer:
         with cpu_compat():
             self.optimizer.reload_model_params()
 
-    def step(self, examples: Sequence[Example], loss_function: LossFunction) -> dict[str, float]:
+    def step(
+        self, examples: Sequence[Example], loss_function: LossFunction, temperature: float = 1.0
+    ) -> dict[str, float]:
         """One optimizer step on the minibatch `examples`; collective.
 
-        Returns what the loss function summed up over the minibatch, its loss as `loss`, and `grad_norm`
-        (before clipping) and `lr`; the same on all ranks.
+        `temperature` divides the logits. Returns what the loss function summed up over the minibatch, its
+        loss as `loss`, and `grad_norm` (before clipping) and `lr`; the same on all ranks.
         """
+
+        def loss(hidden: Tensor, batch: MicroBatch) -> LossOutput:
+            return self._head.loss(self.model, hidden, batch, loss_function, temperature)
+
         self.model.train()
         with cpu_compat():
             self._ddp.zero_grad_buffer()
             self.optimizer.zero_grad()
-            shares = _run(self._ddp, self._mine(examples), partial(_with_loss, loss_function))
+            shares = _run(self._ddp, self._mine(examples), partial(_with_loss, loss))
             self.scheduler.step(1)
-            _, grad_norm, _ = self.optimizer.step()
+            grad_norm = take_step(self.optimizer)
         sums = _sum_over_ranks(shares)
-        return {**sums, "grad_norm": float(grad_norm or 0.0), "lr": self.optimizer.param_groups[0]["lr"]}
+        return {**sums, "grad_norm": float(grad_norm), "lr": self.optimizer.param_groups[0]["lr"]}
 
     def logprobs(
-        self, examples: Sequence[Example], temperature: float, model: GPTModel | None = None
+        self, examples: Sequence[Example], temperature: float, model: GPTBackbone | None = None
     ) -> list[tuple[float, ...]]:
         """Log-probabilities of every example's response tokens; collective.
 
         Under the current weights, or under those of another `model` from `build_model`, such as a reference.
         """
+        scored = model or self.model
+
+        def score(hidden: Tensor, batch: MicroBatch, *, non_loss_data: bool) -> Tensor:
+            return self._head.logprobs(scored, hidden, batch, temperature)
+
         self.model.eval()
         pieces = self._mine(examples)
         with cpu_compat(), torch.no_grad():
-            scores = _run(model or self._ddp, pieces, partial(_score, temperature), forward_only=True)
-        # Only the last pipeline stage has scores; an empty share was padded with a piece without indices.
-        indices = [index for piece in pieces for index in piece.indices] if scores else []
-        rows = [row for piece_rows in scores for row in piece_rows]
-        mine = dict(zip(indices, rows, strict=False))
+            scores = _run(model or self._ddp, pieces, score, forward_only=True)
+        mine = _rows(pieces, torch.cat(scores).tolist()) if scores else {}  # none before the last stage
         merged = {index: row for part in _gather(mine) for index, row in part.items()}
         return [merged[index] for index in range(len(examples))]
 
     def _mine(self, examples: Sequence[Example]) -> list[_Piece]:
         """This data-parallel rank's micro-batches; at least one, with nothing to learn if need be."""
+        lay_out = partial(
+            pack if self._megatron.use_dynamic_batch_size else collate,
+            device=self._device,
+            multiple_of=self._megatron.tensor_model_parallel_size if self._megatron.sequence_parallel else 1,
+        )
+        parts = self._divide(examples)
+        if not parts:
+            idle = lay_out(examples[:1])
+            return [_Piece((), replace(idle, mask=torch.zeros_like(idle.mask)))]
+        return [_Piece(tuple(part), lay_out([examples[index] for index in part])) for part in parts]
+
+    def _divide(self, examples: Sequence[Example]) -> list[Sequence[int]]:
+        """Indices of this data-parallel rank's examples by micro-batch."""
         rank = parallel_state.get_data_parallel_rank()
         ranks = parallel_state.get_data_parallel_world_size()
-        mine = divide([example.length for example in examples], ranks)[rank]
-        if not mine:
-            idle = collate(examples[:1], self._device)
-            return [_Piece((), replace(idle, mask=torch.zeros_like(idle.mask)))]
-        return [
-            _Piece(tuple(indices), collate([examples[index] for index in indices], self._device))
-            for indices in chunks(mine, self._micro_batch_size)
-        ]
+        lengths = [example.length for example in examples]
+        if not self._megatron.use_dynamic_batch_size:
+            return chunks(deal(lengths, ranks)[rank], self._micro_batch_size)
+        linear = _token_cost(self.architecture)
+        mine = balance([sequence_cost(length, linear) for length in lengths], ranks)[rank]
+        # Of each sequence all tokens but the last are read.
+        return list(fill(mine, [length - 1 for length in lengths], self._megatron.max_tokens_per_gpu))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +149,22 @@ class _Piece:
     batch: MicroBatch
 
 
+def _token_cost(architecture: Architecture) -> float:
+    """How many attended positions cost as much as one token's matrix products (see `sequence_cost`)."""
+    attention = architecture.num_layers * architecture.num_heads * architecture.head_dim
+    hidden = architecture.hidden_size
+    heads = (2 * architecture.num_heads + 2 * architecture.num_kv_heads) * architecture.head_dim
+    layers = architecture.num_layers * hidden * (heads + 3 * architecture.ffn_hidden_size)
+    return (layers + architecture.vocab_size * hidden) / attention
+
+
 def _run(
-    model: torch.nn.Module, pieces: Sequence[_Piece], on_logits: Callable, *, forward_only: bool = False
+    model: torch.nn.Module, pieces: Sequence[_Piece], on_hidden: Callable, *, forward_only: bool = False
 ) -> list[Any]:
-    """Drive Megatron's schedule; on the last stage, what `on_logits` gives of each micro-batch."""
+    """Drive Megatron's schedule; on the last stage, what `on_hidden` gives of each micro-batch."""
     shapes = [piece.batch.inputs.shape for piece in pieces]
     results = get_forward_backward_func()(
-        forward_step_func=partial(_forward, on_logits),
+        forward_step_func=partial(_forward, on_hidden),
         data_iterator=iter(pieces),
         model=model,
         num_microbatches=len(pieces),
@@ -147,34 +177,33 @@ def _run(
 
 
 def _forward(
-    on_logits: Callable, pieces: Iterator[_Piece], model: torch.nn.Module
+    on_hidden: Callable, pieces: Iterator[_Piece], model: torch.nn.Module
 ) -> tuple[Tensor, Callable]:
-    """Megatron's forward step: this stage's output, and what to do with it if it is logits."""
+    """Megatron's forward step: this stage's hidden states, and what to do with them if it is the last."""
     batch = next(pieces).batch
-    positions = torch.arange(batch.inputs.size(1), device=batch.inputs.device).expand_as(batch.inputs)
-    return model(batch.inputs, positions, None), partial(on_logits, batch=batch)
+    return model(batch), partial(on_hidden, batch=batch)
 
 
 def _with_loss(
-    loss_function: LossFunction, logits: Tensor, *, batch: MicroBatch
+    loss: Callable[[Tensor, MicroBatch], LossOutput], hidden: Tensor, *, batch: MicroBatch
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Megatron's loss function: loss, a token count that it must not divide by, and what to log."""
-    output = loss_function(logits, batch)
-    no_tokens = torch.zeros((), dtype=torch.int, device=logits.device)
+    output = loss(hidden, batch)
+    no_tokens = torch.zeros((), dtype=torch.int, device=hidden.device)
     # The schedule works on the loss in place, hence the copy in what is logged.
     return output.loss, no_tokens, {**output.metrics, "loss": output.loss.detach().clone()}
 
 
-def _score(
-    temperature: float, logits: Tensor, *, batch: MicroBatch, non_loss_data: bool
-) -> list[tuple[float, ...]]:
-    """Log-probabilities of the response tokens, by sequence."""
-    values = label_logprobs(logits, batch.labels, temperature)[batch.mask].tolist()
-    ends = list(accumulate(batch.mask.sum(-1).tolist()))
-    return [tuple(values[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+def _rows(pieces: Sequence[_Piece], values: Sequence[float]) -> dict[int, tuple[float, ...]]:
+    """The values of response tokens by the positions of their sequences in the minibatch."""
+    # The piece of a rank without work has a sequence but no index.
+    owners = [index for piece in pieces for index in piece.indices]
+    lengths = [length for piece in pieces for length in piece.batch.lengths]
+    spans = pairwise([0, *accumulate(lengths)])
+    return {index: tuple(values[start:end]) for index, (start, end) in zip(owners, spans, strict=False)}
 
 
-def _wrap(model: GPTModel, megatron: MegatronSettings) -> DistributedDataParallel:
+def _wrap(model: GPTBackbone, megatron: MegatronSettings) -> DistributedDataParallel:
     """Megatron's data-parallel wrapper: one gradient buffer in float32, summed over the ranks."""
     fields = {
         "use_distributed_optimizer": megatron.use_distributed_optimizer,
@@ -191,59 +220,13 @@ def _sum_gradients(model: list[torch.nn.Module], _num_tokens: Tensor, **options:
     finalize_model_grads(model, None, **options)
 
 
-def _build_optimizer(
-    ddp: DistributedDataParallel,
-    megatron: MegatronSettings,
-    optimization: OptimizationSettings,
-    dtype: torch.dtype,
-) -> MegatronOptimizer:
-    """AdamW; the free `megatron:` settings come last and win."""
-    fields = {
-        "optimizer": "adam",
-        "bf16": megatron.bf16,
-        "params_dtype": dtype,
-        "use_distributed_optimizer": megatron.use_distributed_optimizer,
-        **{
-            name: getattr(optimization, name)
-            for name in ("lr", "min_lr", "weight_decay", "adam_beta1", "adam_beta2", "adam_eps", "clip_grad")
-        },
-        **extra_fields(OptimizerConfig, megatron),
-    }
-    optimizer = get_megatron_optimizer(OptimizerConfig(**fields), [ddp])
-    ddp.config.grad_scale_func = optimizer.scale_loss
-    return optimizer
-
-
-def _build_scheduler(
-    optimizer: MegatronOptimizer, optimization: OptimizationSettings, steps: int
-) -> OptimizerParamScheduler:
-    """Linear warm-up, constant, linear decay ("WSD"). It is advanced before each optimizer step: the first
-    step's rate is lr / warmup_steps, not 0, and the last step's is one decrement above min_lr."""
-    decay_steps = round(optimization.decay_fraction * steps)
-    return OptimizerParamScheduler(
-        optimizer,
-        init_lr=0.0,
-        max_lr=optimization.lr,
-        min_lr=optimization.min_lr,
-        lr_warmup_steps=min(optimization.warmup_steps, steps),
-        lr_decay_steps=steps + 1,
-        lr_decay_style="WSD" if decay_steps else "constant",
-        wsd_decay_steps=decay_steps,
-        lr_wsd_decay_style="linear",
-        start_wd=optimization.weight_decay,
-        end_wd=optimization.weight_decay,
-        wd_incr_steps=0,
-        wd_incr_style="constant",
-    )
-
-
 def _sum_over_ranks(shares: list[dict[str, Tensor]]) -> dict[str, float]:
     """Add up what the micro-batches of all data-parallel ranks logged, in float64, on every rank."""
     mine: dict[str, float] = {}
-    if parallel_state.get_tensor_model_parallel_rank() == 0:
-        for share in shares:
-            for name, value in share.items():
-                mine[name] = mine.get(name, 0.0) + value.item()
+    if shares and parallel_state.get_tensor_model_parallel_rank() == 0:
+        names = list(shares[0])
+        rows = torch.stack([torch.stack([share[name] for name in names]) for share in shares]).tolist()
+        mine = {name: sum(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
     total: dict[str, float] = {}
     for part in _gather(mine):
         for name, number in part.items():

@@ -1,6 +1,6 @@
 """What one rank computes for the tests of TP, PP and DP; started under torchrun by `parallel.py`.
 
-Arguments: TORCH_DIST_DIR OUT_DIR TPxPP ... Rank 0 saves what it computed at each of the parallel sizes.
+Arguments: TORCH_DIST_DIR OUT_DIR TPxPP[-MODE] ... Rank 0 saves what it computed in each of these ways.
 """
 
 import sys
@@ -10,45 +10,68 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
+from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 
 from tests.training.tiny import random_examples
 from training.architecture import read_architecture
-from training.batch import Example, MicroBatch, collate
+from training.batch import Example, Tokens, collate
 from training.config import MegatronSettings, SftSettings
 from training.launch import run_worker
-from training.logits import label_entropy, label_logprobs
+from training.logits import label_entropy
 from training.losses import LossOutput, sft_loss
 from training.megatron_cpu import cpu_compat
 from training.processes import is_main, process_groups
+from training.snapshots import Progress, Snapshots
 from training.torch_dist import load_model
 from training.trainer import Trainer, _Piece, _run  # the tests look under the lid
+from training.vocabulary import mask_padding
 from training.weights import hf_weights
 
 STEPS = 3
+PLAIN, DISTRIBUTED = "plain", "distributed"
+_RECOMPUTE = {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1}
+_PACKED = {"use_dynamic_batch_size": True, "max_tokens_per_gpu": 70, "max_logits": 96 * 30}
+#: Settings that must not change what is computed.
+MODES: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    "packed": _PACKED,
+    "recomputed": _RECOMPUTE,
+    "sequence": {"sequence_parallel": True},
+    DISTRIBUTED: {"use_distributed_optimizer": True},
+    "all": {"sequence_parallel": True, **_PACKED, **_RECOMPUTE},
+}
 OPTIMIZATION = SftSettings(lr=1e-3, warmup_steps=1, decay_fraction=0.0, micro_batch_size=4, weight_decay=0.1)
 
 
 def logits_and_entropy(trainer: Trainer, examples: list[Example]) -> Any:
     """Logits [B, S, V] and entropies of one padded batch; None before the last pipeline stage."""
-    batch = collate(examples)
     kept = []
+    sequence_parallel = trainer.model.config.sequence_parallel
 
-    def keep(logits, *, batch, non_loss_data):
+    def keep(hidden, *, batch, non_loss_data):
+        if sequence_parallel:
+            hidden = gather_from_sequence_parallel_region(hidden)
+        logits = hidden.transpose(0, 1).matmul(trainer.model.head_weight().t())
+        mask_padding(logits, trainer.architecture.vocab_size)
         pieces = [
             torch.empty_like(logits) for _ in range(parallel_state.get_tensor_model_parallel_world_size())
         ]
         dist.all_gather(pieces, logits.contiguous(), group=parallel_state.get_tensor_model_parallel_group())
         kept.append((torch.cat(pieces, -1), label_entropy(logits, 0.7)))
 
+    batch = collate(examples, multiple_of=2 if sequence_parallel else 1)
     with cpu_compat(), torch.no_grad():
         _run(trainer.model, [_Piece((), batch)], keep, forward_only=True)
     return kept[0] if kept else None
 
 
-def compute(source: Path, tp: int, pp: int) -> dict[str, Any]:
+def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]:
     """Everything that the tests look at, on every rank; process groups must exist."""
     settings = MegatronSettings(
-        nproc_per_node=dist.get_world_size(), tensor_model_parallel_size=tp, pipeline_model_parallel_size=pp
+        nproc_per_node=dist.get_world_size(),
+        tensor_model_parallel_size=tp,
+        pipeline_model_parallel_size=pp,
+        **MODES[mode],
     )
     architecture = read_architecture(source / "hf")
     trainer = Trainer(architecture, settings, OPTIMIZATION, STEPS)
@@ -57,13 +80,13 @@ def compute(source: Path, tp: int, pp: int) -> dict[str, Any]:
     examples = random_examples(13)
     tokens = sum(len(example.response) for example in examples)
 
-    def loss(logits: torch.Tensor, batch: MicroBatch) -> LossOutput:
-        return sft_loss(label_logprobs(logits, batch.labels), batch.mask, normalizer=tokens)
+    def loss(logprobs: torch.Tensor, _entropies: torch.Tensor, predicted: Tokens) -> LossOutput:
+        return sft_loss(logprobs, predicted.mask, normalizer=tokens)
 
     parts: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(parts, logits_and_entropy(trainer, examples))
     logits, entropy = next(part for part in parts if part is not None)
-    return {
+    result = {
         "logits": logits,
         "entropy": entropy,
         "logprobs": trainer.logprobs(examples, 0.7),
@@ -72,17 +95,26 @@ def compute(source: Path, tp: int, pp: int) -> dict[str, Any]:
         "steps": [trainer.step(examples, loss) for _ in range(STEPS)],
         "trained": {name: value.clone() for name, value in hf_weights(trainer.model, architecture)},
     }
+    if mode == DISTRIBUTED:  # what others' snapshots hold is tested with the runs
+        snapshots = Snapshots(source / "snapshots", keep=1, fingerprint="one")
+        snapshots.save(trainer, Progress(STEPS, {"count": 1, "seed": 0, "drawn": 0}))
+        restored = Trainer(architecture, settings, OPTIMIZATION, STEPS)
+        snapshots.restore(restored)
+        result["next"] = [one.step(examples, loss) for one in (trainer, restored)]
+    return result
 
 
 def main() -> None:
     source, out, *layouts = sys.argv[1:]
     with process_groups(MegatronSettings()):
-        for tp, pp in (map(int, layout.split("x")) for layout in layouts):
+        for layout in layouts:
+            sizes, _, mode = layout.partition("-")
+            tp, pp = map(int, sizes.split("x"))
             parallel_state.destroy_model_parallel()
             parallel_state.initialize_model_parallel(tp, pp)
-            result = compute(Path(source), tp, pp)
+            result = compute(Path(source), tp, pp, mode or PLAIN)
             if is_main():
-                torch.save(result, Path(out) / f"{tp}x{pp}.pt")
+                torch.save(result, Path(out) / f"{layout}.pt")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ def tensors(batch, rows=slice(None)):
     """The rows of a minibatch as tensors; the policy's log-probabilities want a gradient."""
     batch = {name: torch.tensor(values[rows]) for name, values in batch.items()}
     batch["logprobs"].requires_grad_()
+    batch["advantages"] = batch["advantages"][:, None]
+    batch["response_lengths"] = batch["mask"].sum(-1, keepdim=True)
     return batch
 
 
@@ -126,7 +128,8 @@ def test_absurd_log_probabilities_never_give_nan(new, old, advantage, config):
     new.requires_grad_()
     out = policy_loss(
         new, old, torch.tensor([advantage]), torch.ones(1, 2), config,
-        normalizer=2.0, rollout_logprobs=old * 0.5, ref_logprobs=old * 2,
+        normalizer=2.0, response_lengths=torch.tensor([2.0]),
+        rollout_logprobs=old * 0.5, ref_logprobs=old * 2,
     )  # fmt: skip
     out.loss.backward()
     assert torch.isfinite(out.loss)
@@ -138,8 +141,9 @@ def test_an_empty_micro_batch_is_zero_not_nan():
     nothing = torch.zeros(2, 5)
     for aggregation in Aggregation:
         out = policy_loss(
-            nothing, nothing, torch.ones(2), nothing, GrpoSettings(aggregation=aggregation),
+            nothing, nothing, torch.ones(1), nothing, GrpoSettings(aggregation=aggregation),
             normalizer=loss_normalizer([], aggregation, LIMIT),
+            response_lengths=torch.ones(1),
         )  # fmt: skip
         assert out.loss == 0
         assert out.metrics["tokens"] == 0
