@@ -19,7 +19,7 @@ class FinishReason(StrEnum):
 
     STOP = "stop"  #: the model wrote a stop token
     LENGTH = "length"  #: the token limit was reached first: the response is truncated
-    ABORT = "abort"  #: the engine gave up on the request (a lost server); the tokens so far are kept
+    ABORT = "abort"  #: the engine was asked to end, or gave up (a lost server); the tokens so far are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,23 @@ class Completion:
 class RolloutEngine(Protocol):
     """Generates completions with weights that the trainer replaces between steps."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether one fleet serves all ranks: then only rank 0's `generate` does anything, it may be called
+        from several threads at once, and `update_weights` is collective, each rank exhausting its tensors.
+        Otherwise every rank has an engine of its own."""
+        ...
+
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sequence[Sampling]) -> list[Completion]:
         """Sample one completion for each prompt (token ids), in the order given."""
+        ...
+
+    def abort(self) -> None:
+        """Ask the calls of `generate` that run in other threads to end now.
+
+        Their completions come back with FinishReason.ABORT and the tokens so far. Calls that begin later are
+        not concerned, and without a running call nothing happens.
+        """
         ...
 
     def update_weights(self, tensors: Iterable[tuple[str, Tensor]], version: int) -> None:

@@ -1,0 +1,107 @@
+"""SGLang's own settings, by the names of its ServerArgs, and how they reach a server's command line.
+
+The names are checked against `server_args.json`, a list taken from the SGLang release that the project is
+tested with, so a misspelt name is found without SGLang being installed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, model_validator
+
+from evaluation.problem import Frozen
+
+_LIST = Path(__file__).with_name("server_args.json")
+
+#: ServerArgs that follow from other settings, and the setting to use in their place.
+_OURS = {
+    "model_path": "the checkpoint of the stage",
+    "host": "rollout.engine_urls",
+    "port": "rollout.engine_urls",
+    "tp_size": "rollout.gpus_per_engine",
+    "base_gpu_id": "rollout.colocate",
+    "enable_memory_saver": "rollout.colocate",
+    "load_format": "rollout.weight_sync",
+    "weight_version": "rollout.weight_sync",
+    "dp_size": "rollout.num_engines",
+    "nnodes": "rollout.num_engines",
+}
+
+
+class WeightSync(StrEnum):
+    """How new weights reach the engines."""
+
+    AUTO = "auto"  #: tensor for engines on the trainer's GPUs or on a CPU, distributed for others
+    TENSOR = "tensor"  #: CUDA IPC handles where trainer and engine share a GPU; else by value over HTTP
+    DISTRIBUTED = "distributed"  #: a broadcast from rank 0: NCCL between GPUs, gloo between CPUs
+    DISK = "disk"  #: safetensors in a folder that both sides can read
+
+
+class Device(StrEnum):
+    """What a server computes on."""
+
+    CUDA = "cuda"  #: NVIDIA GPUs
+    CPU = "cpu"  #: the machine's cores: for tests and for machines without a GPU
+
+
+class SglangSettings(Frozen):
+    """Section `sglang:`: any field of SGLang's ServerArgs (`mem_fraction_static: 0.7`, ...)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    device: Device = Device.CUDA
+    """What the servers that we start compute on."""
+
+    @model_validator(mode="after")
+    def _names(self) -> SglangSettings:
+        for name in self.extra:
+            _require_server_argument(name)
+        return self
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The settings that go to the server's command line as they are."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def command_line(self, defaults: Mapping[str, Any]) -> list[str]:
+        """These settings over `defaults` as the server's arguments, names and values alternating."""
+        arguments = {**defaults, **self.extra, "device": self.device.value}
+        return [part for name, value in arguments.items() for part in _argument(name, value)]
+
+
+@cache
+def server_arguments() -> Mapping[str, Mapping[str, Any]]:
+    """Fields of ServerArgs by name: `type`, `default` and `flag` of each."""
+    fields: dict[str, dict[str, Any]] = json.loads(_LIST.read_text())["fields"]
+    return fields
+
+
+def _require_server_argument(name: str) -> None:
+    """Raise ValueError for a name that SGLang does not have, or that other settings decide."""
+    if name in _OURS:
+        raise ValueError(f"`{name}` follows from {_OURS[name]}; remove it from section `sglang:`")
+    known = server_arguments()
+    if name not in known:
+        nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
+        raise ValueError(f"unknown sglang setting `{name}`; the nearest valid name is `{nearest[0]}`")
+
+
+def _argument(name: str, value: Any) -> list[str]:
+    """One setting on the command line; `None` and a false switch are left out."""
+    flag = str(server_arguments()[name]["flag"])
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [flag]
+    if isinstance(value, Mapping):
+        return [flag, json.dumps(value)]
+    if isinstance(value, list | tuple):
+        return [flag, *map(str, value)]
+    return [flag, str(value)]
