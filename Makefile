@@ -7,25 +7,31 @@ SHELL := /bin/bash
 
 export PROFILE ?= cpu
 export NIGHT ?=
+ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SGLANG_STAMP := $(VENV)/.sglang-cpu
+# A profile that serves with SGLang on a CPU (`sglang: {device: cpu}`) needs the server installed as well.
+SERVER := $(shell grep -qsE '^ +device: cpu\b' infra/profiles/$(PROFILE).yaml && echo sglang)
 # Two threads of two processes on two cores slow each other down many times over.
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup nightly test lint bench serve clean
+.PHONY: help setup sglang nightly test lint bench serve clean
 
 help:  ## show this list
 	grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 
-setup: $(STAMP)  ## install everything into ./.venv (once), and open the profile's night
+setup: $(STAMP) $(SERVER)  ## install everything into ./.venv (once), and open the profile's night
 	[ -f "artifacts/$$PROFILE/night.yaml" ] || $(BIN)/python -m tasks.night --profile "$$PROFILE"
 
-nightly: setup  ## run, continue or reproduce a night: NIGHT=2026-12-01 PROFILE=cpu
-	exec $(BIN)/python -m flows.run nightly --profile "$$PROFILE" $${NIGHT:+--night "$$NIGHT"}
+sglang: $(SGLANG_STAMP)  ## install the SGLang server for a CPU into ./.venv (once)
+
+nightly: setup  ## run, continue or reproduce a night: NIGHT=2026-12-01 PROFILE=cpu ARGS="--grpo-steps 5"
+	exec $(BIN)/python -m flows.run nightly --profile "$$PROFILE" $${NIGHT:+--night "$$NIGHT"} $(ARGS)
 
 test: setup  ## run the tests
 	exec $(BIN)/python -m pytest
@@ -36,7 +42,8 @@ lint: setup  ## check style and types
 	$(BIN)/mypy
 
 bench: setup  ## print how fast the evaluator is on this machine
-	exec $(BIN)/python -m tests.benchmarks.bench_simt
+	$(BIN)/python -m tests.benchmarks.bench_simt
+	exec $(BIN)/python -m tests.benchmarks.bench_cuda all
 
 serve: setup  ## Prefect server, MLflow UI and a worker, until Ctrl-C
 	exec $(BIN)/python -m flows.serve
@@ -54,3 +61,8 @@ $(STAMP): pyproject.toml constraints.txt
 	[ -x $(BIN)/python ] && $(BIN)/python -c 'import pip' 2>/dev/null || $$found -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --quiet -c constraints.txt -e '.[dev]' || { echo "error: the installation failed; see above" >&2; exit 2; }
 	touch $(STAMP)
+
+$(SGLANG_STAMP): infra/sglang-cpu/requirements.txt | $(STAMP)
+	echo "installing the SGLang server (250 MB) into ./$(VENV)"
+	$(BIN)/python -m pip install --quiet --quiet --no-deps -r $< || { echo "error: the installation failed; see above" >&2; exit 2; }
+	touch $@
