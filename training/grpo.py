@@ -2,143 +2,217 @@
 
     torchrun --nproc-per-node N -m training.grpo --config JOB.json
 
-Each step draws prompts, samples a group of responses to each and judges them (rollout/draw.py), turns rewards
-into advantages and takes optimizer steps (policy.py); then the engines get the new weights. Writes
-`metrics.jsonl`, `rollouts.jsonl` and `checkpoints/` while it runs and `torch_dist/` at the end, in the job's
-`out_dir`. Killed at any time and started again, it ends with the same weights, bit for bit.
+Each step takes a rollout: prompts drawn, a group of responses to each sampled and judged (rollout/draw.py),
+perhaps while the step before trained (asynchronous.py). It turns rewards into advantages and takes optimizer
+steps (policy.py); then the engines get the new weights. Writes `metrics.jsonl`, `rollouts.jsonl` and
+`checkpoints/` while it runs and `torch_dist/` at the end, in the job's `out_dir`. Killed or stopped at any
+time and started again, it ends with the same weights, bit for bit.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from megatron.core.models.gpt import GPTModel
+from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.rows import read_rows
 from training.architecture import Architecture, read_architecture
-from training.config import Engine, GrpoJob, RolloutSettings
+from training.asynchronous import RolloutQueue, in_one_thread
+from training.config import Engine, GrpoJob, GrpoSettings
+from training.early_stop import EarlyStop
+from training.gpt import GPTBackbone
 from training.health import (
+    memory_metrics,
     progress_line,
     rollout_metrics,
     sample_record,
     time_metrics,
     update_metrics,
 )
-from training.launch import run_worker
+from training.launch import run_stoppable_worker
 from training.model import build_model
 from training.policy import Policy
 from training.processes import is_main, process_groups
+from training.rollout.buffer import Sample
+from training.rollout.custom import check_functions
 from training.rollout.draw import Rollouts
 from training.rollout.engine import RolloutEngine
-from training.rollout.local import LocalEngine
-from training.rollout.prompts import PromptCursor, read_prompts
+from training.rollout.open import open_engine
+from training.rollout.prompts import PromptCursor, PromptRow, fitting, read_prompts
+from training.rollout.respond import Responder
 from training.rollout.rewards import RewardFunction, open_reward
+from training.rollout.timing import Seconds
 from training.run import Run
+from training.signals import StopRequest
 from training.tokenizer import load_tokenizer
 from training.torch_dist import HF_FOLDER, load_model
 from training.trainer import Trainer
-from training.weights import hf_weights
+from training.validation import BEST_BY, Validation
 
 
-def train(job: GrpoJob) -> None:
-    """Run the whole job on this rank; collective."""
+def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
+    """Run the whole job on this rank, or until `stop` says so; collective."""
     settings, rollout = job.settings.grpo, job.settings.rollout
+    check_functions(rollout)
     hf_dir = job.checkpoint / HF_FOLDER
-    architecture = read_architecture(hf_dir)
-    rows = read_prompts(job.prompts)
+    architecture, tokenizer = read_architecture(hf_dir), load_tokenizer(hf_dir)
+    room = _context(job, architecture) - rollout.max_new_tokens
+    rows, too_long = fitting(read_prompts(job.prompts), tokenizer, room)
+    validation_rows = _validation_rows(job, tokenizer, room)
     cursor = PromptCursor(len(rows), settings.seed)
-    trainer = Trainer(architecture, job.settings.megatron, settings, settings.steps * settings.minibatches)
+    updates = settings.steps * settings.minibatches
+    trainer = Trainer(architecture, job.settings.megatron, settings, updates)
     run = Run(
         job,
         settings,
         trainer,
         cursor,
         relevant=[settings, rollout, job.settings.megatron, job.evaluation],
-        inputs=[job.prompts, job.problems],
+        inputs=[job.prompts, job.problems, *([job.validation] if job.validation and validation_rows else [])],
+        stop=stop,
     )
     if is_main():
-        print(f"grpo: {len(rows)} prompts, from step {run.step}", flush=True)
+        print(f"grpo: {len(rows)} prompts ({too_long} too long), from step {run.step}", flush=True)
     policy = Policy(trainer, settings, rollout, _reference(job, trainer))
-    with _engine(architecture, rollout) as engine, _open_reward(job) as reward:
-        engine.update_weights(hf_weights(trainer.model, architecture), run.step)
-        tokenizer = load_tokenizer(hf_dir)
-        rollouts = Rollouts(rows, cursor, tokenizer, engine, reward, settings, rollout)
-        while run.step < settings.steps:
-            _step(run, rollouts, policy, engine)
+    logs = job.out_dir / "engine"
+    with (
+        open_engine(job.settings, hf_dir, load_weights=False, log_dir=logs) as engine,
+        _open_reward(job) as reward,
+    ):
+        engine.update_weights(policy.weights(), run.step)
+        responder = Responder(tokenizer, engine, reward, settings, rollout)
+        rollouts = Rollouts(rows, cursor, responder, settings, rollout)
+        validation = Validation(validation_rows, responder, settings)
+        with closing(RolloutQueue(rollouts, settings)) as queue:
+            _Loop(run, queue, policy, engine, validation, settings).run_all()
     run.finish()
 
 
-def _step(run: Run, rollouts: Rollouts, policy: Policy, engine: RolloutEngine) -> None:
-    """One rollout, its optimizer steps, and the new weights for the engine."""
-    collection, seconds = rollouts.collect(run.step)
-    metrics = rollout_metrics(collection, run.step)
-    engine.release()
-    start = time.perf_counter()
-    metrics |= update_metrics(policy.update(collection.samples, run.step))
-    trained = time.perf_counter()
-    engine.resume()
-    engine.update_weights(policy.weights(), run.step + 1)
-    synced = time.perf_counter()
-    metrics |= time_metrics(seconds, trained - start, synced - trained, int(metrics["rollout/samples"]))
-    drawn = (sample for group in collection.drawn for sample in group.samples)
-    run.finish_step(metrics, map(sample_record, drawn))
-    if is_main():
-        print(progress_line(run.step, policy.settings.steps, metrics), flush=True)
+class _Loop:
+    """The steps of a run, from where it was resumed."""
+
+    def __init__(
+        self,
+        run: Run,
+        queue: RolloutQueue,
+        policy: Policy,
+        engine: RolloutEngine,
+        validation: Validation,
+        settings: GrpoSettings,
+    ) -> None:
+        self._run, self._queue, self._policy, self._engine = run, queue, policy, engine
+        self._validation, self._settings = validation, settings
+        self._early_stop = EarlyStop(settings)
+
+    def run_all(self) -> None:
+        """Train to the last step.
+
+        Raises:
+            Requeue: someone wanted the run to stop.
+            WarpsmithError: the policy has collapsed.
+        """
+        self._early_stop.recall(self._run.history())
+        if self._run.ahead:
+            self._queue.restore(self._run.ahead)
+        while self._run.step < self._settings.steps:
+            self._step()
+
+    def _step(self) -> None:
+        """One rollout, its optimizer steps, the new weights for the engine, and what is due after a step."""
+        run, start = self._run, time.perf_counter()
+        collection, seconds = self._queue.take(run.step)
+        metrics = rollout_metrics(collection, run.step)
+        metrics |= self._train(collection.samples, start, seconds, metrics)
+        evaluated = self._validation.is_due(run.step + 1)
+        if evaluated:
+            self._queue.finish_all()
+            metrics |= self._validation.metrics()
+        if is_main():
+            print(progress_line(run.step + 1, self._settings.steps, metrics), flush=True)
+        drawn = (sample for group in collection.drawn for sample in group.samples)
+        judged_by = BEST_BY if evaluated else None
+        run.finish_step(metrics, map(sample_record, drawn), judged_by=judged_by, ahead=self._queue.state)
+        self._early_stop.check(run.step, metrics, run.best, run.folder)
+
+    def _train(
+        self, samples: Sequence[Sample], start: float, seconds: Seconds, metrics: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Update the policy and then the engine's weights; the metrics of both, and the step's times."""
+        alternates = self._settings.lag == 0  # otherwise the engine works while this trains
+        if alternates:
+            self._engine.release()
+        begun = time.perf_counter()
+        updated = update_metrics(self._policy.update(samples, self._run.step))
+        trained = time.perf_counter()
+        with self._queue.weights_change():
+            free = time.perf_counter()
+            if alternates:
+                self._engine.resume()
+            self._engine.update_weights(self._policy.weights(), self._run.step + 1)
+            synced = time.perf_counter()
+        times = time_metrics(seconds, trained - begun, synced - free, synced - start, {**metrics, **updated})
+        return {**updated, **times, **memory_metrics()}
 
 
-def _reference(job: GrpoJob, trainer: Trainer) -> GPTModel | None:
-    """The starting policy, if the loss has a KL term."""
-    if job.settings.grpo.kl_coefficient == 0:
+def _context(job: GrpoJob, architecture: Architecture) -> int:
+    """Most tokens of a prompt and its response."""
+    served = job.settings.sglang.extra.get("context_length")
+    if job.settings.rollout.engine is not Engine.SGLANG or served is None:
+        return architecture.max_positions
+    return min(int(served), architecture.max_positions)
+
+
+def _validation_rows(job: GrpoJob, tokenizer: PreTrainedTokenizerBase, room: int) -> list[PromptRow]:
+    """The prompts to evaluate on, if that is wanted."""
+    if job.settings.grpo.eval_interval is None:
+        return []
+    if job.validation is None:
+        raise WarpsmithError("grpo.eval_interval is set, but the job names no validation prompts; name some")
+    return fitting(read_prompts(job.validation), tokenizer, room)[0]
+
+
+def _reference(job: GrpoJob, trainer: Trainer) -> GPTBackbone | None:
+    """The starting policy, if the divergence from it is in the loss or watched."""
+    if not job.settings.grpo.measures_divergence:
         return None
     dtype = next(trainer.model.parameters()).dtype
     model = build_model(trainer.architecture, job.settings.megatron, dtype)
     load_model(model, job.checkpoint)
-    return model.eval()
-
-
-@contextmanager
-def _engine(architecture: Architecture, rollout: RolloutSettings) -> Iterator[RolloutEngine]:
-    """This rank's engine, without weights."""
-    if rollout.engine is not Engine.LOCAL:
-        raise WarpsmithError(f"rollout.engine {rollout.engine} cannot be driven yet; use {Engine.LOCAL}")
-    engine = LocalEngine(architecture, batch_size=rollout.batch_size)
-    try:
-        yield engine
-    finally:
-        engine.close()
+    model.eval()
+    return model
 
 
 @contextmanager
 def _open_reward(job: GrpoJob) -> Iterator[RewardFunction | None]:
     """The reward function on rank 0, none elsewhere."""
     grpo, rollout = job.settings.grpo, job.settings.rollout
-    with (
-        open_reward(
-            rollout.reward_function,
-            problems={problem.id: problem for problem in read_rows(Problem, job.problems)},
-            settings=job.evaluation,
-            seed=grpo.seed,
-        )
-        if is_main()
-        else nullcontext()
-    ) as reward:
+    if not is_main():
+        yield None
+        return
+    opened = open_reward(
+        rollout.reward_function,
+        problems={problem.id: problem for problem in read_rows(Problem, job.problems)},
+        settings=job.evaluation,
+        seed=grpo.seed,
+    )
+    with in_one_thread(opened) if grpo.asynchronous else opened as reward:
         yield reward
 
 
-def main() -> None:
-    """Read the job that `--config` names and run it."""
+def main(stop: StopRequest) -> None:
+    """Read the job that `--config` names and run it until `stop` says so."""
     parser = argparse.ArgumentParser(prog="python -m training.grpo")
     parser.add_argument("--config", type=Path, required=True, metavar="JOB.json")
     job = GrpoJob.model_validate_json(parser.parse_args().config.read_text())
     with process_groups(job.settings.megatron, job.settings.grpo.seed):
-        train(job)
+        train(job, stop)
 
 
 if __name__ == "__main__":
-    run_worker(main)
+    run_stoppable_worker(main)

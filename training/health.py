@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from training.rollout.buffer import Collection, Sample
-from training.rollout.draw import Seconds
 from training.rollout.rewards import mean_metrics
+from training.rollout.timing import Seconds
 
 #: Name of a sum over response tokens that the loss reports -> name under which its mean is logged.
 _TOKEN_MEANS = {
@@ -32,6 +33,7 @@ def rollout_metrics(collection: Collection, version: int) -> dict[str, float]:
     """
     samples = [sample for group in collection.drawn for sample in group.samples]
     lengths = [len(sample.completion.token_ids) for sample in samples]
+    staleness = [version - sample.completion.weight_version for sample in collection.samples]
     return {
         **mean_metrics([sample.reward for sample in samples]),
         "reward/std": float(np.std([sample.reward.value for sample in samples])),
@@ -40,10 +42,12 @@ def rollout_metrics(collection: Collection, version: int) -> dict[str, float]:
         "rollout/response_length_max": float(max(lengths)),
         "rollout/truncated": float(np.mean([sample.truncated for sample in samples])),
         "rollout/samples": float(len(samples)),
+        "rollout/tokens": float(sum(lengths)),
         "rollout/rounds": float(collection.rounds),
-        "rollout/staleness": float(
-            np.mean([version - sample.completion.weight_version for sample in samples])
-        ),
+        "rollout/unused_groups": float(len(collection.surplus) + collection.given_up),
+        "rollout/continued_groups": float(collection.continued),
+        "rollout/staleness": float(np.mean(staleness)) if staleness else 0.0,
+        "rollout/staleness_max": float(max(staleness, default=0)),
     }
 
 
@@ -67,17 +71,35 @@ def update_metrics(minibatches: Sequence[Mapping[str, float]]) -> dict[str, floa
     }
 
 
-def time_metrics(rollout: Seconds, train: float, sync: float, samples: int) -> dict[str, float]:
-    """Seconds by phase, and samples per second over all of them."""
-    total = rollout.generate + rollout.score + train + sync
+def time_metrics(
+    rollout: Seconds, train: float, sync: float, step: float, metrics: Mapping[str, float]
+) -> dict[str, float]:
+    """Seconds by phase and of the whole step by the clock, how far phases overlapped, and speeds.
+
+    `perf/overlap` is the share of the phases' time that the step did not take: 0 where one follows the other,
+    below 0 where something else took time. `metrics` are the step's others.
+    """
+    parts = rollout.generate + rollout.score + train + sync
     return {
         "perf/generate_seconds": rollout.generate,
         "perf/score_seconds": rollout.score,
         "perf/train_seconds": train,
         "perf/sync_seconds": sync,
-        "perf/step_seconds": total,
-        "perf/samples_per_second": samples / total,
+        "perf/step_seconds": step,
+        "perf/overlap": 1 - step / parts,
+        "perf/samples_per_second": metrics["rollout/samples"] / step,
+        "perf/generated_tokens_per_second": metrics["rollout/tokens"] / max(rollout.generate, 1e-9),
+        "perf/trained_tokens_per_second": metrics.get("train/tokens", 0.0) / max(train, 1e-9),
     }
+
+
+def memory_metrics() -> dict[str, float]:
+    """Most GPU memory that this process held since the last call, in GiB; nothing without a GPU."""
+    if not torch.cuda.is_available():
+        return {}
+    peak = torch.cuda.max_memory_allocated() / 2**30
+    torch.cuda.reset_peak_memory_stats()
+    return {"perf/memory_peak_gib": peak}
 
 
 def sample_record(sample: Sample) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from evaluation.problem import Frozen
 from training import torch_dist
 from training.checkpoint import copy_hf_files
 from training.config import GrpoJob, OptimizationSettings, SftJob
+from training.launch import Requeue
 from training.processes import is_main
 from training.rollout.prompts import PromptCursor
-from training.snapshots import Progress, Snapshots, fingerprint
+from training.signals import StopRequest
+from training.snapshots import Best, Progress, Snapshots, fingerprint
 from training.steplog import StepLog
 from training.trainer import Trainer
 
-_OUTPUT = "torch_dist"
+_OUTPUT, _SNAPSHOTS = "torch_dist", "checkpoints"
 
 
 class Run:
@@ -34,6 +36,7 @@ class Run:
         *,
         relevant: Sequence[Frozen],
         inputs: Sequence[Path],
+        stop: StopRequest | None = None,
     ) -> None:
         """Load this run's latest snapshot into `trainer` and `cursor`, or else the job's checkpoint.
 
@@ -45,28 +48,72 @@ class Run:
             relevant: the settings that the result depends on; with others, or with other contents of
                 `inputs` or of the job's checkpoint, a snapshot is not resumed.
             inputs: the files that the run reads.
+            stop: whether someone wants the run to stop; none runs to the end.
         """
         self._job, self._settings = job, settings
-        self._trainer, self._cursor = trainer, cursor
+        self._trainer, self._cursor, self._stop = trainer, cursor, stop
         job.out_dir.mkdir(parents=True, exist_ok=True)
         self._metrics = StepLog(job.out_dir / "metrics.jsonl")
         self._samples = StepLog(job.out_dir / "rollouts.jsonl") if isinstance(job, GrpoJob) else None
         identity = fingerprint(relevant, [job.checkpoint, *inputs]) if is_main() else ""
-        self._snapshots = Snapshots(
-            job.out_dir / "checkpoints", keep=settings.keep_checkpoints, fingerprint=identity
-        )
+        self._snapshots = Snapshots(self.folder, keep=settings.keep_checkpoints, fingerprint=identity)
+        self.ahead = b""
+        """What the snapshot holds of rollouts ahead of training."""
         self.step = self._start()
         self._truncate_logs()
 
-    def finish_step(self, metrics: Mapping[str, float], samples: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Count a step, log it on the main rank, and save a snapshot when one is due."""
+    @property
+    def folder(self) -> Path:
+        """Where snapshots lie."""
+        return self._job.out_dir / _SNAPSHOTS
+
+    @property
+    def best(self) -> Best | None:
+        """The best snapshot so far, if evaluation has found one."""
+        return self._snapshots.best
+
+    def history(self) -> list[dict[str, float]]:
+        """What was logged of the steps so far, on all ranks; collective."""
+        box = [self._metrics.rows() if is_main() else []]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def finish_step(
+        self,
+        metrics: Mapping[str, float],
+        samples: Iterable[Mapping[str, Any]] = (),
+        *,
+        judged_by: str | None = None,
+        ahead: Callable[[], bytes] = bytes,
+    ) -> None:
+        """Count a step, log it on the main rank, and save a snapshot when one is due.
+
+        Args:
+            metrics: for metrics.jsonl.
+            samples: for rollouts.jsonl.
+            judged_by: the metric by which this step may be the best so far, if it was evaluated.
+            ahead: gives what was generated for later steps; asked only for a snapshot.
+
+        Raises:
+            Requeue: a snapshot is saved because someone wants the run to stop.
+        """
         self.step += 1
         if is_main():
             self._metrics.append(self.step, [metrics])
             if self._samples is not None:
                 self._samples.append(self.step, samples)
-        if self.step % self._settings.save_every == 0 or self.step == self._settings.steps:
-            self._snapshots.save(self._trainer, Progress(self.step, self._cursor.state_dict()))
+        is_best = judged_by is not None and (self.best is None or metrics[judged_by] > self.best.value)
+        is_due = self.step % self._settings.save_every == 0 or self.step == self._settings.steps
+        stops = self._stop is not None and self._stop.agreed()
+        if is_best or is_due or stops:
+            made = ahead()  # first: it moves the cursor
+            progress = Progress(self.step, self._cursor.state_dict(), made)
+            score = (judged_by, metrics[judged_by]) if judged_by is not None and is_best else None
+            self._snapshots.save(self._trainer, progress, score)
+        if stops:
+            raise Requeue(
+                f"training was asked to stop and did, after step {self.step}; start it again to go on"
+            )
 
     def finish(self) -> None:
         """Write the final weights, with config and tokenizer, as `torch_dist/`."""
@@ -88,6 +135,7 @@ class Run:
         progress = self._snapshots.restore(self._trainer)
         if progress is not None:
             self._cursor.load_state_dict(progress.cursor)
+            self.ahead = progress.ahead
             return progress.step
         torch_dist.load_model(self._trainer.model, self._job.checkpoint)
         self._trainer.weights_changed()

@@ -20,14 +20,14 @@ from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
 from training.architecture import read_architecture
-from training.batch import Example, MicroBatch
+from training.batch import Example, Tokens
 from training.config import SftJob
-from training.launch import run_worker
-from training.logits import label_logprobs
+from training.launch import run_stoppable_worker
 from training.losses import LossOutput, sft_loss
 from training.processes import is_main, process_groups
 from training.rollout.prompts import PromptCursor
 from training.run import Run
+from training.signals import StopRequest
 from training.tokenizer import encode_prompt, encode_response, load_tokenizer
 from training.torch_dist import HF_FOLDER
 from training.trainer import Trainer
@@ -45,12 +45,12 @@ def read_examples(
     """
     examples = []
     try:
-        lines = rows.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise WarpsmithError(
-            f"{rows} cannot be read ({error.strerror}); run the stage that writes it"
-        ) from None
+        lines = rows.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may be in a string
+    except (OSError, UnicodeDecodeError) as error:
+        raise WarpsmithError(f"{rows} cannot be read ({error}); run the stage that writes it") from None
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             *context, answer = json.loads(line)["messages"]
             if answer["role"] != "assistant" or not context:
@@ -69,14 +69,15 @@ def read_examples(
     return short, len(examples) - len(short)
 
 
-def train(job: SftJob) -> None:
-    """Run the whole job on this rank; collective."""
+def train(job: SftJob, stop: StopRequest | None = None) -> None:
+    """Run the whole job on this rank, or until `stop` says so; collective."""
     settings = job.settings.sft
     hf_dir = job.checkpoint / HF_FOLDER
     examples, too_long = read_examples(job.rows, load_tokenizer(hf_dir), settings.max_length)
     cursor = PromptCursor(len(examples), settings.seed)
     trainer = Trainer(read_architecture(hf_dir), job.settings.megatron, settings, settings.steps)
-    run = Run(job, settings, trainer, cursor, relevant=[settings, job.settings.megatron], inputs=[job.rows])
+    relevant = [settings, job.settings.megatron]
+    run = Run(job, settings, trainer, cursor, relevant=relevant, inputs=[job.rows], stop=stop)
     if is_main():
         print(f"sft: {len(examples)} conversations ({too_long} too long), from step {run.step}", flush=True)
     while run.step < settings.steps:
@@ -85,9 +86,10 @@ def train(job: SftJob) -> None:
         metrics = step(trainer, batch)
         metrics["perf/step_seconds"] = time.perf_counter() - start
         metrics["perf/tokens_per_second"] = sum(e.length for e in batch) / metrics["perf/step_seconds"]
+        done = run.step + 1
+        if is_main() and (done % _PROGRESS_EVERY == 0 or done == settings.steps):
+            print(_progress(done, settings.steps, metrics), flush=True)
         run.finish_step(metrics)
-        if is_main() and (run.step % _PROGRESS_EVERY == 0 or run.step == settings.steps):
-            print(_progress(run.step, settings.steps, metrics), flush=True)
     run.finish()
 
 
@@ -95,9 +97,8 @@ def step(trainer: Trainer, batch: Sequence[Example]) -> dict[str, float]:
     """One optimizer step on a batch of conversations; what to log about it."""
     tokens = sum(len(example.response) for example in batch)
 
-    def loss(logits: Tensor, micro_batch: MicroBatch) -> LossOutput:
-        logprobs = label_logprobs(logits, micro_batch.labels)
-        return sft_loss(logprobs, micro_batch.mask, normalizer=tokens)
+    def loss(logprobs: Tensor, _entropies: Tensor, predicted: Tokens) -> LossOutput:
+        return sft_loss(logprobs, predicted.mask, normalizer=tokens)
 
     sums = trainer.step(batch, loss)
     return {f"train/{name}": sums[name] for name in ("loss", "grad_norm", "lr", "tokens")}
@@ -108,14 +109,14 @@ def _progress(step: int, steps: int, metrics: dict[str, float]) -> str:
     return f"sft {step}/{steps}: loss {loss:.4f}, {seconds:.2f} s a step"
 
 
-def main() -> None:
-    """Read the job that `--config` names and run it."""
+def main(stop: StopRequest) -> None:
+    """Read the job that `--config` names and run it until `stop` says so."""
     parser = argparse.ArgumentParser(prog="python -m training.sft")
     parser.add_argument("--config", type=Path, required=True, metavar="JOB.json")
     job = SftJob.model_validate_json(parser.parse_args().config.read_text())
     with process_groups(job.settings.megatron, job.settings.sft.seed):
-        train(job)
+        train(job, stop)
 
 
 if __name__ == "__main__":
-    run_worker(main)
+    run_stoppable_worker(main)

@@ -1,9 +1,11 @@
 """Checkpoints of a run in training, from which it goes on as if it had never stopped.
 
 A snapshot is `checkpoints/step_000123/`: Megatron's sharded model and optimizer state, `progress.json`
-(step, data cursor, schedule) and every rank's random states. It appears by renaming a finished folder, so
-a folder with that name is complete. A snapshot belongs to a fingerprint of the run's settings and inputs;
-those of another are deleted, so that changed settings train anew instead of resuming something else.
+(step, data cursor, schedule), every rank's random states, and in asynchronous mode the rollouts that were
+made ahead of training. It appears by renaming a finished folder, so a folder with that name is complete. A
+snapshot belongs to a fingerprint of the run's settings and inputs; those of another are deleted, so that
+changed settings train anew instead of resuming something else. `checkpoints/best.json` names the one that did
+best in evaluation, which is kept however old it gets.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import pickle
 import random
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,25 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from training import torch_dist
 from training.megatron_cpu import cpu_compat
+from training.optimizer import sharded_state
 from training.processes import is_main
 from training.rollout.prompts import CursorState
 from training.trainer import Trainer
 
-_PROGRESS = "progress.json"
+_PROGRESS, _AHEAD, _BEST = "progress.json", "ahead.pickle", "best.json"
+
+
+class Best(Frozen):
+    """The snapshot with the best value of a metric so far."""
+
+    step: int
+    """Completed steps."""
+    metric: str
+    """What was compared; more is better."""
+    value: float
+    """Of the metric."""
+    folder: str
+    """The snapshot, beside `best.json`."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,8 @@ class Progress:
     """Completed steps."""
     cursor: CursorState
     """State of the data cursor: what is drawn next."""
+    ahead: bytes = b""
+    """What was generated ahead of training (`RolloutQueue.state`); nothing in a synchronous run."""
 
 
 class Snapshots:
@@ -56,14 +74,25 @@ class Snapshots:
         self._fingerprint = fingerprint
         if is_main():
             folder.mkdir(parents=True, exist_ok=True)
-            for path in sorted(folder.iterdir()):  # hidden ones first
+            for path in sorted(path for path in folder.iterdir() if path.name != _BEST):  # hidden ones first
                 if path.name.startswith(".") or self._read(path)["fingerprint"] != fingerprint:
                     _remove(path)
         dist.barrier()
+        complete = self._complete()
+        best = self._read(complete[-1])["best"] if complete else None
+        self.best = Best.model_validate(best) if best else None
+        if is_main():
+            self._write_best()
+        dist.barrier()
 
-    def save(self, trainer: Trainer, progress: Progress) -> None:
-        """Write a snapshot and delete those beyond the number to keep; collective."""
-        final = self._folder / f"step_{progress.step:06d}"
+    def save(self, trainer: Trainer, progress: Progress, score: tuple[str, float] | None = None) -> None:
+        """Write a snapshot and delete those beyond the number to keep; collective.
+
+        `score` is the name and value of a metric if this snapshot is the best so far by it.
+        """
+        final = self._folder / _name(progress.step)
+        if score is not None:
+            self.best = Best(step=progress.step, metric=score[0], value=score[1], folder=final.name)
         unfinished = self._folder / f".{final.name}"
         if is_main():
             unfinished.mkdir()
@@ -78,14 +107,18 @@ class Snapshots:
         dist.barrier()
         if is_main():
             record = {
-                **asdict(progress),
+                "step": progress.step,
+                "cursor": progress.cursor,
                 "schedule": schedule,
                 "fingerprint": self._fingerprint,
+                "best": self.best.model_dump() if self.best else None,
             }
             (unfinished / _PROGRESS).write_text(json.dumps(record))
+            if progress.ahead:
+                (unfinished / _AHEAD).write_bytes(progress.ahead)
             unfinished.rename(final)
-            for old in self._complete()[: -self._keep]:
-                _remove(old)
+            self._write_best()
+            self._remove_old()
         dist.barrier()
 
     def restore(self, trainer: Trainer) -> Progress | None:
@@ -105,21 +138,43 @@ class Snapshots:
         random_file = latest / _random_file()
         if random_file.exists():  # not so for a rank that the saving run did not have
             _restore_random_states(random_file.read_bytes())
-        return Progress(record["step"], record["cursor"])
+        ahead = latest / _AHEAD
+        return Progress(record["step"], record["cursor"], ahead.read_bytes() if ahead.exists() else b"")
 
     def _complete(self) -> list[Path]:
         return sorted(self._folder.glob("step_*"))
+
+    def _remove_old(self) -> None:
+        for old in self._complete()[: -self._keep]:
+            if self.best is None or old.name != self.best.folder:
+                _remove(old)
+
+    def _write_best(self) -> None:
+        """Make `best.json` say what the latest snapshot does."""
+        if self.best is None:
+            (self._folder / _BEST).unlink(missing_ok=True)
+            return
+        unfinished = self._folder / f".{_BEST}"
+        unfinished.write_text(self.best.model_dump_json(indent=2))
+        unfinished.replace(self._folder / _BEST)
 
     def _read(self, snapshot: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads((snapshot / _PROGRESS).read_text())
         return record
 
 
+def _name(step: int) -> str:
+    return f"step_{step:06d}"
+
+
 def _remove(path: Path) -> None:
-    """Delete a folder that no longer looks complete from the first moment on."""
+    """Delete a folder that no longer looks complete from the first moment on, or a file's leftover."""
     hidden = path.with_name(f".{path.name.removeprefix('.')}")
     path.rename(hidden)
-    shutil.rmtree(hidden)
+    if hidden.is_dir():
+        shutil.rmtree(hidden)
+    else:
+        hidden.unlink()
 
 
 def fingerprint(settings: Iterable[Frozen], inputs: Iterable[Path]) -> str:
@@ -142,7 +197,7 @@ def _sharded_state(trainer: Trainer, schedule: dict[str, Any], *, is_loading: bo
     with cpu_compat():
         state = {"model": trainer.model.sharded_state_dict()}
         if schedule["num_steps"] > 0:
-            state["optimizer"] = trainer.optimizer.sharded_state_dict(state["model"], is_loading=is_loading)
+            state["optimizer"] = sharded_state(trainer.optimizer, state["model"], is_loading=is_loading)
     return state
 
 

@@ -27,6 +27,10 @@ class StepLog:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(text)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """All complete rows."""
+        return [json.loads(line) for line in self._complete_lines()]
+
     def _complete_lines(self) -> list[str]:
         if not self._path.exists():
             return []

@@ -2,7 +2,6 @@
 
 import json
 import random
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -12,10 +11,10 @@ from training.architecture import read_architecture
 from training.base import make_base
 from training.checkpoint import copy_hf_files
 from training.config import MegatronSettings, ModelSettings
-from training.conversion import open_hf_weights
+from training.conversion import write_torch_dist
 from training.model import build_model
-from training.torch_dist import HF_FOLDER, load_model, save_model
-from training.weights import hf_weights, load_hf_weights
+from training.torch_dist import HF_FOLDER, load_model
+from training.weights import hf_weights
 
 SHAPE = ModelSettings(
     vocab_size=300,
@@ -60,11 +59,8 @@ def base_checkpoint(folder: Path) -> Path:
     make_base(SHAPE, texts, folder / "base", seed=0)
     out = folder / "torch_dist"
     out.mkdir()
-    architecture = read_architecture(folder / "base")
-    with one_process(), ExitStack() as files:
-        model = build_model(architecture, MegatronSettings(nproc_per_node=1), torch.float32)
-        load_hf_weights(model, architecture, open_hf_weights(folder / "base", architecture, files))
-        save_model(model, out)
+    with one_process():
+        write_torch_dist(folder / "base", out)
     copy_hf_files(folder / "base", out / HF_FOLDER)
     return out
 

@@ -67,10 +67,9 @@ def test_a_cursor_refuses_the_position_in_other_data():
 
 def test_prompts_are_read_and_bad_lines_named(tmp_path):
     path = tmp_path / "train.jsonl"
-    row = {
-        "prompt": [{"role": "user", "content": "é"}], "label": "p1", "metadata": {"level": 2}, "extra": 1
-    }  # fmt: skip
-    path.write_text(json.dumps(row) + "\n")
+    chat = [{"role": "user", "content": "é\u2028"}]
+    row = {"prompt": chat, "label": "p1", "metadata": {"level": 2}, "extra": 1}
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\n\n", encoding="utf-8")
     (read,) = read_prompts(path)
     assert read.messages == row["prompt"]
     assert read.metadata == {"level": 2}
@@ -104,7 +103,8 @@ def test_dynamic_sampling_draws_until_there_are_enough():
     script = iter([[[0, 1], [1, 1], [0, 0]], [[0, 0], [1, 0]], [[0, 1]]])
     asked = []
 
-    def draw(count, first_index):
+    def draw(count, first_index, missing):
+        assert missing == count
         asked.append((count, first_index))
         return groups(next(script), first_index)
 
@@ -117,13 +117,18 @@ def test_dynamic_sampling_draws_until_there_are_enough():
 
 
 def test_rounds_are_capped_and_may_leave_nothing():
-    collection = collect(lambda n, first: groups([[1, 1]] * n, first), keep_spread, wanted=2, max_rounds=3)
+    collection = collect(
+        lambda n, first, missing: groups([[1, 1]] * n, first), keep_spread, wanted=2, max_rounds=3
+    )
     assert (collection.groups, len(collection.drawn), collection.rounds) == ((), 6, 3)
 
 
 def test_filters_by_name():
     assert load_filter("all") is keep_all
     assert load_filter("spread") is keep_spread
-    assert load_filter("training.rollout.buffer:keep_all") is keep_all
+    (group,) = groups([[0, 1]])
+    assert load_filter("training.rollout.buffer:keep_all")(group) is True
+    with pytest.raises(WarpsmithError, match="must return True or False"):
+        load_filter("builtins:id")(group)
     with pytest.raises(WarpsmithError, match="no function"):
         load_filter("training.rollout.buffer:keep_some")

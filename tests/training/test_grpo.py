@@ -31,6 +31,8 @@ from training.policy import Policy
 from training.rollout.draw import Rollouts, stream_seed
 from training.rollout.local import LocalEngine
 from training.rollout.prompts import PromptCursor, read_prompts
+from training.rollout.ranks import Ranks
+from training.rollout.respond import Responder
 from training.tokenizer import load_tokenizer
 from training.torch_dist import load_model
 from training.trainer import Trainer
@@ -85,7 +87,8 @@ def parts(job: GrpoJob) -> tuple[Policy, Rollouts, Trainer]:
     rows = read_prompts(job.prompts)
     cursor = PromptCursor(len(rows), settings.grpo.seed)
     tokenizer = load_tokenizer(hf_dir)
-    rollouts = Rollouts(rows, cursor, tokenizer, engine, letter, settings.grpo, settings.rollout)
+    responder = Responder(tokenizer, engine, letter, settings.grpo, settings.rollout)
+    rollouts = Rollouts(rows, cursor, responder, settings.grpo, settings.rollout)
     return Policy(trainer, settings.grpo, settings.rollout, None), rollouts, trainer
 
 
@@ -97,16 +100,16 @@ def test_seeds_differ_by_seed_step_and_number():
 
 def test_a_steps_samples_do_not_depend_on_the_steps_before(single_process, folder, tmp_path):
     _, rollouts, _ = parts(job(folder, tmp_path))
-    rollouts.collect(0)
-    second = rollouts.collect(1)[0]
+    rollouts.collect(0, Ranks.alone())
+    second = rollouts.collect(1, Ranks.alone())[0]
     _, rollouts, _ = parts(job(folder, tmp_path))
     rollouts._cursor.take(GRPO["prompts_per_step"])
-    assert rollouts.collect(1)[0] == second
+    assert rollouts.collect(1, Ranks.alone())[0] == second
 
 
 def test_groups_are_the_samples_of_one_prompt(single_process, folder, tmp_path):
     _, rollouts, _ = parts(job(folder, tmp_path))
-    collection, seconds = rollouts.collect(0)
+    collection, seconds = rollouts.collect(0, Ranks.alone())
     assert [len(group.samples) for group in collection.groups] == [4, 4, 4, 4]
     for group in collection.groups:
         assert len({sample.row.label for sample in group.samples}) == 1
@@ -115,8 +118,10 @@ def test_groups_are_the_samples_of_one_prompt(single_process, folder, tmp_path):
 
 
 def test_shuffled_rewards_are_the_same_rewards_elsewhere(single_process, folder, tmp_path):
-    true = parts(job(folder, tmp_path))[1].collect(0)[0].samples
-    shuffled = parts(job(folder, tmp_path, grpo={"shuffle_rewards": True}))[1].collect(0)[0].samples
+    true = parts(job(folder, tmp_path))[1].collect(0, Ranks.alone())[0].samples
+    shuffled = (
+        parts(job(folder, tmp_path, grpo={"shuffle_rewards": True}))[1].collect(0, Ranks.alone())[0].samples
+    )
     assert [sample.text for sample in shuffled] == [sample.text for sample in true]
     values = [[sample.reward.value for sample in samples] for samples in (true, shuffled)]
     assert values[0] != values[1] and sorted(values[0]) == sorted(values[1])
@@ -125,13 +130,13 @@ def test_shuffled_rewards_are_the_same_rewards_elsewhere(single_process, folder,
 def test_dynamic_sampling_replaces_groups_without_spread(single_process, folder, tmp_path):
     changed = job(folder, tmp_path, grpo={"sampling_rounds": 3}, filter_function="spread")
     _, rollouts, _ = parts(changed)
-    rollouts._reward = lambda responses: [
+    rollouts.responder._reward = lambda responses: [
         replace(reward, value=0.0) if response.row.label in few else reward
         for response, reward in zip(responses, letter(responses), strict=True)
     ]
     cursor = PromptCursor(40, 0)
     few = {f"p{index}" for index in cursor.take(2)}
-    collection, _ = rollouts.collect(0)
+    collection, _ = rollouts.collect(0, Ranks.alone())
     assert collection.rounds > 1 and len(collection.groups) == 4
     assert all(group.has_spread for group in collection.groups)
 
@@ -139,7 +144,7 @@ def test_dynamic_sampling_replaces_groups_without_spread(single_process, folder,
 @pytest.mark.parametrize("settings", [{}, {"aggregation": "sequence_mean"}, {"aggregation": "constant"}])
 def test_the_first_update_is_on_policy(single_process, folder, tmp_path, settings):
     policy, rollouts, _ = parts(job(folder, tmp_path, grpo={"minibatches": 2, **settings}))
-    first, second = policy.update(rollouts.collect(0)[0].samples, 0)
+    first, second = policy.update(rollouts.collect(0, Ranks.alone())[0].samples, 0)
     assert first["ratio"] / first["tokens"] == pytest.approx(1, abs=1e-5)
     assert first["clip_low"] == first["clip_high"] == 0
     assert first["mismatch"] / first["tokens"] < 1e-5
@@ -148,7 +153,7 @@ def test_the_first_update_is_on_policy(single_process, folder, tmp_path, setting
 
 def test_an_engine_with_other_weights_stops_the_run(single_process, folder, tmp_path):
     policy, rollouts, trainer = parts(job(folder, tmp_path))
-    samples = rollouts.collect(0)[0].samples
+    samples = rollouts.collect(0, Ranks.alone())[0].samples
     with torch.no_grad():
         next(trainer.model.parameters()).add_(1e-2)
     with pytest.raises(WarpsmithError, match=r"grpo\.mismatch_tolerance"):
@@ -157,7 +162,7 @@ def test_an_engine_with_other_weights_stops_the_run(single_process, folder, tmp_
 
 def test_equal_rewards_change_nothing(single_process, folder, tmp_path):
     policy, rollouts, _ = parts(job(folder, tmp_path))
-    samples = rollouts.collect(0)[0].samples
+    samples = rollouts.collect(0, Ranks.alone())[0].samples
     flat = [replace(sample, reward=replace(sample.reward, value=0.5)) for sample in samples]
     before = {name: value.clone() for name, value in policy.weights()}
     assert policy.update(flat, 0) == []
@@ -199,6 +204,18 @@ def test_a_reference_policy_starts_at_no_divergence(single_process, folder, tmp_
     first, second = (row["train/kl"] for row in metrics(tmp_path))
     assert first == pytest.approx(0, abs=1e-8)
     assert second > 1e-6
+
+
+def test_prompts_without_room_for_a_response_are_left_out_and_counted(
+    single_process, folder, tmp_path, capfd
+):
+    long = {"prompt": [{"role": "user", "content": "x" * 500}], "label": "long"}
+    rows = [row.model_dump() for row in read_prompts(folder / "prompts.jsonl")]
+    run = job(folder, tmp_path, grpo={"steps": 1})
+    train(run.model_copy(update={"prompts": write_rows(tmp_path / "mixed.jsonl", [*rows, long])}))
+    assert "40 prompts (1 too long)" in capfd.readouterr().out
+    with pytest.raises(WarpsmithError, match="no prompt leaves room"):
+        train(run.model_copy(update={"prompts": write_rows(tmp_path / "long.jsonl", [long])}))
 
 
 def test_a_bad_problem_file_is_named_with_the_line(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from evaluation.errors import WarpsmithError
 from training.rollout.engine import Completion, FinishReason
 from training.rollout.prompts import PromptRow
 from training.rollout.rewards import Reward, load_function
@@ -23,11 +24,21 @@ class Sample:
     text: str
     """The completion as text, without special tokens."""
     reward: Reward
+    loss_mask: tuple[bool, ...] = ()
+    """Which tokens of the completion the model wrote, one by one; empty means all."""
 
     @property
     def truncated(self) -> bool:
         """Whether the response ran into the token limit."""
         return self.completion.finish_reason is FinishReason.LENGTH
+
+    @property
+    def turns(self) -> list[slice]:
+        """The stretches of the completion that the model wrote, between what tools or users did."""
+        tokens = len(self.completion.token_ids)
+        mask = self.loss_mask or (True,) * tokens
+        edges = [i for i in range(tokens + 1) if (i > 0 and mask[i - 1]) != (i < tokens and mask[i])]
+        return [slice(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,14 @@ class Collection:
     groups: tuple[Group, ...]
     """Those to train on: the number wanted, or fewer if the rounds ran out."""
     drawn: tuple[Group, ...]
-    """All that were generated, for statistics: those of `groups` and those filtered out."""
+    """All that were generated and rewarded, for statistics: those of `groups`, and those left over."""
     rounds: int
+    surplus: tuple[Group, ...] = ()
+    """Those that passed the filter when there were enough already."""
+    given_up: int = 0
+    """Groups that were still being written when there were enough."""
+    continued: int = 0
+    """Groups of an earlier step that were gone on with."""
 
     @property
     def samples(self) -> list[Sample]:
@@ -89,24 +106,44 @@ BUILT_IN_FILTERS: dict[str, GroupFilter] = {"all": keep_all, "spread": keep_spre
 
 
 def load_filter(name: str) -> GroupFilter:
-    """The filter that a profile names: `all`, `spread`, or `module:function`."""
-    return BUILT_IN_FILTERS.get(name) or load_function(name)
+    """The filter that a profile names: `all`, `spread`, or `module:function`, with its answers checked."""
+    if name in BUILT_IN_FILTERS:
+        return BUILT_IN_FILTERS[name]
+    function = load_function(name)
+
+    def checked(group: Group) -> bool:
+        answer = function(group)
+        if not isinstance(answer, bool):
+            raise WarpsmithError(f"the filter {name} gave {answer!r:.60}; it must return True or False")
+        return answer
+
+    return checked
 
 
 def collect(
-    draw: Callable[[int, int], Sequence[Group]], keep: GroupFilter, *, wanted: int, max_rounds: int
+    draw: Callable[[int, int, int], Sequence[Group]],
+    keep: GroupFilter,
+    *,
+    wanted: int,
+    max_rounds: int,
+    batch: int | None = None,
 ) -> Collection:
     """Draw groups until `wanted` pass the filter, or `max_rounds` draws are done.
 
-    `draw(count, first_index)` generates and rewards `count` new groups, numbered from `first_index`. Each
-    round asks for as many as are missing, so nothing is generated that could not be used.
+    `draw(count, first_index, missing)` generates and rewards `count` new groups, numbered from `first_index`;
+    it may leave some out once `missing` of them pass. A round asks for as many as are missing, so that
+    nothing is generated that could not be used, or for `batch` if that is more.
     """
     kept: list[Group] = []
     drawn: list[Group] = []
+    asked = 0
     rounds = 0
     while len(kept) < wanted and rounds < max_rounds:
-        groups = draw(wanted - len(kept), len(drawn))
+        missing = wanted - len(kept)
+        count = max(missing, batch or 0)
+        groups = draw(count, asked, missing)
         drawn += groups
         kept += [group for group in groups if keep(group)]
+        asked += count
         rounds += 1
-    return Collection(tuple(kept), tuple(drawn), rounds)
+    return Collection(tuple(kept[:wanted]), tuple(drawn), rounds, surplus=tuple(kept[wanted:]))

@@ -1,7 +1,8 @@
-"""One rollout over all ranks: prompts drawn, responses generated side by side, judged once.
+"""One rollout over all ranks: prompts drawn, responses generated and judged, groups filtered.
 
-Every rank generates for its share of the prompts with its own engine; rank 0 judges all responses (its
-judge has worker processes of its own) and tells the others. All ranks return the same groups.
+All ranks return the same groups. With an engine on every rank they make them together; with a shared engine,
+or a rollout function of the user's own, rank 0 makes them for all and keeps what is left over, and the data
+cursor of the other ranks stays where it is.
 
 What is sampled depends on the seed, the step and a response's number in the step alone, never on a random
 stream that runs on: so a resumed run samples what the uninterrupted one would have.
@@ -9,150 +10,174 @@ stream that runs on: so a resumed run samples what the uninterrupted one would h
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
-import torch
-import torch.distributed as dist
-from transformers import PreTrainedTokenizerBase
 
-from training.advantages import overlong_penalty
 from training.config import GrpoSettings, RolloutSettings
-from training.rollout.buffer import Collection, Group, Sample, collect, group_samples, load_filter
-from training.rollout.engine import Completion, RolloutEngine, Sampling
+from training.rollout.buffer import Collection, Group, Sample, collect, group_samples, keep_all, load_filter
+from training.rollout.custom import RolloutInput, load_rollout
+from training.rollout.engine import Sampling
+from training.rollout.oversampling import first_good_groups
+from training.rollout.partial import UnfinishedGroup
 from training.rollout.prompts import PromptCursor, PromptRow
-from training.rollout.rewards import Response, Reward, RewardFunction, score
-from training.tokenizer import decode_response, encode_prompt, stop_token_ids
+from training.rollout.ranks import Ranks
+from training.rollout.respond import Responder
+from training.rollout.timing import Seconds
 
 
 @dataclass
-class Seconds:
-    """Where the time of a rollout went."""
+class _Making:
+    """A rollout that is being made."""
 
-    generate: float = 0.0
-    score: float = 0.0
+    step: int
+    ranks: Ranks
+    on_generated: Callable[[], None]
+    seconds: Seconds = field(default_factory=Seconds)
+    rounds: int = 0
+    begun: dict[int, UnfinishedGroup] = field(default_factory=dict)
+    """Every draw by its group's number."""
+    given_up: int = 0
+    continued: int = 0
 
 
 class Rollouts:
-    """Draws the rollouts of a GRPO run. Collective: all ranks call it alike."""
+    """Draws the rollouts of a GRPO run, one after the other."""
 
     def __init__(
         self,
         rows: Sequence[PromptRow],
         cursor: PromptCursor,
-        tokenizer: PreTrainedTokenizerBase,
-        engine: RolloutEngine,
-        reward: RewardFunction | None,
+        responder: Responder,
         grpo: GrpoSettings,
         rollout: RolloutSettings,
     ) -> None:
-        """`reward` is needed on rank 0 only."""
+        self.responder = responder
+        self.left_over: list[UnfinishedGroup] = []
+        """Groups that were begun but not trained on, for the next rollout (with `partial_rollout`)."""
         self._rows, self._cursor = rows, cursor
-        self._tokenizer, self._engine, self._reward = tokenizer, engine, reward
-        self._grpo, self._rollout = grpo, rollout
+        self._grpo = grpo
         self._keep = load_filter(rollout.filter_function)
+        self._rollout_function = load_rollout(rollout.rollout_function)
+        self._shared = responder.engine.engine.shared
 
-    def collect(self, step: int) -> tuple[Collection, Seconds]:
-        """The groups to train on in `step` (0, 1, ...)."""
-        seconds = Seconds()
+    def collect(
+        self, step: int, ranks: Ranks, on_generated: Callable[[], None] = lambda: None
+    ) -> tuple[Collection, Seconds]:
+        """The groups to train on in `step` (0, 1, ...); collective over `ranks`.
+
+        `on_generated` is called once the engine is needed no more, if that is before everything is judged.
+        """
+        main_makes_all = self._shared or self._rollout_function is not None
+        if not main_makes_all:
+            return self._collect(_Making(step, ranks, on_generated))
+        made = self._collect(_Making(step, Ranks.alone(), on_generated)) if ranks.rank == 0 else None
+        received = ranks.broadcast(made)
+        assert received is not None
+        return received
+
+    def _collect(self, making: _Making) -> tuple[Collection, Seconds]:
         collection = collect(
-            lambda count, first: self._draw(step, count, first, seconds),
+            partial(self._draw, making),
             self._keep,
             wanted=self._grpo.prompts_per_step,
             max_rounds=self._grpo.sampling_rounds,
+            batch=self._grpo.over_sampling_batch_size,
         )
-        return collection, seconds
+        if self._grpo.partial_rollout:
+            self.left_over += [
+                making.begun[group.index].with_completions([sample.completion for sample in group.samples])
+                for group in collection.surplus
+            ]
+        return replace(collection, given_up=making.given_up, continued=making.continued), making.seconds
 
-    def _draw(self, step: int, count: int, first: int, seconds: Seconds) -> list[Group]:
-        """Generate and reward `count` new groups, numbered from `first`."""
-        rows = [self._rows[index] for index in self._cursor.take(count)]
-        prompts = [tuple(encode_prompt(self._tokenizer, row.messages)) for row in rows]
-        start = time.perf_counter()
-        completions = self._generate(step, first, prompts)
-        generated = time.perf_counter()
-        samples = self._judge(rows, prompts, completions, first)
-        seconds.generate += generated - start
-        seconds.score += time.perf_counter() - generated
+    def _draw(self, making: _Making, count: int, first: int, missing: int) -> list[Group]:
+        """A round of `count` groups, numbered from `first`, of which `missing` good ones are needed."""
+        making.rounds += 1
+        begun = self._begin(making, count, first)
+        if self._rollout_function is not None:
+            samples = self._call_rollout_function(making, begun)
+        elif self._shared and self._grpo.over_sampling_batch_size is not None:
+            samples = self._first_good_samples(making, begun, missing)
+        else:
+            samples = self._samples(making, begun)
         if self._grpo.shuffle_rewards:
-            samples = _shuffle_rewards(samples, [self._grpo.seed, step, first])
+            samples = _shuffle_rewards(samples, [self._grpo.seed, making.step, first])
         return group_samples(samples)
 
-    def _generate(
-        self, step: int, first: int, prompts: Sequence[tuple[int, ...]]
-    ) -> list[tuple[Completion, ...]]:
-        """The completions of every prompt, from all ranks."""
-        mine = range(dist.get_rank(), len(prompts), dist.get_world_size())
+    def _begin(self, making: _Making, count: int, first: int) -> dict[int, UnfinishedGroup]:
+        """The next draws by their numbers: what is left over from before, then new prompts."""
+        continued, self.left_over = self.left_over[:count], self.left_over[count:]
+        groups = [
+            group.begun_again() if _is_stale(group, making.step, self._grpo.max_staleness) else group
+            for group in continued
+        ]
         each = self._grpo.samples_per_prompt
-        requests = [(index, (first + index) * each + turn) for index in mine for turn in range(each)]
-        completions = self._engine.generate(
-            [prompts[index] for index, _ in requests],
-            [self._sampling(step, number) for _, number in requests],
-        )
-        parts: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(
-            parts,
-            {index: tuple(completions[i * each : (i + 1) * each]) for i, index in enumerate(mine)},
-        )
-        by_prompt = {index: group for part in parts for index, group in part.items()}
-        return [by_prompt[index] for index in range(len(prompts))]
+        for number, index in enumerate(self._cursor.take(count - len(groups)), first + len(groups)):
+            sampling = [self._sampling(making.step, number * each + turn) for turn in range(each)]
+            groups.append(self.responder.open_group(self._rows[index], sampling))
+        begun = dict(enumerate(groups, first))
+        making.begun |= begun
+        making.continued += len(continued)
+        return begun
+
+    def _samples(self, making: _Making, begun: dict[int, UnfinishedGroup]) -> list[Sample]:
+        """Write everything, then judge everything."""
+        groups = list(begun.values())
+        with making.seconds.generating():
+            responses = self.responder.write(groups, making.ranks)
+        if self._is_last_round(making):
+            making.on_generated()
+        with making.seconds.scoring():
+            return self.responder.judge(list(begun), groups, responses, making.ranks)
+
+    def _is_last_round(self, making: _Making) -> bool:
+        """Whether the rewards cannot bring about another round, nor leave anything over for the next step."""
+        grpo = self._grpo
+        if grpo.partial_rollout and grpo.over_sampling_batch_size is not None:
+            return False
+        return making.rounds == grpo.sampling_rounds or self._keep is keep_all
+
+    def _first_good_samples(
+        self, making: _Making, begun: dict[int, UnfinishedGroup], missing: int
+    ) -> list[Sample]:
+        """Judge groups as they come, and stop once enough are good."""
+        result = first_good_groups(begun, self.responder, self._keep, missing, making.seconds)
+        making.given_up += len(result.given_up)
+        if self._grpo.partial_rollout:
+            self.left_over += result.given_up
+        return [sample for group in result.groups for sample in group.samples]
+
+    def _call_rollout_function(self, making: _Making, begun: dict[int, UnfinishedGroup]) -> Sequence[Sample]:
+        assert self._rollout_function is not None
+        with making.seconds.generating():
+            return self._rollout_function(
+                RolloutInput(
+                    step=making.step,
+                    rows=tuple(group.row for group in begun.values()),
+                    first_group=min(begun),
+                    samples_per_prompt=self._grpo.samples_per_prompt,
+                    sampling=partial(self._sampling, making.step),
+                    engine=self.responder.engine.engine,
+                    tokenizer=self.responder.tokenizer,
+                    score=self.responder.score,
+                )
+            )
 
     def _sampling(self, step: int, number: int) -> Sampling:
-        return Sampling(
-            max_new_tokens=self._rollout.max_new_tokens,
-            temperature=self._rollout.temperature,
-            seed=stream_seed(self._grpo.seed, step, number),
-            stop_token_ids=stop_token_ids(self._tokenizer),
-        )
-
-    def _judge(
-        self,
-        rows: Sequence[PromptRow],
-        prompts: Sequence[tuple[int, ...]],
-        completions: Sequence[tuple[Completion, ...]],
-        first: int,
-    ) -> list[Sample]:
-        """Decode and reward all completions."""
-        flat = [(index, completion) for index, group in enumerate(completions) for completion in group]
-        texts = [decode_response(self._tokenizer, completion.token_ids) for _, completion in flat]
-        rewards = self._score(
-            [Response(rows[index], text) for (index, _), text in zip(flat, texts, strict=True)]
-        )
-        penalties = overlong_penalty(
-            torch.tensor([len(completion.token_ids) for _, completion in flat]),
-            self._rollout.max_new_tokens,
-            self._grpo.overlong_buffer,
-            self._grpo.overlong_factor,
-        ).tolist()
-        return [
-            Sample(
-                group_index=first + index,
-                row=rows[index],
-                prompt_ids=prompts[index],
-                completion=completion,
-                text=text,
-                reward=replace(reward, value=reward.value + penalty),
-            )
-            for (index, completion), text, reward, penalty in zip(
-                flat, texts, rewards, penalties, strict=True
-            )
-        ]
-
-    def _score(self, responses: Sequence[Response]) -> list[Reward]:
-        """Rank 0's rewards, on all ranks."""
-        box: list[Any] = [None]
-        if self._reward is not None:
-            box = [score(self._reward, responses)]
-        dist.broadcast_object_list(box, src=0)
-        rewards: list[Reward] = box[0]
-        return rewards
+        return self.responder.sampling(stream_seed(self._grpo.seed, step, number))
 
 
 def stream_seed(seed: int, step: int, number: int) -> int:
     """A seed for one response's sampling, from the run's seed, the step and the response's number in it."""
     return int(np.random.SeedSequence([seed, step, number]).generate_state(1, np.uint64)[0]) >> 1
+
+
+def _is_stale(group: UnfinishedGroup, step: int, max_staleness: int) -> bool:
+    """Whether training on the group in `step` would be more than `max_staleness` updates too late."""
+    return group.oldest_version is not None and step - group.oldest_version > max_staleness
 
 
 def _shuffle_rewards(samples: Sequence[Sample], seed: Sequence[int]) -> list[Sample]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
+from training.tokenizer import encode_prompt
 
 
 class Message(Frozen):
@@ -42,13 +45,15 @@ class PromptRow(BaseModel):
 def read_prompts(path: Path) -> list[PromptRow]:
     """All rows of a JSONL file; WarpsmithError naming the line if one is malformed or there is none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may be in a string
     except (OSError, UnicodeDecodeError) as error:
         raise WarpsmithError(
             f"the prompts {path} cannot be read ({error}); run the prepare stage again"
         ) from None
     rows = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             rows.append(PromptRow.model_validate_json(line))
         except ValidationError as error:
@@ -60,6 +65,22 @@ def read_prompts(path: Path) -> list[PromptRow]:
     if not rows:
         raise WarpsmithError(f"{path} holds no prompts; run the prepare stage again")
     return rows
+
+
+def fitting(
+    rows: Sequence[PromptRow], tokenizer: PreTrainedTokenizerBase, most_tokens: int
+) -> tuple[list[PromptRow], int]:
+    """The rows whose prompt has at most `most_tokens` tokens, in their order, and how many have more.
+
+    Raises WarpsmithError if none is left.
+    """
+    short = [row for row in rows if len(encode_prompt(tokenizer, row.messages)) <= most_tokens]
+    if not short:
+        raise WarpsmithError(
+            f"no prompt leaves room for a response (each has more than {most_tokens} tokens); lower "
+            "rollout.max_new_tokens or raise the model's max_position_embeddings"
+        )
+    return short, len(rows) - len(short)
 
 
 class CursorState(TypedDict):

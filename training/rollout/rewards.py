@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from evaluation.errors import WarpsmithError
+from evaluation.judging import TimingPlan, open_pool
 from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Problem
 from evaluation.reward import Progress, kernel_reward, progress
@@ -119,7 +120,8 @@ def open_reward(
 ) -> Iterator[RewardFunction]:
     """The reward function that a profile names: `kernel`, with its worker processes, or `module:function`."""
     if name == KERNEL:
-        with EvaluationPool(settings) as pool:
+        plan = TimingPlan.REWARD if settings.rewards.speed_weight else TimingPlan.NOTHING
+        with open_pool(settings, plan) as pool:
             yield KernelReward(pool, problems, settings, seed)
     else:
         yield load_function(name)
@@ -127,7 +129,12 @@ def open_reward(
 
 def score(function: RewardFunction, responses: Sequence[Response]) -> list[Reward]:
     """Call a reward function and check what it gives: one finite reward for each response."""
-    rewards = list(function(responses))
+    rewards = function(responses)
+    if not isinstance(rewards, Sequence) or not all(isinstance(reward, Reward) for reward in rewards):
+        raise WarpsmithError(
+            f"the reward function gave {rewards!r:.60}; it must return a sequence of "
+            "training.rollout.rewards.Reward"
+        )
     if len(rewards) != len(responses):
         raise WarpsmithError(
             f"the reward function gave {len(rewards)} rewards for {len(responses)} responses; "
@@ -139,7 +146,7 @@ def score(function: RewardFunction, responses: Sequence[Response]) -> list[Rewar
                 f"the reward function gave {reward.value} for a response to {response.row.label!r}; "
                 "return finite numbers"
             )
-    return rewards
+    return list(rewards)
 
 
 def mean_metrics(rewards: Sequence[Reward]) -> dict[str, float]:
