@@ -31,18 +31,19 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 
 
 @flow(name="nightly", validate_parameters=True)
-def nightly(profile: Name = "cpu", night: Name | None = None) -> None:
+def nightly(profile: Name = "cpu", night: Name | None = None, arguments: tuple[str, ...] = ()) -> None:
     """Run, continue or reproduce a night.
 
     Args:
         profile: a file of infra/profiles/, without its ending.
         night: the night's name, `today` for the date; none for the profile's own night.
+        arguments: flags for settings and their values, such as `["--grpo-steps", "5"]`.
     """
     if "PREFECT__FLOW_RUN_ID" in os.environ:  # set by a worker; what outlived it could not be stopped
         die_with_parent()
     layout = Layout(Path(), profile)
     with exclusive(layout.lock("night"), f"a night of profile {profile} is running already"):
-        opened = open_night_task(layout, night)
+        opened = open_night_task(layout, night, arguments)
         try:
             outcomes = [stage_task(layout, stage) for stage in Stage]
             promotion = gate_task(layout, opened)

@@ -1,15 +1,18 @@
-"""Runs a flow in this process: `python -m flows.run nightly --profile cpu --night 2026-12-01`.
+"""Runs a flow in this process: `python -m flows.run nightly --profile cpu --night 2026-12-01 --grpo-steps 5`.
 
-The server starts while Prefect and the rest are imported, which saves most of its start-up time.
+Any setting of the profile is a flag too; `--help` lists them, and `training.arguments` has the rules. The
+server starts while Prefect and the rest are imported, which saves most of its start-up time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from evaluation.errors import WarpsmithError
 from flows.server import prefect_api
@@ -17,16 +20,21 @@ from tasks import dvc_stage, tracking
 from tasks.disk import explain_full_disk
 from tasks.layout import Layout
 from tasks.night import resolve_name
-from tasks.profile import load_profile
+from tasks.profile import SECTIONS, read_flags
+from training.flag_help import add_settings_help
+from training.launch import REQUEUE, Requeue
+from training.machine import check_gpus
+from training.signals import handling
 
 
-def run_nightly(profile: str, night: str | None) -> None:
+def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> None:
     """Check the parameters, which takes no server, then run the flow `nightly` to its end.
 
     Raises:
         WarpsmithError: for what the user can put right.
     """
-    load_profile(Layout(Path(), profile))
+    settings, _ = read_flags(Layout(Path(), profile), flags)
+    check_gpus(settings.megatron)
     name = resolve_name(night) if night else None
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"  # the tasks print; errors are raised to us
     with prefect_api() as api:
@@ -38,23 +46,35 @@ def run_nightly(profile: str, night: str | None) -> None:
         tracking.preload()
         api.wait()
         with temporary_settings({PREFECT_API_URL: api.url}):
-            nightly(profile=profile, night=name)
+            nightly(profile=profile, night=name, arguments=tuple(flags))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM and SIGUSR1 between stages; a stage that runs gets them itself."""
+    raise Requeue(f"the night was asked to stop by {signal.Signals(number).name}; start it again to go on")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status: 2 where an error message says what to do."""
-    parser = argparse.ArgumentParser(prog="python -m flows.run", description=__doc__.splitlines()[0])
+    """Command line; returns the exit status: 2 where an error says what to do, 75 to start it again."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.run", description=__doc__.splitlines()[0], add_help=False, allow_abbrev=False
+    )
     parser.add_argument("flow", choices=["nightly"])
-    parser.add_argument("--profile", default="cpu")
+    parser.add_argument("--profile", default="cpu", help="a file of infra/profiles/")
     parser.add_argument("--night", help="a date or another name; `today`; by default the profile's own night")
-    options = parser.parse_args(argv)
+    add_settings_help(parser, SECTIONS)
+    options, flags = parser.parse_known_args(argv)
     try:
-        run_nightly(options.profile, options.night)
+        with handling(_stop):
+            run_nightly(options.profile, options.night, flags)
+    except Requeue as request:
+        print(f"stopped: {request}", file=sys.stderr)
+        return REQUEUE
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; `make nightly` goes on from here", file=sys.stderr)
+        print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     except Exception as error:
         full = explain_full_disk(error, Path())

@@ -14,9 +14,10 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 
 import yaml
 
@@ -24,6 +25,8 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from tasks.files import write_atomically
 from tasks.layout import Layout, Stage
+from training.launch import REQUEUE, Requeue
+from training.signals import handling
 
 
 class How(StrEnum):
@@ -87,7 +90,11 @@ def open_workspace(layout: Layout) -> None:
 def run_through_dvc(layout: Layout, stage: Stage, *, force: bool = False) -> Outcome:
     """Bring one stage up to date; its output goes to this process's own.
 
+    A SIGTERM or SIGUSR1 meanwhile is handed on to the stage, which then saves what it has and stops. (Not so
+    under a Prefect worker, for which SIGTERM means to cancel the run.)
+
     Raises:
+        Requeue: the stage, or this process, was asked to stop; another call goes on from there.
         StageFailed: the stage said why.
         StageCrashed: it could not.
         WarpsmithError: DVC itself refused, for instance because another DVC command is at work.
@@ -95,7 +102,7 @@ def run_through_dvc(layout: Layout, stage: Stage, *, force: bool = False) -> Out
     start = time.monotonic()
     before = _last_holder(layout, stage)
     layout.failure(stage).unlink(missing_ok=True)
-    with _dvc_errors(layout, stage), _venv_on_path():
+    with _dvc_errors(layout, stage), _venv_on_path(), _stoppable(layout, stage, before):
         from dvc.repo import Repo
 
         preload()
@@ -148,11 +155,35 @@ def _dvc_errors(layout: Layout, stage: Stage | None) -> Iterator[None]:
         if stage is None or not command_failed:
             raise WarpsmithError(f"DVC: {' '.join(str(chain[-1]).split())}") from error
         failure = layout.failure(stage)
+        if any(str(link).endswith(f"exited with {REQUEUE}") for link in chain) and failure.exists():
+            raise Requeue(f"stage {stage}: {failure.read_text(encoding='utf-8').strip()}") from error
         if not failure.exists():
             raise StageCrashed(
                 f"stage {stage} was killed, perhaps for its memory ({chain[-1]}); run again to go on"
             ) from error
         raise StageFailed(f"stage {stage}: {failure.read_text(encoding='utf-8').strip()}") from error
+
+
+@contextmanager
+def _stoppable(layout: Layout, stage: Stage, before: tuple[str, int] | None) -> Iterator[None]:
+    """Hand signals to stop on to the stage; one that finds it not started yet is heeded after it."""
+    if "PREFECT__FLOW_RUN_ID" in os.environ:
+        yield
+        return
+    asked = False
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        holder = _last_holder(layout, stage)
+        if holder is not None and holder != before and holder[0].strip().isdigit():
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(int(holder[0]), number)
+
+    with handling(forward):
+        yield
+    if asked:
+        raise Requeue(f"the night was asked to stop, after stage {stage}; start it again to go on")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -2,6 +2,9 @@
 
 `night.yaml` holds the active night's parameters, which DVC watches. Every night's parameters are
 kept under `nights/`, so that naming an older night reproduces it, whatever was promoted since.
+
+What flags change is among them, by section, so that DVC runs exactly the stages again that read a changed
+section. The flags of a night are those of its last launch: launched without any, it has none.
 """
 
 from __future__ import annotations
@@ -9,19 +12,21 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from tasks.files import write_atomically
 from tasks.hashing import path_md5
 from tasks.layout import Layout
-from tasks.profile import load_profile
+from tasks.profile import SECTIONS, Profile, load_profile, read_flags
+from training.arguments import Overrides
+from training.flag_help import add_settings_help
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _DATE = re.compile(r"\d+-\d+-\d+")
@@ -47,6 +52,13 @@ class Night(Frozen):
     """Where training starts; none means the base model and SFT."""
     sources: dict[str, str] = Field(default_factory=dict)
     """DVC's hash of every extra source of problems: they lie outside the pipeline."""
+    overrides: Overrides = Field(default_factory=dict, validate_default=True)
+    """What flags change in each section of the profile; DVC wants every section to be there."""
+
+    @field_validator("overrides")
+    @classmethod
+    def _every_section(cls, overrides: Overrides) -> Overrides:
+        return {section: overrides.get(section, {}) for section in (*SECTIONS, *overrides)}
 
 
 def resolve_name(name: str) -> str:
@@ -68,7 +80,11 @@ def resolve_name(name: str) -> str:
 
 
 def open_night(
-    layout: Layout, name: str, champion: Callable[[], Champion | None], sources: Iterable[Path] = ()
+    layout: Layout,
+    name: str,
+    champion: Callable[[], Champion | None],
+    sources: Iterable[Path] = (),
+    overrides: Overrides | None = None,
 ) -> Night:
     """Make `name` the active night; a night that was opened before keeps its champion.
 
@@ -77,19 +93,30 @@ def open_night(
         name: of the night, or `today`.
         champion: gives the model to start from; asked only about a new night.
         sources: extra files and folders of problems, as the profile names them.
+        overrides: what the flags of this launch change in the profile.
 
     Raises:
         WarpsmithError: if the name is not one, or a source is missing.
     """
     name = resolve_name(name)
-    record = layout.night_record(name)
-    night = _read(record) if record.exists() else Night(name=name, champion=champion())
-    night = night.model_copy(update={"sources": _hash_sources(layout, sources)})
+    before = recorded_night(layout, name)
+    night = Night(
+        name=name,
+        champion=before.champion if before else champion(),
+        sources=_hash_sources(layout, sources),
+        overrides=overrides or {},
+    )
     text = yaml.safe_dump(night.model_dump(), sort_keys=False)
-    for path in (record, layout.night_file):
+    for path in (layout.night_record(name), layout.night_file):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_atomically(path, text)
     return night
+
+
+def recorded_night(layout: Layout, name: str) -> Night | None:
+    """A night as it was opened last, if it ever was."""
+    record = layout.night_record(resolve_name(name))
+    return _read(record) if record.exists() else None
 
 
 def active_night(layout: Layout) -> Night:
@@ -101,6 +128,17 @@ def active_night(layout: Layout) -> Night:
     if not layout.night_file.exists():
         raise WarpsmithError(f"{layout.night_file} is missing: no night is open; `make setup` opens one")
     return _read(layout.night_file)
+
+
+def active_settings(layout: Layout) -> tuple[Profile, Night]:
+    """The profile with the active night's flags on top, and the night.
+
+    Raises:
+        WarpsmithError: for a mistake in the profile, or if no night is open.
+    """
+    load_profile(layout)  # a profile that is not there is a better reason than its missing night
+    night = active_night(layout)
+    return load_profile(layout, night.overrides), night
 
 
 def _read(path: Path) -> Night:
@@ -124,15 +162,20 @@ def _check_date(name: str) -> None:
         raise WarpsmithError(f"night {name!r} looks like a date and is none; write 2026-12-01") from None
 
 
-def main() -> int:
-    """Open the profile's own night unless one is open, so that `dvc repro` has its parameters."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.night", description=main.__doc__)
-    parser.add_argument("--profile", default="cpu")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open the profile's own night unless one is open; flags for settings become the open night's."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks.night", description=main.__doc__, add_help=False, allow_abbrev=False
+    )
+    parser.add_argument("--profile", default="cpu", help="a file of infra/profiles/")
+    add_settings_help(parser, SECTIONS)
+    options, flags = parser.parse_known_args(argv)
     try:
-        layout = Layout(Path(), parser.parse_args().profile)
-        profile = load_profile(layout)
-        if not layout.night_file.exists():
-            open_night(layout, profile.night, lambda: None, profile.data.sources)
+        layout = Layout(Path(), options.profile)
+        profile, overrides = read_flags(layout, flags)
+        if flags or not layout.night_file.exists():
+            name = active_night(layout).name if layout.night_file.exists() else profile.night
+            open_night(layout, name, lambda: None, profile.data.sources, overrides)
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

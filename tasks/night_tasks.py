@@ -28,12 +28,14 @@ from tasks.dvc_stage import (
 )
 from tasks.layout import Layout, Stage
 from tasks.manifest import Manifest
-from tasks.night import Night, active_night, open_night
-from tasks.profile import load_profile
+from tasks.night import Night, active_settings, open_night, recorded_night
+from tasks.profile import read_flags
 from tasks.promotion import Promotion, promote
 from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.tracking import Tracking
+from training.arguments import changes
+from training.machine import check_gpus
 
 _WORDS = {
     How.RAN: "ran in {:.0f} s",
@@ -52,15 +54,22 @@ def say(text: str) -> None:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="open night")
-def open_night_task(layout: Layout, name: str | None) -> Night:
+def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ()) -> Night:
     """Make a night the active one; a new one starts from the champion, if there is one."""
-    profile = load_profile(layout)
+    profile, overrides = read_flags(layout, flags)
+    check_gpus(profile.megatron)
+    before = recorded_night(layout, name or profile.night)
     night = open_night(
-        layout, name or profile.night, lambda: Registry(Tracking(layout)).champion(), profile.data.sources
+        layout,
+        name or profile.night,
+        lambda: Registry(Tracking(layout)).champion(),
+        profile.data.sources,
+        overrides,
     )
     open_workspace(layout)
     start = f"the champion of {night.champion.night}" if night.champion else "the base model"
     say(f"night {night.name} of profile {profile.name}, from {start}")
+    _say_what_flags_change(night, before)
     settings = [
         {"setting": name, "value": str(value)} for name, value in _flat(profile.model_dump(mode="json"))
     ]
@@ -70,6 +79,17 @@ def open_night_task(layout: Layout, name: str | None) -> Night:
         description=f"Night {night.name}, starting from {start}: resolved settings",
     )
     return night
+
+
+def _say_what_flags_change(night: Night, before: Night | None) -> None:
+    """A night has the flags of its last launch: nobody should have to guess which those are."""
+    now = changes(night.overrides)
+    if now:
+        say(f"flags set {now}")
+    if before is not None and before.overrides != night.overrides:
+        earlier = changes(before.overrides)
+        had = f"set {earlier}" if earlier else "were none"
+        say(f"when this night was launched last, flags {had}; stages that read what differs are out of date")
 
 
 def _may_retry(task: Any, run: Any, state: Any) -> bool:
@@ -96,8 +116,7 @@ def stage_task(layout: Layout, stage: Stage, force: bool = False) -> Outcome:
 @task(cache_policy=NO_CACHE, task_run_name="open night")
 def active_night_task(layout: Layout) -> Night:
     """The night whose outputs lie in `artifacts/`, if it is trained to the end."""
-    load_profile(layout)
-    night = active_night(layout)
+    _, night = active_settings(layout)
     open_workspace(layout)
     if not is_up_to_date(layout, Stage.EXPORT):
         raise WarpsmithError(
@@ -135,6 +154,8 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
         run_id, _links(outcomes, manifests) | {"warpsmith.promoted": str(promotion.decision.promote)}
     )
     tracking.set_note(run_id, note(night, outcomes, manifests, promotion))
+    profile, _ = active_settings(layout)
+    tracking.log_json(run_id, "config.json", profile.model_dump(mode="json"))
     tracking.log_path(run_id, lock_file(layout))
     tracking.log_path(run_id, layout.night_file)
     tracking.finish(run_id)

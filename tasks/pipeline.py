@@ -16,6 +16,9 @@ from tasks.layout import Layout, Stage
 from tasks.night import Night
 from tasks.profile import Profile
 
+#: How dvc.yaml names what flags change in a section.
+OVERRIDES = "overrides."
+
 
 @dataclass(frozen=True)
 class Dependencies:
@@ -24,9 +27,9 @@ class Dependencies:
     paths: tuple[str, ...]
     """Files and folders, data and code, relative to the checkout."""
     sections: tuple[str, ...]
-    """Sections of the profile."""
+    """Sections of the profile, with what flags change in them."""
     night: tuple[str, ...]
-    """Parameters of the night."""
+    """Parameters of the night, its flags apart."""
 
 
 def dependencies(layout: Layout, stage: Stage) -> Dependencies:
@@ -34,10 +37,11 @@ def dependencies(layout: Layout, stage: Stage) -> Dependencies:
     text = (layout.root / "dvc.yaml").read_text(encoding="utf-8").replace("${profile}", layout.profile)
     entry: dict[str, Any] = yaml.safe_load(text)["stages"][stage]
     params = {path: tuple(keys) for group in entry.get("params", ()) for path, keys in group.items()}
+    night = params.get(_relative(layout, layout.night_file), ())
     return Dependencies(
         paths=tuple(entry.get("deps", ())),
         sections=params.get(_relative(layout, layout.profile_file), ()),
-        night=params.get(_relative(layout, layout.night_file), ()),
+        night=tuple(key for key in night if not key.startswith(OVERRIDES)),
     )
 
 

@@ -1,26 +1,21 @@
-"""A profile: one YAML file whose sections become the rooms' validated settings.
-
-Unknown names are the commonest mistake in such files, so each is answered with the nearest valid one.
-"""
+"""A profile: one YAML file whose sections, with flags on top, become the rooms' settings, validated once."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, get_args
+from types import MappingProxyType
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, Field, field_validator
 
 from data.settings import DataSettings
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from tasks.layout import Layout
+from training.arguments import Overrides, read_arguments
 from training.config import (
     GrpoSettings,
     MegatronSettings,
@@ -29,6 +24,9 @@ from training.config import (
     SftSettings,
     TrainingSettings,
 )
+from training.rollout.sglang.settings import SglangSettings
+from training.settings_file import read_settings, validated
+from training.upstream import nearest
 
 
 class LauncherKind(StrEnum):
@@ -76,6 +74,8 @@ class Profile(Frozen):
     """Section `grpo:`."""
     rollout: RolloutSettings
     """Section `rollout:`."""
+    sglang: SglangSettings
+    """Section `sglang:`."""
     evaluation: EvaluationSettings
     """Section `evaluation:`."""
     benchmark: BenchmarkSettings
@@ -92,17 +92,36 @@ class Profile(Frozen):
     @property
     def training(self) -> TrainingSettings:
         """The sections that training reads."""
-        return TrainingSettings(
-            model=self.model, megatron=self.megatron, sft=self.sft, grpo=self.grpo, rollout=self.rollout
-        )
+        return TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.model_fields})
 
     def sections(self, names: Iterable[str]) -> dict[str, Any]:
         """The resolved values of some sections, as JSON has them."""
         return self.model_dump(mode="json", include=set(names))
 
 
-def load_profile(layout: Layout) -> Profile:
-    """Read and check `infra/profiles/<profile>.yaml`.
+#: The sections of a profile: all that flags can change.
+SECTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
+    {
+        name: field.annotation
+        for name, field in Profile.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+)
+
+
+def read_flags(layout: Layout, flags: Sequence[str]) -> tuple[Profile, Overrides]:
+    """The profile with flags on top, and what they change in it.
+
+    Raises:
+        WarpsmithError: for a mistake in either.
+    """
+    base = load_profile(layout)
+    overrides = read_arguments(flags, {name: getattr(base, name) for name in SECTIONS})
+    return load_profile(layout, overrides), overrides
+
+
+def load_profile(layout: Layout, overrides: Overrides | None = None) -> Profile:
+    """Read and check `infra/profiles/<profile>.yaml`, with what flags change in it.
 
     Raises:
         WarpsmithError: if there is no such profile, or a name or value in it is wrong.
@@ -110,56 +129,10 @@ def load_profile(layout: Layout) -> Profile:
     path = layout.profile_file
     if not path.is_file():
         raise WarpsmithError(_unknown_profile(layout))
-    values = _read(path)
-    try:
-        return Profile.model_validate({**values, "name": layout.profile})
-    except ValidationError as error:
-        unknown_names_first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        raise WarpsmithError(f"{path}: {_explain(unknown_names_first)}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise WarpsmithError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise WarpsmithError(f"{path} holds no settings; infra/profiles/cpu.yaml shows how it is written")
-    return values
+    return validated(Profile, {**read_settings(path), "name": layout.profile}, path, overrides)
 
 
 def _unknown_profile(layout: Layout) -> str:
     names = sorted(path.stem for path in layout.profile_file.parent.glob("*.yaml"))
-    return f"there is no profile `{layout.profile}`{_hint(layout.profile, names)}"
-
-
-def _explain(detail: ErrorDetails) -> str:
-    """One mistake in a profile as a clause that names the setting and the remedy."""
-    setting = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        *parents, name = (str(part) for part in detail["loc"])
-        valid = _fields(parents)
-        return f"`{setting}` is not a setting{_hint(name, valid, '.'.join(parents))}"
-    if detail["type"] == "missing":
-        remedy = f"add `{setting}: {{}}` for its defaults" if len(detail["loc"]) == 1 else "set it"
-        return f"`{setting}` is missing; {remedy}"
-    if detail["type"] == "model_type" and detail["input"] is None:
-        return f"`{setting}` is empty; write `{setting}: {{}}` for its defaults"
-    reason = detail["msg"].removeprefix("Value error, ")
-    value = f" cannot be {detail['input']!r}" if isinstance(detail["input"], str | int | float) else ""
-    return f"`{setting}`{value}: {reason}"
-
-
-def _fields(parents: Iterable[str]) -> list[str]:
-    """Names of the settings in the section at the path `parents`."""
-    model: type[BaseModel] = Profile
-    for parent in parents:
-        nested = [model.model_fields[parent].annotation, *get_args(model.model_fields[parent].annotation)]
-        model = next(kind for kind in nested if isinstance(kind, type) and issubclass(kind, BaseModel))
-    return sorted(set(model.model_fields) - {"name"})
-
-
-def _hint(name: str, valid: list[str], parent: str = "") -> str:
-    """The nearest valid name, however far it is."""
-    nearest = difflib.get_close_matches(name, valid, n=1, cutoff=0.0)
-    return f"; the nearest valid name is `{'.'.join(filter(None, (parent, *nearest)))}`" if nearest else ""
+    hint = f"; the nearest valid name is `{nearest(layout.profile, names)}`" if names else ""
+    return f"there is no profile `{layout.profile}`{hint}"

@@ -25,6 +25,30 @@ if TYPE_CHECKING:
 _MD5, _FOLDER = "warpsmith.md5", "warpsmith.folder"
 
 
+def model_folder(tracking: Tracking, uri: str) -> Path:
+    """The Hugging Face folder of a registered model: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        WarpsmithError: if there is no such model, or its folder is gone.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name, at, alias = uri.removeprefix("models:/").partition("@")
+    name, _, number = name.partition("/")
+    try:
+        version = (
+            tracking.client.get_model_version_by_alias(name, alias)
+            if at
+            else tracking.client.get_model_version(name, number)
+        )
+    except MlflowException as error:
+        raise WarpsmithError(f"there is no registered model {uri}: {error.message}") from None
+    folder = tracking.layout.root / version.tags.get(_FOLDER, "")
+    if not (folder / "config.json").is_file():
+        raise WarpsmithError(f"the folder {folder} of {uri} is missing; restore it, or name another version")
+    return folder
+
+
 class Registry:
     """The registered model `warpsmith-<profile>`."""
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
+from evaluation.benchmark_run import read_table
 from evaluation.errors import WarpsmithError
 from tasks.context import Context
 from tasks.disk import explain_full_disk
@@ -24,12 +27,12 @@ from tasks.hashing import settings_hash
 from tasks.layout import RESUMABLE, Layout, Stage
 from tasks.lock import exclusive
 from tasks.manifest import Manifest, code_revision
-from tasks.night import active_night
+from tasks.night import active_settings
 from tasks.pipeline import config_hash, dependencies, hash_inputs
-from tasks.profile import load_profile
 from tasks.steps import STEPS, Step
 from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
-from training.launch import die_with_parent
+from training.launch import REQUEUE, Requeue, die_with_parent
+from training.signals import handling
 
 #: What each stage leaves in MLflow, besides its metrics and settings.
 _ARTIFACTS: dict[Stage, tuple[str, ...]] = {
@@ -37,7 +40,7 @@ _ARTIFACTS: dict[Stage, tuple[str, ...]] = {
     Stage.VALIDATE: ("result.json", "docs"),
     Stage.SFT: ("metrics.jsonl", "stderr.log"),
     Stage.GRPO: ("metrics.jsonl", "stderr.log"),
-    Stage.EVALUATE: ("report.html", "report.json", "kernels"),
+    Stage.EVALUATE: ("report.html", "report.json", "responses.jsonl", "kernels"),
 }
 
 
@@ -62,7 +65,7 @@ def run_stage(layout: Layout, stage: Stage, step: Step | None = None) -> Manifes
     Raises:
         WarpsmithError: for what the user can put right, a full disk included.
     """
-    context = Context(stage, layout, load_profile(layout), active_night(layout))
+    context = Context(stage, layout, *active_settings(layout))
     layout.failure(stage).unlink(missing_ok=True)
     with exclusive(layout.lock(stage), f"stage {stage} of profile {layout.profile} is running already"):
         try:
@@ -148,6 +151,8 @@ def _record(attempt: _Attempt, tracking: Tracking, manifest: Manifest) -> None:
 def _log_artifacts(context: Context, tracking: Tracking, run_id: str) -> None:
     for name in _ARTIFACTS.get(context.stage, ()):
         tracking.log_path(run_id, context.out / name)
+    if context.stage is Stage.EVALUATE:
+        tracking.log_table(run_id, "table.json", read_table(context.out))
 
 
 def _clear_unless_resumable(context: Context) -> None:
@@ -169,8 +174,13 @@ def _sentence(error: BaseException) -> str:
     return str(error) if isinstance(error, WarpsmithError) else repr(error)
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM and SIGUSR1, where no training run has taken them over: what was half done is done again."""
+    raise Requeue(f"it was asked to stop by {signal.Signals(number).name}; start it again to go on")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status: 2 where an error message says what to do."""
+    """Command line; returns the exit status: 2 where an error says what to do, 75 to start it again."""
     parser = argparse.ArgumentParser(prog="python -m tasks.stage", description=__doc__.splitlines()[0])
     parser.add_argument("stage", choices=[stage.value for stage in Stage])
     parser.add_argument("--profile", default="cpu")
@@ -178,7 +188,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     die_with_parent()
     print(f"[{options.stage}] starts", flush=True)
     try:
-        manifest = run_stage(Layout(Path(), options.profile), Stage(options.stage))
+        with handling(_stop):
+            manifest = run_stage(Layout(Path(), options.profile), Stage(options.stage))
+    except Requeue as request:
+        print(f"[{options.stage}] stopped: {request}", flush=True)
+        return REQUEUE
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

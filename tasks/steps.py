@@ -97,6 +97,7 @@ def grpo(context: Context) -> Metrics:
         checkpoint=context.output_of(Stage.SFT) / "torch_dist",
         prompts=prepared / "prompts" / "train.jsonl",
         problems=prepared / "problems.jsonl",
+        validation=prepared / "prompts" / "validation.jsonl",
         out_dir=context.out,
     )
     run_job("training.grpo", job, context.out, context.profile.megatron.nproc_per_node)

@@ -7,7 +7,6 @@ read by every command, also by those that train nothing.
 
 from __future__ import annotations
 
-import difflib
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
+from training.implied import MODEL_FIELDS, ImpliedSettings
+from training.rollout.sglang.settings import SglangSettings, WeightSync
+from training.upstream import checked, megatron_fields, nearest, resolve_type
 
 
 class ModelSettings(Frozen):
@@ -59,7 +61,16 @@ class ModelSettings(Frozen):
         return self
 
 
-class MegatronSettings(Frozen):
+class FusedKernels(StrEnum):
+    """What computes a layer's small operations, where a GPU is; a CPU always takes `none`."""
+
+    AUTO = "auto"  #: liger if it is installed, else compile; none on a CPU
+    LIGER = "liger"  #: Liger-Kernel's Triton kernels (2410.10989)
+    COMPILE = "compile"  #: torch.compile
+    NONE = "none"  #: plain PyTorch
+
+
+class MegatronSettings(ImpliedSettings):
     """How training is spread over processes, and any further field of Megatron-core's own configs.
 
     A name that is not declared here must be a field of TransformerConfig, OptimizerConfig or
@@ -74,21 +85,44 @@ class MegatronSettings(Frozen):
     """Processes that share each layer's matrices (TP)."""
     pipeline_model_parallel_size: int = Field(default=1, ge=1)
     """Processes that share the stack of layers (PP)."""
+    make_vocab_size_divisible_by: int = Field(default=1, ge=1)
+    """The vocabulary is padded to a multiple of this times TP; 128 gives shapes that suit a GPU."""
+    sequence_parallel: bool = False
+    """Divide norms and residuals along the sequence over the TP processes too; needs TP above 1."""
     use_distributed_optimizer: bool = False
-    """Shard the optimizer state over data-parallel ranks; needs a GPU build of Megatron's extras."""
+    """Shard the optimizer state over data-parallel ranks."""
     bf16: bool = False
     """Train in bfloat16 with float32 master weights; off means float32 throughout."""
+    use_dynamic_batch_size: bool = False
+    """Pack sequences into micro-batches of at most `max_tokens_per_gpu` tokens, without padding, and give
+    every data-parallel rank the same work; off pads micro-batches of `micro_batch_size` sequences."""
+    max_tokens_per_gpu: int = Field(default=8192, ge=1)
+    """Tokens of a packed micro-batch; a sequence that is longer travels alone."""
+    fused_kernels: FusedKernels = FusedKernels.AUTO
+    """Kernels of norms, rotary embeddings, SwiGLU and the loss."""
+    max_logits: int = Field(default=2**29, ge=1)
+    """Logits (tokens x vocabulary / TP) that are held at once; more are computed and forgotten in pieces."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _free_settings(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        free = sorted(map(str, values.keys() - cls.model_fields.keys()))
+        return {**values, **{name: _megatron_value(name, values.get(name)) for name in free}}
 
     @model_validator(mode="after")
-    def _sizes_and_names(self) -> MegatronSettings:
+    def _sizes(self) -> MegatronSettings:
         tp, pp = self.tensor_model_parallel_size, self.pipeline_model_parallel_size
         if self.nproc_per_node % (tp * pp):
             raise ValueError(
                 f"nproc_per_node {self.nproc_per_node} is not a multiple of tensor_model_parallel_size x "
                 f"pipeline_model_parallel_size ({tp} x {pp})"
             )
-        for name in self.extra:
-            _require_megatron_field(name)
+        if self.sequence_parallel and tp == 1:
+            raise ValueError(
+                "sequence_parallel needs tensor_model_parallel_size above 1; raise it or turn it off"
+            )
         return self
 
     @property
@@ -97,15 +131,25 @@ class MegatronSettings(Frozen):
         return dict(self.__pydantic_extra__ or {})
 
 
-def _require_megatron_field(name: str) -> None:
-    """Raise ValueError naming the nearest valid setting if no Megatron config has a field `name`."""
-    from training.model import megatron_fields
+def _megatron_value(name: str, value: Any) -> Any:
+    """The value of a free `megatron:` setting, in its type; raises ValueError for what it cannot be."""
+    field = megatron_fields().get(name)
+    if field is None:
+        known = megatron_fields().keys() | MegatronSettings.model_fields
+        hint = f"the nearest valid name is `{nearest(name, known)}`"
+        raise ValueError(f"unknown megatron setting `{name}`; {hint}")
+    if name in OptimizationSettings.model_fields:
+        raise ValueError(f"`{name}` belongs to each training stage; set `sft.{name}` and `grpo.{name}`")
+    if name in MODEL_FIELDS and resolve_type(field.type) is None:
+        return value  # compared with config.json later
+    return checked(field, value)
 
-    known = megatron_fields() | set(MegatronSettings.model_fields)
-    if name in known:
-        return
-    nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
-    raise ValueError(f"unknown megatron setting `{name}`; the nearest valid name is `{nearest[0]}`")
+
+class LrDecayStyle(StrEnum):
+    """How the learning rate falls at the end."""
+
+    LINEAR = "linear"  #: by a line
+    COSINE = "cosine"  #: by half a cosine
 
 
 class OptimizationSettings(Frozen):
@@ -118,7 +162,9 @@ class OptimizationSettings(Frozen):
     warmup_steps: int = Field(default=0, ge=0)
     """Optimizer steps over which the rate rises linearly from 0."""
     decay_fraction: float = Field(default=0.0, ge=0, le=1)
-    """Share of the optimizer steps, at the end, over which the rate falls linearly to `min_lr`."""
+    """Share of the optimizer steps, at the end and after warm-up, over which the rate falls to `min_lr`."""
+    lr_decay_style: LrDecayStyle = LrDecayStyle.LINEAR
+    """How it falls; cosine with a `decay_fraction` of 1 is the usual cosine schedule."""
     min_lr: float = Field(default=0.0, ge=0)
     """Learning rate after the decay."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -154,7 +200,7 @@ class SftSettings(OptimizationSettings):
     warmup_steps: int = Field(default=20, ge=0)
     """Steps over which the rate rises linearly from 0."""
     decay_fraction: float = Field(default=0.3, ge=0, le=1)
-    """Share of the steps, at the end, over which the rate falls linearly to `min_lr`."""
+    """Share of the steps, at the end and after the warm-up, over which the rate falls to `min_lr`."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay (AdamW); not applied to norms."""
     max_length: int = Field(default=512, ge=2)
@@ -231,6 +277,66 @@ class GrpoSettings(OptimizationSettings):
     shuffle_rewards: bool = False
     """Control experiment: permute rewards over the whole batch, so that nothing can be learnt."""
 
+    asynchronous: bool = False
+    """Generate and judge the rollouts to come while training on this one; needs `importance_cap`."""
+    max_staleness: int = Field(default=1, ge=1)
+    """Most updates by which the weights that wrote a response may be behind those trained on it: how many
+    rollouts an asynchronous run is ahead, and how long a partial rollout is kept."""
+    over_sampling_batch_size: int | None = Field(default=None, ge=1)
+    """Prompts drawn in a round: the first `prompts_per_step` groups that pass the filter are trained on, the
+    rest is given up. None draws as many as are missing."""
+    partial_rollout: bool = False
+    """Go on with interrupted responses under the next weights instead of giving them up; needs
+    `importance_cap`. What an SGLang engine has written when it is interrupted depends on time, so such a run
+    is not repeated bit for bit."""
+
+    eval_interval: int | None = Field(default=None, ge=1)
+    """Steps between evaluations on the validation prompts; the last step is evaluated too. None is never."""
+    eval_samples_per_prompt: int = Field(default=1, ge=1)
+    """Responses per validation prompt."""
+    eval_temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature of evaluations; none means that of the rollouts."""
+
+    stop_kl_above: float | None = Field(default=None, gt=0)
+    """Stop the run when the divergence from the starting policy is above this (keeps a reference model)."""
+    stop_entropy_below: float | None = Field(default=None, ge=0)
+    """Stop the run when the mean entropy of a token, in nats, is below this: the policy has collapsed."""
+    stop_entropy_above: float | None = Field(default=None, gt=0)
+    """Stop the run when the mean entropy of a token, in nats, is above this: the policy babbles."""
+    stop_reward_below: float | None = None
+    """Stop the run when the mean reward is below this."""
+    stop_patience: int = Field(default=3, ge=1)
+    """Steps in a row that must be out of bounds before the run is stopped."""
+
+    @property
+    def lag(self) -> int:
+        """Rollouts that are generated ahead of training; 0 in synchronous mode."""
+        return self.max_staleness if self.asynchronous else 0
+
+    @property
+    def measures_divergence(self) -> bool:
+        """Whether the starting policy is kept, to compute the KL term or to watch it."""
+        return self.kl_coefficient > 0 or self.stop_kl_above is not None
+
+    @model_validator(mode="after")
+    def _rollouts_that_are_off_policy(self) -> GrpoSettings:
+        for name in ("asynchronous", "partial_rollout"):
+            if getattr(self, name) and self.importance_cap is None:
+                raise ValueError(
+                    f"{name} trains on responses of older weights, which needs importance_cap; set it "
+                    "(2.0 is usual)"
+                )
+        wanted, drawn = self.prompts_per_step, self.over_sampling_batch_size
+        if drawn is not None and drawn < wanted:
+            raise ValueError(
+                f"over_sampling_batch_size {drawn} is below prompts_per_step {wanted}; raise it, or omit it"
+            )
+        if self.partial_rollout and not self.asynchronous and drawn is None:
+            raise ValueError(
+                "partial_rollout without asynchronous or over_sampling_batch_size interrupts nothing; set one"
+            )
+        return self
+
 
 class Engine(StrEnum):
     """What generates responses."""
@@ -256,6 +362,42 @@ class RolloutSettings(Frozen):
     filter_function: str = "all"
     """Which groups are trained on: `all`; `spread` for those whose rewards differ (DAPO's dynamic sampling,
     with `grpo.sampling_rounds` above 1); any other is named as `module:function`."""
+    generate_function: str | None = None
+    """Writes one response, over several turns with tools, say: `module:function`; none asks the engine."""
+    rollout_function: str | None = None
+    """Writes and rewards the responses to many prompts: `module:function`; none generates and then judges."""
+
+    engine_urls: tuple[str, ...] = ()
+    """SGLang servers that run already (`http://host:port`), which are used and never stopped; none starts
+    `num_engines` of our own."""
+    num_engines: int = Field(default=1, ge=1)
+    """SGLang servers to start, over all nodes."""
+    gpus_per_engine: int = Field(default=1, ge=1)
+    """GPUs that share the model in one of them (SGLang's tp_size)."""
+    colocate: bool = True
+    """Whether they take the trainer's GPUs, freeing their memory while it trains, or the GPUs after those."""
+    router: bool = False
+    """Put the SGLang router in front of several engines; otherwise we give work to the least loaded."""
+    weight_sync: WeightSync = WeightSync.AUTO
+    """How new weights reach the engines."""
+    weight_bucket_mb: int = Field(default=512, ge=1)
+    """Size of the pieces in which weights are sent, in MiB."""
+    weight_check_interval: int = Field(default=10, ge=0)
+    """Updates between proofs, by checksums, that the engines have the trainer's weights. The first update is
+    always proven; 0 proves none."""
+    weight_folder: Path | None = None
+    """Folder for weights that go by disk; every engine must see it. None is in memory, for one machine."""
+    server_python: str | None = None
+    """Interpreter that SGLang is installed for; none is the trainer's."""
+    server_path: tuple[str, ...] = ()
+    """Folders that come first on the servers' PYTHONPATH, for an SGLang in a folder of its own. On a CPU,
+    none means the stand-ins for GPU packages in infra/sglang-cpu/stubs."""
+    server_start_timeout_s: float = Field(default=600.0, gt=0)
+    """Longest that a server may take to start, or one given by URL to come back."""
+    server_max_restarts: int = Field(default=3, ge=0)
+    """How often a server that dies is started again; ten minutes of service count as a new beginning."""
+    request_timeout_s: float = Field(default=3600.0, gt=0)
+    """Longest that a batch of responses may take before it is asked for again."""
 
     @property
     def training_temperature(self) -> float:
@@ -264,7 +406,7 @@ class RolloutSettings(Frozen):
 
 
 class TrainingSettings(Frozen):
-    """The five sections of a profile that training reads."""
+    """The sections of a profile that training reads."""
 
     model: ModelSettings = ModelSettings()
     """Section `model:`."""
@@ -276,6 +418,17 @@ class TrainingSettings(Frozen):
     """Section `grpo:`."""
     rollout: RolloutSettings = RolloutSettings()
     """Section `rollout:`."""
+    sglang: SglangSettings = SglangSettings()
+    """Section `sglang:`."""
+
+    @model_validator(mode="after")
+    def _custom_code_that_is_interrupted(self) -> TrainingSettings:
+        for name in ("generate_function", "rollout_function"):
+            if self.grpo.partial_rollout and getattr(self.rollout, name):
+                raise ValueError(
+                    f"grpo.partial_rollout cannot go on with what rollout.{name} has begun; turn one off"
+                )
+        return self
 
 
 class SftJob(Frozen):
@@ -304,5 +457,7 @@ class GrpoJob(Frozen):
     """JSONL of slime rows (`prompt`, `label`, `metadata`)."""
     problems: Path
     """JSONL of problems that the rows' `problem_id` points into."""
+    validation: Path | None = None
+    """JSONL of prompts to evaluate on every `grpo.eval_interval` steps."""
     out_dir: Path
     """Where checkpoints/, torch_dist/, metrics.jsonl and rollouts.jsonl go."""

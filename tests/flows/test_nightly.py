@@ -11,6 +11,7 @@ from evaluation.errors import WarpsmithError
 from tasks import night_tasks
 from tasks.dvc_stage import How, Outcome, StageCrashed
 from tasks.layout import Layout, Stage
+from tasks.night import active_settings
 from tasks.stage import run_stage
 from tasks.tracking import ERROR, NIGHT, STAGE, Tracking
 from tests.tasks import tiny_steps
@@ -147,3 +148,21 @@ def test_evaluate_refuses_a_night_that_is_not_trained(nightly, dvc):
         nightly()
     with pytest.raises(WarpsmithError, match="is not trained to the end"):
         evaluate()
+
+
+def test_flags_are_those_of_the_launch_and_are_announced(nightly, monkeypatch):
+    said = []
+    monkeypatch.setattr(night_tasks, "say", said.append)
+    nightly(arguments=("--grpo-steps", "3"))
+    assert "flags set grpo.steps=3" in said
+    assert len(list(Path("artifacts/cpu/grpo/checkpoints").iterdir())) == 3
+    said.clear()
+    nightly()
+    assert any("launched last, flags set grpo.steps=3;" in line for line in said)
+    assert active_settings(Layout(Path(), "cpu"))[0].grpo.steps == 60
+
+
+def test_a_wrong_flag_fails_the_night_before_anything_is_written(nightly, dvc):
+    with pytest.raises(WarpsmithError, match="the nearest valid one is `--grpo-steps`"):
+        nightly(arguments=("--grpo-stepz", "3"))
+    assert dvc.ran == [] and not Path("artifacts/cpu/night.yaml").exists()

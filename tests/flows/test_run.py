@@ -26,6 +26,15 @@ def no_server(monkeypatch):
             "error: night '2026-13-01' looks like a date and is none; write 2026-12-01\n",
         ),
         (["--night", "a b"], "error: night 'a b' is not a name"),
+        (
+            ["--grpo-stepz", "5"],
+            "error: there is no flag `--grpo-stepz`; the nearest valid one is `--grpo-steps`",
+        ),
+        (["--grpo-lr", "fast"], "error: `--grpo-lr` cannot be 'fast': "),
+        (
+            ["--tensor-model-parallel-size", "3"],
+            "error: infra/profiles/cpu.yaml with --tensor-model-parallel",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_changes_nothing(checkout, no_server, capsys, arguments, message):
@@ -34,6 +43,23 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(checkout, no_server, caps
     error = capsys.readouterr().err
     assert error.startswith(message) and error.count("\n") == 1
     assert sorted(Path().rglob("*")) == before
+
+
+def test_more_processes_than_gpus_are_refused(checkout, no_server, monkeypatch, capsys):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert run.main(["nightly"]) == 2
+    assert capsys.readouterr().err == (
+        "error: `megatron.nproc_per_node` is 2, but this machine has 1 GPU(s) to use; add "
+        "`--nproc-per-node 1`, or set CUDA_VISIBLE_DEVICES= to train on the CPU\n"
+    )
+
+
+def test_help_lists_every_setting_of_a_profile(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        run.main(["--help"])
+    text = capsys.readouterr().out
+    for flag in ("--night", "--lr", "--sglang-tp-size", "--data-heldout-level2", "--launcher-kind"):
+        assert f"  {flag} " in text
 
 
 def test_serve_names_a_port_that_is_in_use(checkout, monkeypatch, capsys):

@@ -67,7 +67,8 @@ def test_the_schedule_is_real_and_a_killed_run_leaves_no_server(held_server):
     subprocess.run(create, env=environment, check=True, capture_output=True)
     subprocess.run([*prefect, "deploy", "--all"], env=environment, check=True, capture_output=True)
     scheduled = wait_for_scheduled_runs(url)
-    assert scheduled and all(run["parameters"] == {"profile": "cpu", "night": "today"} for run in scheduled)
+    expected = {"profile": "cpu", "night": "today", "arguments": []}
+    assert scheduled and all(run["parameters"] == expected for run in scheduled)
     assert all(run["expected_start_time"][11:16] == "02:00" for run in scheduled)
     port = int(url.rsplit(":", 1)[1].split("/")[0])
     holder.send_signal(signal.SIGKILL)

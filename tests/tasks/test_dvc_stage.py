@@ -24,6 +24,7 @@ from tasks.dvc_stage import (
     run_through_dvc,
 )
 from tasks.layout import Layout, Stage
+from training.launch import REQUEUE, Requeue
 
 #: Two shell commands under the names of two stages; the first leaves its process id, as stages do.
 PIPELINE = """
@@ -91,6 +92,31 @@ def test_a_stage_that_explains_its_failure_is_quoted(layout):
     Path("check.sh").write_text(EXPLAINED)
     with pytest.raises(StageFailed, match="stage validate: row 3 is wrong; correct it"):
         how(layout, Stage.VALIDATE)
+
+
+def test_a_stage_that_was_asked_to_stop_is_to_be_started_again(layout):
+    how(layout)
+    Path("check.sh").write_text(
+        "echo 'stopped after step 3; start it again' > $1/locks/validate.failure; exit 75"
+    )
+    with pytest.raises(Requeue, match="stage validate: stopped after step 3"):
+        how(layout, Stage.VALIDATE)
+
+
+def test_a_signal_goes_to_the_stage_and_the_night_can_go_on(layout):
+    """The first stage here stops as stages do; the second ends in spite of the signal, and then the night."""
+    how(layout)
+    lock, reason = "echo $$ > $1/locks/validate.lock", "echo 'asked to stop' > $1/locks/validate.failure"
+    signal_us, ending = "kill -USR1 $PPID", "touch $1/validate.txt"
+    Path("check.sh").write_text(
+        f'trap "{reason}; exit 75" USR1; {lock}; {signal_us}; for i in $(seq 300); do sleep 0.1; done'
+    )
+    with pytest.raises(Requeue, match="stage validate: asked to stop"):
+        how(layout, Stage.VALIDATE)
+    Path("check.sh").write_text(f"trap '' TERM; {lock}; kill -TERM $PPID; sleep 0.5; {ending}")
+    with pytest.raises(Requeue, match="after stage validate"):
+        how(layout, Stage.VALIDATE)
+    assert how(layout, Stage.VALIDATE) is How.SKIPPED
 
 
 def test_a_stage_that_cannot_explain_itself_crashed(layout):
@@ -162,3 +188,22 @@ def test_a_killed_night_leaves_no_process_and_the_next_attempt_resumes(checkout)
     assert len(list(checkpoints.iterdir())) == 1
     subprocess.run(command, env=environment, check=True)
     assert len(Path("artifacts/cpu/sft/metrics.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_stage_that_is_asked_to_stop_says_so_and_exits_with_75(checkout, number):
+    for name in ("convert/torch_dist/w", "prepare/sft.jsonl"):
+        Path("artifacts/cpu", name).parent.mkdir(parents=True)
+        Path("artifacts/cpu", name).write_text("1")
+    subprocess.run([sys.executable, "-m", "tasks.night"], check=True)
+    environment = {**os.environ, "WARPSMITH_TEST_SLEEP": "0.5"}
+    command = [sys.executable, "-m", "tasks.stage", "sft"]
+    stage = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    while not list(Path("artifacts/cpu/sft/checkpoints").glob("*")):
+        time.sleep(0.05)
+    stage.send_signal(number)
+    said, _ = stage.communicate(timeout=60)
+    assert stage.returncode == REQUEUE and f"asked to stop by {number.name}" in said
+    assert "asked to stop" in Layout(Path(), "cpu").failure(Stage.SFT).read_text()
+    subprocess.run(command, env=environment, check=True)

@@ -6,10 +6,20 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 from evaluation.errors import WarpsmithError
 from tasks.layout import Layout
-from tasks.night import Champion, active_night, main, open_night, resolve_name
+from tasks.night import (
+    Champion,
+    active_night,
+    active_settings,
+    main,
+    open_night,
+    recorded_night,
+    resolve_name,
+)
+from tasks.profile import SECTIONS
 
 CHAMPION = Champion(night="first", model="artifacts/cpu/models/first/abc/hf", md5="abc.dir")
 
@@ -81,11 +91,44 @@ def test_a_broken_file_is_named(layout):
         active_night(layout)
 
 
-def test_setup_opens_the_profiles_night_and_leaves_an_open_one(checkout, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["night"])
+def test_setup_opens_the_profiles_night_and_leaves_an_open_one(checkout):
     layout = Layout(Path(), "cpu")
-    assert main() == 0
+    assert main([]) == 0
     assert active_night(layout).name == "2026-01-01"
     open_night(layout, "other", lambda: None)
-    assert main() == 0
+    assert main([]) == 0
     assert active_night(layout).name == "other"
+
+
+def test_the_flags_of_a_night_are_those_of_its_last_launch(layout):
+    open_night(layout, "first", lambda: None, overrides={"grpo": {"steps": 5}})
+    assert active_night(layout).overrides["grpo"] == {"steps": 5}
+    assert recorded_night(layout, "first") == active_night(layout)
+    assert not any(open_night(layout, "first", lambda: None).overrides.values())
+
+
+def test_every_section_is_written_because_dvc_needs_it(layout):
+    open_night(layout, "first", lambda: None, overrides={"grpo": {"steps": 5}})
+    assert set(yaml.safe_load(layout.night_file.read_text())["overrides"]) == set(SECTIONS)
+
+
+def test_a_night_of_an_older_version_has_no_flags(layout):
+    layout.night_file.parent.mkdir(parents=True)
+    layout.night_file.write_text("name: a\nchampion: null\nsources: {}\n")
+    assert set(active_night(layout).overrides) == set(SECTIONS)
+
+
+def test_flags_change_the_open_night(checkout):
+    layout = Layout(Path(), "cpu")
+    open_night(layout, "other", lambda: CHAMPION)
+    assert main(["--grpo-steps", "5"]) == 0
+    profile, night = active_settings(layout)
+    assert (night.name, night.champion, profile.grpo.steps) == ("other", CHAMPION, 5)
+
+
+def test_a_wrong_flag_is_one_sentence_and_changes_nothing(checkout, capsys):
+    assert main(["--grpo-stepz", "5"]) == 2
+    assert capsys.readouterr().err == (
+        "error: there is no flag `--grpo-stepz`; the nearest valid one is `--grpo-steps`\n"
+    )
+    assert not Layout(Path(), "cpu").night_file.exists()

@@ -13,8 +13,8 @@ from evaluation.errors import WarpsmithError
 from tasks.hashing import path_md5, settings_hash
 from tasks.layout import RESUMABLE, Layout, Stage
 from tasks.night import Night
-from tasks.pipeline import config_hash, dependencies, hash_inputs
-from tasks.profile import Profile, load_profile
+from tasks.pipeline import OVERRIDES, config_hash, dependencies, hash_inputs
+from tasks.profile import SECTIONS, Profile, load_profile
 
 ROOT = Path(__file__).parents[2]
 LAYOUT = Layout(ROOT, "cpu")
@@ -46,6 +46,13 @@ def test_sections_and_night_parameters_exist(stage):
     needs = dependencies(LAYOUT, stage)
     assert set(needs.sections) <= set(Profile.model_fields)
     assert set(needs.night) <= set(Night.model_fields)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_dvc_watches_what_flags_change_in_every_section_that_a_stage_reads(stage):
+    params = {key for group in PIPELINE[stage].get("params", ()) for keys in group.values() for key in keys}
+    overridden = {key.removeprefix(OVERRIDES) for key in params if key.startswith(OVERRIDES)}
+    assert overridden == set(dependencies(LAYOUT, stage).sections) <= set(SECTIONS)
 
 
 @pytest.mark.parametrize("stage", Stage)

@@ -66,6 +66,11 @@ def test_processes_must_fit_the_parallel_sizes():
         MegatronSettings(nproc_per_node=3, tensor_model_parallel_size=2)
 
 
+def test_sequence_parallelism_needs_tensor_parallelism():
+    with pytest.raises(ValidationError, match="sequence_parallel needs tensor_model_parallel_size above 1"):
+        MegatronSettings(sequence_parallel=True)
+
+
 @pytest.mark.parametrize("bad", [{"num_attention_heads": 3}, {"head_dim": 33}])
 def test_an_impossible_shape_is_an_error(bad):
     with pytest.raises(ValidationError):

@@ -1,0 +1,37 @@
+"""How many GPUs there are, asked of the environment and of /dev."""
+
+from __future__ import annotations
+
+import pytest
+
+from evaluation.errors import WarpsmithError
+from training import machine
+from training.config import MegatronSettings
+
+
+@pytest.mark.parametrize(
+    ("chosen", "gpus"), [("0", 1), ("0,1", 2), ("GPU-1a, GPU-2b", 2), ("", None), ("-1", None)]
+)
+def test_the_environment_chooses(monkeypatch, chosen, gpus):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert machine.visible_gpus() == gpus
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpus"), [(["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"], 2), (["null"], None)]
+)
+def test_without_a_choice_devices_are_counted(monkeypatch, tmp_path, devices, gpus):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(machine, "_DEVICES", tmp_path)
+    for name in devices:
+        (tmp_path / name).touch()
+    assert machine.visible_gpus() == gpus
+
+
+def test_processes_need_a_gpu_each_where_there_are_any(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    machine.check_gpus(MegatronSettings(nproc_per_node=2))
+    with pytest.raises(WarpsmithError, match="is 4, but this machine has 2 GPU"):
+        machine.check_gpus(MegatronSettings(nproc_per_node=4))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    machine.check_gpus(MegatronSettings(nproc_per_node=4))

@@ -1,0 +1,173 @@
+"""Trains without a night: `python -m training sft` and `python -m training grpo`, on any machine.
+
+    python -m training grpo --profile h200 --checkpoint TORCH_DIST --prompts train.jsonl \\
+        --problems problems.jsonl --out-dir runs/a --lr 1e-6 --num-rollout 200
+
+Settings are the code's defaults, then those of `--profile`, then flags; `training.arguments` has the rules.
+The processes are started here. Started again with the same settings, a run goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Frozen
+from evaluation.settings import EvaluationSettings
+from training.architecture import read_architecture
+from training.arguments import changes, read_arguments
+from training.config import GrpoJob, SftJob, TrainingSettings
+from training.flag_help import add_settings_help
+from training.implied import check_given
+from training.launch import REQUEUE, ProcessError, Requeue, run_job
+from training.machine import check_gpus
+from training.settings_file import read_settings, validated
+
+PROFILES = Path("infra", "profiles")
+
+
+class RunSettings(TrainingSettings):
+    """The sections of a profile that training or judging reads; those of nights are left aside."""
+
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Section `evaluation:`."""
+
+    @property
+    def training(self) -> TrainingSettings:
+        """All but `evaluation:`."""
+        return TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.model_fields})
+
+
+SECTIONS = {name: type(section) for name, section in RunSettings()}
+#: The sections that each command reads; a flag for another one would change nothing.
+READS = {
+    "sft": frozenset({"megatron", "sft"}),
+    "grpo": frozenset({"evaluation", "grpo", "megatron", "rollout", "sglang"}),
+}
+
+
+def resolve(profile: str | None, flags: Sequence[str], reads: frozenset[str]) -> RunSettings:
+    """Defaults, then the profile, then flags, as one immutable value.
+
+    Args:
+        profile: path of a YAML file, or the name of one in `infra/profiles/`; none for the defaults.
+        flags: settings and their values.
+        reads: the sections that the command reads.
+
+    Raises:
+        WarpsmithError: naming what is wrong in either.
+    """
+    path = Path("the defaults") if profile is None else _profile_path(profile)
+    values = {name: {} for name in SECTIONS} if profile is None else read_settings(path)
+    missing = [name for name in SECTIONS if name not in values]
+    if missing:
+        raise WarpsmithError(f"{path}: `{missing[0]}` is missing; add `{missing[0]}: {{}}` for its defaults")
+    sections = {name: values[name] for name in SECTIONS}
+    overrides = read_arguments(flags, dict(validated(RunSettings, sections, path)), reads)
+    if any(overrides.values()):
+        print(f"flags set {changes(overrides)}", flush=True)
+    return validated(RunSettings, sections, path, overrides)
+
+
+def _profile_path(profile: str) -> Path:
+    """A name means a profile of ours, anything with a folder or an ending a file."""
+    path = Path(profile)
+    return path if path.suffix or len(path.parts) > 1 else PROFILES / f"{profile}.yaml"
+
+
+def train(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Check everything, then train to the end.
+
+    Raises:
+        Requeue: the run was asked to stop; the same command goes on.
+        WarpsmithError: for what the user can put right.
+        ProcessError: the training processes failed otherwise.
+    """
+    settings = resolve(options.profile, flags, READS[options.command])
+    _check(options, settings)
+    job: Frozen
+    if options.command == "sft":
+        job = SftJob(
+            settings=settings.training,
+            checkpoint=options.checkpoint,
+            rows=options.rows,
+            out_dir=options.out_dir,
+        )
+    else:
+        job = GrpoJob(
+            settings=settings.training,
+            evaluation=settings.evaluation,
+            checkpoint=options.checkpoint,
+            prompts=options.prompts,
+            problems=options.problems,
+            validation=options.validation,
+            out_dir=options.out_dir,
+        )
+    run_job(f"training.{options.command}", job, options.out_dir, settings.megatron.nproc_per_node)
+    print(f"wrote {options.out_dir / 'torch_dist'}")
+
+
+def _check(options: argparse.Namespace, settings: RunSettings) -> None:
+    """Find what would stop the run before any process is started for it."""
+    megatron = settings.megatron
+    check_gpus(megatron)
+    if not (options.checkpoint / "hf").is_dir():
+        raise WarpsmithError(
+            f"{options.checkpoint} is not a torch_dist checkpoint; "
+            "`python -m training.checkpoint to-megatron HF_DIR OUT_DIR` makes one"
+        )
+    architecture = read_architecture(options.checkpoint / "hf")
+    architecture.check_split(megatron.tensor_model_parallel_size, megatron.pipeline_model_parallel_size)
+    check_given(architecture, megatron.model_dump())
+    for name in ("rows", "prompts", "problems", "validation"):
+        path = getattr(options, name, None)
+        if path is not None and not path.is_file():
+            raise WarpsmithError(f"--{name} names {path}, which is no file")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    sft = _command(commands, "sft", "supervised fine-tuning")
+    sft.add_argument("--rows", type=Path, required=True, help="JSONL of conversations (`messages`)")
+    grpo = _command(commands, "grpo", "reinforcement learning on executed kernels")
+    grpo.add_argument("--prompts", type=Path, required=True, help="JSONL of prompts to train on")
+    grpo.add_argument("--problems", type=Path, required=True, help="JSONL of the prompts' problems")
+    grpo.add_argument("--validation", type=Path, help="JSONL of prompts for grpo.eval_interval")
+    return parser
+
+
+def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    """A subcommand with what both have in common."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary}, under torchrun", add_help=False, allow_abbrev=False
+    )
+    command.add_argument("--profile", help="a YAML file, or the name of one in infra/profiles/")
+    command.add_argument("--checkpoint", type=Path, required=True, help="torch_dist folder to start from")
+    command.add_argument("--out-dir", type=Path, required=True, help="where everything is written")
+    add_settings_help(command, SECTIONS)
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; the exit status is 2 where an error message says what to do, 75 to be started again."""
+    options, flags = _parser().parse_known_args(argv)
+    try:
+        train(options, flags)
+    except Requeue as request:
+        print(request, file=sys.stderr)
+        return REQUEUE
+    except WarpsmithError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
