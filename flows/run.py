@@ -1,6 +1,6 @@
 """Runs a flow in this process: `python -m flows.run nightly --profile cpu --night 2026-12-01 --grpo-steps 5`.
 
-Any setting of the profile is a flag too; `--help` lists them, and `training.arguments` has the rules. The
+Any setting of the profile is a flag too; `--help` lists them, `training.arguments.parse` has the rules. The
 server starts while Prefect and the rest are imported, which saves most of its start-up time.
 """
 
@@ -21,7 +21,7 @@ from tasks.disk import explain_full_disk
 from tasks.layout import Layout
 from tasks.night import resolve_name
 from tasks.profile import SECTIONS, read_flags
-from training.flag_help import add_settings_help
+from training.arguments.help import add_settings_help
 from training.launch import REQUEUE, Requeue
 from training.machine import check_gpus
 from training.signals import handling

@@ -25,8 +25,8 @@ from tasks.files import write_atomically
 from tasks.hashing import path_md5
 from tasks.layout import Layout
 from tasks.profile import SECTIONS, Profile, load_profile, read_flags
-from training.arguments import Overrides
-from training.flag_help import add_settings_help
+from training.arguments.help import add_settings_help
+from training.arguments.parse import Overrides
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _DATE = re.compile(r"\d+-\d+-\d+")

@@ -34,7 +34,7 @@ from tasks.promotion import Promotion, promote
 from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.tracking import Tracking
-from training.arguments import changes
+from training.arguments.parse import changes
 from training.machine import check_gpus
 
 _WORDS = {

@@ -15,18 +15,13 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from tasks.layout import Layout
-from training.arguments import Overrides, read_arguments
-from training.config import (
-    GrpoSettings,
-    MegatronSettings,
-    ModelSettings,
-    RolloutSettings,
-    SftSettings,
-    TrainingSettings,
-)
+from training.arguments.parse import Overrides, read_arguments
+from training.arguments.profile_file import read_settings, validated
+from training.arguments.upstream import nearest
+from training.config import MegatronSettings, ModelSettings, TrainingSettings
+from training.optimization import GrpoSettings, SftSettings
+from training.rollout.settings import RolloutSettings
 from training.rollout.sglang.settings import SglangSettings
-from training.settings_file import read_settings, validated
-from training.upstream import nearest
 
 
 class LauncherKind(StrEnum):

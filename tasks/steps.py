@@ -52,7 +52,7 @@ def base(context: Context) -> Metrics:
 
 def convert(context: Context) -> Metrics:
     """Hugging Face to torch_dist."""
-    from training.checkpoint import to_megatron
+    from training.checkpoint.commands import to_megatron
 
     megatron = context.profile.megatron
     to_megatron(
@@ -106,7 +106,7 @@ def grpo(context: Context) -> Metrics:
 
 def export(context: Context) -> Metrics:
     """torch_dist to Hugging Face, side by side, for the trained model and for what GRPO started from."""
-    from training.checkpoint import to_hf
+    from training.checkpoint.commands import to_hf
 
     sources = [context.output_of(stage) / "torch_dist" for stage in (Stage.SFT, Stage.GRPO)]
     with ThreadPoolExecutor() as threads:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.config import Advantage
+from training.optimization import Advantage
 
 #: Added to the standard deviation; keeps a group with tiny spread from exploding.
 STD_EPSILON = 1e-6

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
-from training.config import GrpoSettings
+from training.optimization import GrpoSettings
 from training.rollout.buffer import Collection
 from training.rollout.draw import Rollouts
 from training.rollout.ranks import Ranks

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase, Qwen3Config, Qwen3ForCausalLM
 
-from training.architecture import read_architecture
-from training.checkpoint import check_hf_checkpoint
+from training.checkpoint.commands import check_hf_checkpoint
 from training.config import ModelSettings
 from training.folders import complete_or_absent
+from training.model.architecture import read_architecture
 from training.tokenizer import load_tokenizer, stop_token_ids, train_tokenizer
 
 

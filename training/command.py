@@ -3,7 +3,7 @@
     python -m training grpo --profile h200 --checkpoint TORCH_DIST --prompts train.jsonl \\
         --problems problems.jsonl --out-dir runs/a --lr 1e-6 --num-rollout 200
 
-Settings are the code's defaults, then those of `--profile`, then flags; `training.arguments` has the rules.
+Settings are the code's defaults, those of `--profile`, then flags; `training.arguments.parse` has the rules.
 The processes are started here. Started again with the same settings, a run goes on from its last checkpoint.
 """
 
@@ -18,14 +18,14 @@ from typing import Any
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
-from training.architecture import read_architecture
-from training.arguments import changes, read_arguments
+from training.arguments.help import add_settings_help
+from training.arguments.parse import changes, read_arguments
+from training.arguments.profile_file import read_settings, validated
 from training.config import GrpoJob, SftJob, TrainingSettings
-from training.flag_help import add_settings_help
-from training.implied import check_given
 from training.launch import REQUEUE, ProcessError, Requeue, run_job
 from training.machine import check_gpus
-from training.settings_file import read_settings, validated
+from training.model.architecture import read_architecture
+from training.model.implied import check_given
 
 PROFILES = Path("infra", "profiles")
 

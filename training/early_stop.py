@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from training.config import GrpoSettings
+from training.optimization import GrpoSettings
 from training.snapshots import Best
 
 

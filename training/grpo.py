@@ -22,11 +22,10 @@ from transformers import PreTrainedTokenizerBase
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.rows import read_rows
-from training.architecture import Architecture, read_architecture
 from training.asynchronous import RolloutQueue, in_one_thread
-from training.config import Engine, GrpoJob, GrpoSettings
+from training.checkpoint.torch_dist import HF_FOLDER, load_model
+from training.config import GrpoJob
 from training.early_stop import EarlyStop
-from training.gpt import GPTBackbone
 from training.health import (
     memory_metrics,
     progress_line,
@@ -36,7 +35,10 @@ from training.health import (
     update_metrics,
 )
 from training.launch import run_stoppable_worker
-from training.model import build_model
+from training.model.architecture import Architecture, read_architecture
+from training.model.build import build_model
+from training.model.gpt import GPTBackbone
+from training.optimization import GrpoSettings
 from training.policy import Policy
 from training.processes import is_main, process_groups
 from training.rollout.buffer import Sample
@@ -47,11 +49,11 @@ from training.rollout.open import open_engine
 from training.rollout.prompts import PromptCursor, PromptRow, fitting, read_prompts
 from training.rollout.respond import Responder
 from training.rollout.rewards import RewardFunction, open_reward
+from training.rollout.settings import Engine
 from training.rollout.timing import Seconds
 from training.run import Run
 from training.signals import StopRequest
 from training.tokenizer import load_tokenizer
-from training.torch_dist import HF_FOLDER, load_model
 from training.trainer import Trainer
 from training.validation import BEST_BY, Validation
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.config import Aggregation, GrpoSettings, Kl
+from training.optimization import Aggregation, GrpoSettings, Kl
 
 #: Bound of log-ratios before exp, so that one absurd token cannot turn a whole loss into inf or NaN.
 LOG_RATIO_LIMIT = 20.0

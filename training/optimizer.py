@@ -17,8 +17,9 @@ from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from torch import Tensor
 
-from training.config import LrDecayStyle, MegatronSettings, OptimizationSettings
-from training.model import extra_fields
+from training.config import MegatronSettings
+from training.model.build import extra_fields
+from training.optimization import LrDecayStyle, OptimizationSettings
 
 _SHARED_FIELDS = ("lr", "min_lr", "weight_decay", "adam_beta1", "adam_beta2", "adam_eps", "clip_grad")
 

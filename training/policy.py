@@ -15,12 +15,13 @@ from torch import Tensor
 from evaluation.errors import WarpsmithError
 from training.advantages import group_advantages
 from training.batch import Example, Tokens
-from training.config import GrpoSettings, RolloutSettings
-from training.gpt import GPTBackbone
+from training.checkpoint.weights import hf_weights
 from training.losses import LossOutput, loss_normalizer, policy_loss
+from training.model.gpt import GPTBackbone
+from training.optimization import GrpoSettings
 from training.rollout.buffer import Sample
+from training.rollout.settings import RolloutSettings
 from training.trainer import Trainer
-from training.weights import hf_weights
 
 #: Names of the policies whose log-probabilities an example carries.
 OLD, ROLLOUT, REFERENCE = "old", "rollout", "reference"

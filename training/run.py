@@ -10,10 +10,11 @@ from typing import Any
 import torch.distributed as dist
 
 from evaluation.problem import Frozen
-from training import torch_dist
-from training.checkpoint import copy_hf_files
-from training.config import GrpoJob, OptimizationSettings, SftJob
+from training.checkpoint import torch_dist
+from training.checkpoint.commands import copy_hf_files
+from training.config import GrpoJob, SftJob
 from training.launch import Requeue
+from training.optimization import OptimizationSettings
 from training.processes import is_main
 from training.rollout.prompts import PromptCursor
 from training.signals import StopRequest

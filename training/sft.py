@@ -19,17 +19,17 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
-from training.architecture import read_architecture
 from training.batch import Example, Tokens
+from training.checkpoint.torch_dist import HF_FOLDER
 from training.config import SftJob
 from training.launch import run_stoppable_worker
 from training.losses import LossOutput, sft_loss
+from training.model.architecture import read_architecture
 from training.processes import is_main, process_groups
 from training.rollout.prompts import PromptCursor
 from training.run import Run
 from training.signals import StopRequest
 from training.tokenizer import encode_prompt, encode_response, load_tokenizer
-from training.torch_dist import HF_FOLDER
 from training.trainer import Trainer
 
 _PROGRESS_EVERY = 10

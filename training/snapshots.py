@@ -26,8 +26,8 @@ import torch.distributed as dist
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
-from training import torch_dist
-from training.megatron_cpu import cpu_compat
+from training.checkpoint import torch_dist
+from training.model.megatron_cpu import cpu_compat
 from training.optimizer import sharded_state
 from training.processes import is_main
 from training.rollout.prompts import CursorState

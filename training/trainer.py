@@ -24,16 +24,17 @@ from megatron.core.distributed import (
 from megatron.core.pipeline_parallel import get_forward_backward_func
 from torch import Tensor
 
-from training.architecture import Architecture
 from training.balance import balance, chunks, deal, fill, sequence_cost
 from training.batch import Example, MicroBatch, collate, pack
-from training.config import MegatronSettings, OptimizationSettings
-from training.gpt import GPTBackbone
-from training.head import Head, LossFunction
-from training.kernels import open_kernels
+from training.config import MegatronSettings
 from training.losses import LossOutput
-from training.megatron_cpu import cpu_compat
-from training.model import build_model, extra_fields
+from training.model.architecture import Architecture
+from training.model.build import build_model, extra_fields
+from training.model.gpt import GPTBackbone
+from training.model.head import Head, LossFunction
+from training.model.kernels import open_kernels
+from training.model.megatron_cpu import cpu_compat
+from training.optimization import OptimizationSettings
 from training.optimizer import build_optimizer, build_scheduler, take_step
 
 

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import numpy as np
 
-from training.config import GrpoSettings
+from training.optimization import GrpoSettings
 from training.rollout.buffer import Sample
 from training.rollout.prompts import PromptRow
 from training.rollout.ranks import Ranks

@@ -26,9 +26,9 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from training.architecture import read_architecture
-from training.hf_files import find_tensors
-from training.hf_tensors import write_tensors
+from training.checkpoint.hf_files import find_tensors
+from training.checkpoint.hf_tensors import write_tensors
+from training.model.architecture import read_architecture
 
 _CONFIG = {
     "model_type": "qwen3",

@@ -35,10 +35,11 @@ from torch.nn.attention import SDPBackend
 
 from tests.benchmarks.qwen3_shapes import MODELS, Model, matmul_rate, model_flops
 from tests.training.tiny import one_process
-from training import attention
 from training.batch import Example, Tokens
-from training.config import FusedKernels, MegatronSettings, SftSettings
+from training.config import FusedKernels, MegatronSettings
 from training.losses import LossOutput, sft_loss
+from training.model import attention
+from training.optimization import SftSettings
 from training.trainer import Trainer
 
 WARM_UP_STEPS = 3

@@ -3,9 +3,9 @@
     python -m tests.benchmarks.bench_trl --profile infra/profiles/h200.yaml --steps 8
 
 Needs a GPU, SGLang, and TRL importable by the interpreter that `--trl-python` names. Both sides start from
-the same random Qwen3 of 0.6B shape, answer the same prompts with the same number of samples and tokens, and take
-one optimizer step per rollout; each side runs alone in processes of its own. What is compared is the tokens of
-prompts and responses that a second of wall time trains on, after the first steps, which compile and warm up.
+the same random Qwen3 of 0.6B shape, answer the same prompts with the same number of samples and tokens, and
+take one optimizer step per rollout; each side runs alone in processes of its own. What is compared is the
+tokens of prompts and responses that a second of wall time trains on, after the first steps, which warm up.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 _WARM_UP_STEPS = 2
@@ -64,8 +65,8 @@ def make_model(folder: Path) -> None:
 
 def ours(options: argparse.Namespace, model: Path) -> list[tuple[float, float]]:
     """(tokens, seconds) of each step of `training.grpo`."""
-    from training.arguments import training_settings
-    from training.checkpoint import to_megatron
+    from training.arguments.parse import training_settings
+    from training.checkpoint.commands import to_megatron
     from training.config import GrpoJob
     from training.launch import run_job
 
@@ -133,8 +134,8 @@ def trl(options: argparse.Namespace, model: Path) -> None:
     trainer.train()
     tokens = [entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry]
     ends = [begin, *clock.times]
-    seconds = [after - before for before, after in zip(ends, ends[1:], strict=False)]
-    per_step = [after - before for before, after in zip([0, *tokens], tokens, strict=False)]
+    seconds = [after - before for before, after in pairwise(ends)]
+    per_step = [after - before for before, after in pairwise([0, *tokens])]
     print(json.dumps(list(zip(per_step, seconds, strict=True))), flush=True)
 
 

@@ -1,6 +1,6 @@
 """One night of a GPU profile in three places: problems, training, record.
 
-    python -m tests.benchmarks.learning_gpu prepare   # any machine: draw and verify the problems (backend simt)
+    python -m tests.benchmarks.learning_gpu prepare   # any machine: draw and verify the problems
     python -m tests.benchmarks.learning_gpu run       # the GPU machine: base ... evaluate
     python -m tests.benchmarks.learning_gpu record    # any machine: metrics into MLflow, curves into docs/
 

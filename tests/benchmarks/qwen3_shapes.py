@@ -7,7 +7,7 @@ import dataclasses
 
 import torch
 
-from training.architecture import Architecture
+from training.model.architecture import Architecture
 
 
 @dataclasses.dataclass(frozen=True)

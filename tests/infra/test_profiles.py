@@ -9,7 +9,7 @@ import yaml
 
 from tasks.layout import Layout
 from tasks.profile import load_profile
-from training.config import Engine
+from training.rollout.settings import Engine
 from training.rollout.sglang.settings import Device
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from megatron.core import parallel_state
 
 from tests.training.parallel_worker import compute
 from tests.training.tiny import FAMILIES
+from training.checkpoint.conversion import write_torch_dist
 from training.config import MegatronSettings
-from training.conversion import write_torch_dist
 from training.launch import run_worker
 from training.processes import is_main, process_groups
 

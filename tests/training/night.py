@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from tests.training.tiny import one_process
-from training.architecture import read_architecture
 from training.base import make_base
-from training.checkpoint import copy_hf_files
+from training.checkpoint.commands import copy_hf_files
+from training.checkpoint.conversion import write_torch_dist
+from training.checkpoint.torch_dist import HF_FOLDER, load_model
+from training.checkpoint.weights import hf_weights
 from training.config import MegatronSettings, ModelSettings
-from training.conversion import write_torch_dist
-from training.model import build_model
-from training.torch_dist import HF_FOLDER, load_model
-from training.weights import hf_weights
+from training.model.architecture import read_architecture
+from training.model.build import build_model
 
 SHAPE = ModelSettings(
     vocab_size=300,

@@ -9,7 +9,7 @@ import torch
 
 from tests.training.parallel_worker import PLAIN, compute
 from tests.training.tiny import one_process, qwen3
-from training.conversion import write_torch_dist
+from training.checkpoint.conversion import write_torch_dist
 from training.launch import run_processes
 
 #: (tensor parallel, pipeline parallel, data parallel)

@@ -13,19 +13,20 @@ from megatron.core import parallel_state
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 
 from tests.training.tiny import random_examples
-from training.architecture import read_architecture
 from training.batch import Example, Tokens, collate
-from training.config import MegatronSettings, SftSettings
+from training.checkpoint.torch_dist import load_model
+from training.checkpoint.weights import hf_weights
+from training.config import MegatronSettings
 from training.launch import run_worker
-from training.logits import label_entropy
 from training.losses import LossOutput, sft_loss
-from training.megatron_cpu import cpu_compat
+from training.model.architecture import read_architecture
+from training.model.logits import label_entropy
+from training.model.megatron_cpu import cpu_compat
+from training.model.vocabulary import mask_padding
+from training.optimization import SftSettings
 from training.processes import is_main, process_groups
 from training.snapshots import Progress, Snapshots
-from training.torch_dist import load_model
 from training.trainer import Trainer, _Piece, _run  # the tests look under the lid
-from training.vocabulary import mask_padding
-from training.weights import hf_weights
 
 STEPS = 3
 PLAIN, DISTRIBUTED = "plain", "distributed"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.advantages import group_advantages, has_spread, overlong_penalty
-from training.config import Advantage
+from training.optimization import Advantage
 
 responses = st.lists(
     st.tuples(st.integers(-3, 3), st.one_of(st.sampled_from([0.0, 0.1, 0.2, 1.0]), st.floats(-1e3, 1e3))),

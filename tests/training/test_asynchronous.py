@@ -11,9 +11,9 @@ from tests.training.killed import run_and_kill
 from tests.training.night import assert_same_weights, base_checkpoint, conversations, metrics, write_rows
 from tests.training.test_grpo import job, parts
 from training.asynchronous import RolloutQueue, in_one_thread
-from training.config import GrpoSettings
 from training.grpo import train
 from training.launch import run_job
+from training.optimization import GrpoSettings
 from training.rollout.ranks import Ranks
 
 ASYNC = {"asynchronous": True, "importance_cap": 2.0}

@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluation.errors import WarpsmithError
 from tests.training.tiny import FAMILIES, family
-from training.architecture import read_architecture
 from training.base import make_base
-from training.checkpoint import main
+from training.checkpoint.commands import main
 from training.config import ModelSettings
+from training.model.architecture import read_architecture
 from training.rollout.engine import Sampling
 from training.rollout.local import LocalEngine
 from training.tokenizer import (

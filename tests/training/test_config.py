@@ -4,15 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from training.config import (
-    GrpoSettings,
-    MegatronSettings,
-    ModelSettings,
-    OptimizationSettings,
-    RolloutSettings,
-    SftSettings,
-    TrainingSettings,
-)
+from training.config import MegatronSettings, ModelSettings, TrainingSettings
+from training.optimization import GrpoSettings, OptimizationSettings, SftSettings
+from training.rollout.settings import RolloutSettings
 
 SECTIONS = [ModelSettings, MegatronSettings, SftSettings, GrpoSettings, RolloutSettings]
 

@@ -7,9 +7,9 @@ import pytest
 from evaluation.errors import WarpsmithError
 from tests.training.night import metrics
 from tests.training.test_grpo import folder, job
-from training.config import GrpoSettings
 from training.early_stop import EarlyStop
 from training.grpo import train
+from training.optimization import GrpoSettings
 from training.snapshots import Best
 
 assert folder  # the fixture of test_grpo

@@ -5,15 +5,16 @@ import torch
 
 from tests.training.test_trainer import STEPS, reference
 from tests.training.tiny import load_hf_weights, random_examples
-from training.architecture import Architecture, read_architecture
-from training.attention import CausalAttention, packed_parameters
 from training.batch import Example, pack
-from training.config import FusedKernels, MegatronSettings, SftSettings
-from training.kernels import open_kernels, plain_rms_norm, plain_rotate
-from training.logits import fused_statistics, label_entropy, label_logprobs
+from training.checkpoint.weights import hf_weights
+from training.config import FusedKernels, MegatronSettings
 from training.losses import sft_loss
+from training.model.architecture import Architecture, read_architecture
+from training.model.attention import CausalAttention, packed_parameters
+from training.model.kernels import open_kernels, plain_rms_norm, plain_rotate
+from training.model.logits import fused_statistics, label_entropy, label_logprobs
+from training.optimization import SftSettings
 from training.trainer import Trainer
-from training.weights import hf_weights
 
 pytestmark = [
     pytest.mark.gpu,

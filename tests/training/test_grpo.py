@@ -23,20 +23,22 @@ from tests.training.night import (
 )
 from tests.training.reward_for_tests import letter
 from tests.training.tiny import one_process
-from training.architecture import read_architecture
-from training.config import GrpoJob, GrpoSettings, MegatronSettings, RolloutSettings, TrainingSettings
+from training.checkpoint.torch_dist import load_model
+from training.checkpoint.weights import hf_weights
+from training.config import GrpoJob, MegatronSettings, TrainingSettings
 from training.grpo import train
 from training.launch import run_job
+from training.model.architecture import read_architecture
+from training.optimization import GrpoSettings
 from training.policy import Policy
 from training.rollout.draw import Rollouts, stream_seed
 from training.rollout.local import LocalEngine
 from training.rollout.prompts import PromptCursor, read_prompts
 from training.rollout.ranks import Ranks
 from training.rollout.respond import Responder
+from training.rollout.settings import RolloutSettings
 from training.tokenizer import load_tokenizer
-from training.torch_dist import load_model
 from training.trainer import Trainer
-from training.weights import hf_weights
 
 GRPO = {
     "steps": 6,

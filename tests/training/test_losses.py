@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.config import Aggregation, GrpoSettings, Kl
 from training.losses import (
     entropy,
     kl_divergence,
@@ -18,6 +17,7 @@ from training.losses import (
     sft_loss,
     token_logprobs,
 )
+from training.optimization import Aggregation, GrpoSettings, Kl
 
 LIMIT = 12  # max_new_tokens of the made-up minibatches
 

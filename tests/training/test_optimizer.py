@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.training.tiny import load_hf_weights, random_examples
-from training.architecture import read_architecture
-from training.config import LrDecayStyle, MegatronSettings, SftSettings
+from training.config import MegatronSettings
 from training.losses import sft_loss
+from training.model.architecture import read_architecture
+from training.optimization import LrDecayStyle, SftSettings
 from training.optimizer import fuse
 from training.trainer import Trainer
 

@@ -13,8 +13,9 @@ from tests.training.night import (
     metrics,
     write_rows,
 )
-from training.config import MegatronSettings, SftJob, SftSettings, TrainingSettings
+from training.config import MegatronSettings, SftJob, TrainingSettings
 from training.launch import run_job
+from training.optimization import SftSettings
 from training.sft import read_examples, train
 from training.tokenizer import load_tokenizer
 

@@ -9,8 +9,9 @@ import torch
 
 from evaluation.errors import WarpsmithError
 from tests.training.tiny import random_examples
-from training.architecture import read_architecture
-from training.config import MegatronSettings, SftSettings
+from training.config import MegatronSettings
+from training.model.architecture import read_architecture
+from training.optimization import SftSettings
 from training.rollout.prompts import CursorState
 from training.sft import step
 from training.snapshots import Progress, Snapshots, fingerprint
@@ -75,7 +76,7 @@ def test_a_failed_write_leaves_nothing(single_process, hf_dir, tmp_path, monkeyp
     def full(*_: object) -> None:
         raise WarpsmithError("the disk is full")
 
-    monkeypatch.setattr("training.torch_dist.save", full)
+    monkeypatch.setattr("training.checkpoint.torch_dist.save", full)
     with pytest.raises(WarpsmithError):
         Snapshots(tmp_path, keep=1, fingerprint="x").save(trainer(hf_dir), Progress(1, cursor(1)))
     assert names(tmp_path) == []

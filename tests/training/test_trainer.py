@@ -9,10 +9,11 @@ import torch
 
 from tests.training.parallel import LAYOUTS, MODES, results
 from tests.training.tiny import load_hf_weights, qwen3, random_examples
-from training.architecture import read_architecture
 from training.batch import collate
-from training.config import GrpoSettings, MegatronSettings, SftSettings
+from training.config import MegatronSettings
 from training.losses import loss_normalizer, policy_loss
+from training.model.architecture import read_architecture
+from training.optimization import GrpoSettings, SftSettings
 from training.trainer import Trainer
 
 STEPS = 3

@@ -83,8 +83,8 @@ def random_examples(count: int, seed: int = 0, vocabulary: int = 96) -> list[Exa
 
 def load_hf_weights(model, hf_dir: Path) -> None:
     """Fill a Megatron model with a Hugging Face checkpoint, in the one process that there is."""
-    from training.conversion import write_torch_dist
-    from training.torch_dist import load_model
+    from training.checkpoint.conversion import write_torch_dist
+    from training.checkpoint.torch_dist import load_model
 
     with TemporaryDirectory() as folder:
         write_torch_dist(hf_dir, Path(folder))

@@ -12,11 +12,11 @@ from typing import Protocol
 from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
-from training.config import RolloutSettings
 from training.rollout.buffer import Sample, load_filter
 from training.rollout.engine import Completion, RolloutEngine, Sampling
 from training.rollout.prompts import PromptRow
 from training.rollout.rewards import KERNEL, Response, Reward, load_function
+from training.rollout.settings import RolloutSettings
 
 
 @dataclass(frozen=True, slots=True)

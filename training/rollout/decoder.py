@@ -3,8 +3,8 @@
 Small models on a CPU spend their time between the matrix multiplications: in Python, in the many
 small kernels and in copies of a growing cache. So the weights of q, k, v and of gate, up are fused,
 the cache is allocated once, and a prompt's n samples share one prefill. There is nothing else: no
-gradients, no sharding, float32 throughout. `tests/training/test_local_engine.py` holds it to the logits
-of transformers, for all families of `training.architecture`.
+gradients, no sharding, float32 throughout. Tests hold it to the logits of transformers, for
+all families of `training.model.architecture`.
 
 Shapes: B rows, S new positions, T cached positions, H hidden, N query heads, K key-value heads,
 G = N / K query heads per key-value head, D head width, V vocabulary.
@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from evaluation.errors import WarpsmithError
-from training.architecture import Architecture
-from training.rotary import inverse_frequencies
+from training.model.architecture import Architecture
+from training.model.rotary import inverse_frequencies
 
 
 @dataclass(frozen=True, slots=True)

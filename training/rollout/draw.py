@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from training.config import GrpoSettings, RolloutSettings
+from training.optimization import GrpoSettings
 from training.rollout.buffer import Collection, Group, Sample, collect, group_samples, keep_all, load_filter
 from training.rollout.custom import RolloutInput, load_rollout
 from training.rollout.engine import Sampling
@@ -25,6 +25,7 @@ from training.rollout.partial import UnfinishedGroup
 from training.rollout.prompts import PromptCursor, PromptRow
 from training.rollout.ranks import Ranks
 from training.rollout.respond import Responder
+from training.rollout.settings import RolloutSettings
 from training.rollout.timing import Seconds
 
 

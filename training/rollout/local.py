@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from evaluation.errors import WarpsmithError
-from training.architecture import Architecture, read_architecture
-from training.hf_files import find_tensors
-from training.hf_tensors import read_slice
+from training.checkpoint.hf_files import find_tensors
+from training.checkpoint.hf_tensors import read_slice
+from training.model.architecture import Architecture, read_architecture
 from training.rollout.decoder import Cache, Decoder
 from training.rollout.engine import Completion, FinishReason, Sampling
 from training.rollout.sampling import Sampler

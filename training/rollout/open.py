@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.architecture import read_architecture
-from training.config import Engine, TrainingSettings
+from training.config import TrainingSettings
+from training.model.architecture import read_architecture
 from training.rollout.engine import RolloutEngine
 from training.rollout.local import LocalEngine
+from training.rollout.settings import Engine
 
 
 @contextmanager

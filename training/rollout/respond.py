@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from training.advantages import overlong_penalty
-from training.config import GrpoSettings, RolloutSettings
+from training.optimization import GrpoSettings
 from training.rollout.buffer import Sample
 from training.rollout.custom import Generated, GenerateInput, load_generate
 from training.rollout.engine import RolloutEngine, Sampling
@@ -23,6 +23,7 @@ from training.rollout.partial import NOT_BEGUN, Interruptible, UnfinishedGroup
 from training.rollout.prompts import PromptRow
 from training.rollout.ranks import Ranks
 from training.rollout.rewards import Response, Reward, RewardFunction, score
+from training.rollout.settings import RolloutSettings
 from training.tokenizer import decode_response, encode_prompt, stop_token_ids
 
 #: Calls of a generate function at a time, where the engine takes several.

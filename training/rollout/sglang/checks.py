@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from training.architecture import Architecture
 from training.config import TrainingSettings
+from training.model.architecture import Architecture
 from training.rollout.sglang.protocol import Limits, ServerInfo
 from training.tokenizer import check_token_ids
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.errors import WarpsmithError
-from training.architecture import Architecture
-from training.config import RolloutSettings, TrainingSettings
+from training.config import TrainingSettings
+from training.model.architecture import Architecture
+from training.rollout.settings import RolloutSettings
 from training.rollout.sglang.protocol import NO_WEIGHTS
 from training.rollout.sglang.server import Launch, require_module, server_environment
 from training.rollout.sglang.settings import Device

@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 
 from evaluation.errors import WarpsmithError
-from training.architecture import Architecture, read_architecture
 from training.config import TrainingSettings
+from training.model.architecture import Architecture, read_architecture
 from training.rollout.sglang.broadcast import BroadcastTransfer
 from training.rollout.sglang.buckets import HostCopy
 from training.rollout.sglang.checks import require_model_fits, require_room, require_same

@@ -1,0 +1,88 @@
+"""A Hugging Face checkpoint is checked by its headers: names, shapes, types, files."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from evaluation.errors import WarpsmithError
+from tests.training.tiny import qwen3
+from training.checkpoint.hf_files import find_tensors
+from training.model.architecture import read_architecture
+
+NAME = "model.layers.1.mlp.up_proj.weight"
+
+
+@pytest.fixture
+def folder(hf_dir, tmp_path):
+    """A copy that may be damaged."""
+    return shutil.copytree(hf_dir, tmp_path / "hf")
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """A checkpoint in several files."""
+    qwen3().save_pretrained(tmp_path / "parts", max_shard_size=20_000)
+    return tmp_path / "parts"
+
+
+def change(folder, edit) -> None:
+    weights = load_file(folder / "model.safetensors")
+    edit(weights)
+    save_file(weights, folder / "model.safetensors")
+
+
+def refused(folder, message) -> None:
+    with pytest.raises(WarpsmithError, match=message) as error:
+        find_tensors(folder, read_architecture(folder))
+    assert "\n" not in str(error.value)
+
+
+def test_every_tensor_has_its_file(folder, parts):
+    names = set(qwen3().state_dict()) - {"lm_head.weight"}
+    for checkpoint in (folder, parts):
+        found = find_tensors(checkpoint, read_architecture(checkpoint))
+        assert set(found) == names
+        assert all(name in load_file(path) for name, path in found.items())
+    assert len(set(found.values())) > 1
+
+
+def test_missing_and_unknown_tensors_are_named(folder):
+    change(folder, lambda weights: weights.update({"vision.weight": torch.ones(1)}))
+    refused(folder, r"has the tensor vision\.weight \(1 in all\)")
+    change(folder, lambda weights: weights.pop(NAME))
+    refused(folder, rf"lacks the tensor {NAME} \(1 in all\)")
+
+
+def test_a_tied_model_may_have_an_output_layer(folder):
+    change(folder, lambda weights: weights.update({"lm_head.weight": torch.ones(1)}))
+    assert "lm_head.weight" not in find_tensors(folder, read_architecture(folder))
+
+
+def test_wrong_shapes_and_types_are_named(folder):
+    change(folder, lambda weights: weights.update({NAME: torch.ones(3, 3)}))
+    refused(folder, rf"holds {NAME} as F32 \[3, 3\] where .*config\.json asks for F32 \[48, 32\]")
+    change(folder, lambda weights: weights.update({NAME: torch.ones(48, 32).half()}))
+    refused(folder, rf"holds {NAME} as F16 \[48, 32\] where .* F32")
+
+
+def test_files_that_are_cut_off_or_no_safetensors_are_named(folder):
+    file = folder / "model.safetensors"
+    content = file.read_bytes()
+    for damaged in (content[:-1], content[:100], b"", b"damaged", content + b"x"):
+        file.write_bytes(damaged)
+        refused(folder, r"model\.safetensors cannot be read")
+    file.unlink()
+    refused(folder, r"holds no \*\.safetensors file")
+
+
+def test_an_index_that_does_not_fit_is_named(parts):
+    index = parts / "model.safetensors.index.json"
+    first = sorted(parts.glob("*.safetensors"))[0]
+    first.unlink()
+    refused(parts, rf"index\.json names {first.name}, which is not there")
+    for content in ("damaged", "{}", "[]", json.dumps({"weight_map": []})):
+        index.write_text(content)
+        refused(parts, r"index\.json cannot be read")

@@ -1,0 +1,155 @@
+"""The examples of docs/custom-code.md run, and wrong functions are refused in one sentence."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evaluation.errors import WarpsmithError
+from tests.training.night import base_checkpoint, conversations, metrics, write_rows
+from tests.training.test_grpo import job, parts
+from training.config import TrainingSettings
+from training.grpo import train
+from training.launch import run_job
+from training.optimization import GrpoSettings
+from training.rollout.buffer import Sample
+from training.rollout.custom import Generated, load_generate
+from training.rollout.engine import Completion, FinishReason
+from training.rollout.prompts import PromptRow
+from training.rollout.ranks import Ranks
+from training.rollout.rewards import Response, Reward, load_function
+from training.rollout.settings import RolloutSettings
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("night")
+    base_checkpoint(folder)
+    rows = [{"prompt": row["messages"][:1], "label": f"p{i}"} for i, row in enumerate(conversations())]
+    write_rows(folder / "prompts.jsonl", rows)
+    write_rows(folder / "problems.jsonl", [])
+    return folder
+
+
+def test_the_page_shows_the_examples_as_they_are():
+    page = (DOCS / "custom-code.md").read_text()
+    shown = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    files = sorted((DOCS / "examples").glob("*.py"))
+    assert sorted(shown) == sorted(file.read_text() for file in files) and files
+    for name in re.findall(r"_function: (\S+)", page):
+        assert callable(load_function(name))
+
+
+def test_the_reward_of_the_page():
+    row = PromptRow.model_validate({"prompt": [{"role": "user", "content": "1+1"}], "label": "2"})
+    reward = load_function("docs.examples.reward:exact_answer")
+    right, long, wrong, empty = reward([Response(row, text) for text in ("2", "it is 2", "3", "")])
+    assert (right.value, long.value, wrong.value, empty.value) == (1, 0.98, 0, 0)
+    assert right.metrics == {"answers/correct": 1, "answers/words": 1}
+
+
+def test_the_filter_of_the_page(single_process, folder, tmp_path):
+    changed = job(folder, tmp_path, filter_function="docs.examples.group_filter:worth_training_on")
+    collection, _ = parts(changed)[1].collect(0, Ranks.alone())
+    assert 0 < len(collection.groups) == sum(group.has_spread for group in collection.drawn)
+
+
+def test_the_generate_function_of_the_page_is_trained_on(single_process, folder, tmp_path):
+    changed = job(
+        folder, tmp_path, generate_function="docs.examples.generate:second_thoughts", max_new_tokens=80
+    )
+    policy, rollouts, _ = parts(changed)
+    samples = rollouts.collect(0, Ranks.alone())[0].samples
+    two_turns = [sample for sample in samples if sample.loss_mask]
+    assert two_turns and all(len(sample.turns) == 2 for sample in two_turns)
+    assert all("Check your answer" in sample.text for sample in two_turns)
+    reports = policy.update(samples, 0)  # checks that engine and trainer agree on the written tokens
+    tokens = sum(report["tokens"] for report in reports)
+    assert tokens == sum(t.stop - t.start for s in samples for t in s.turns if _advantage_matters(s, samples))
+
+
+def _advantage_matters(sample, samples):
+    group = [other.reward.value for other in samples if other.group_index == sample.group_index]
+    return len(set(group)) > 1 and sample.reward.value != pytest.approx(sum(group) / len(group))
+
+
+@pytest.mark.slow
+def test_the_rollout_function_of_the_page_serves_all_ranks(folder, tmp_path):
+    changed = job(
+        folder, tmp_path, 2, grpo={"steps": 2}, rollout_function="docs.examples.rollout:best_and_worst"
+    )
+    run_job("training.grpo", changed, changed.out_dir, 2)
+    rows = metrics(tmp_path)
+    assert [row["rollout/samples"] for row in rows] == [16, 16]
+    assert all(row["reward/std"] > 0 for row in rows)
+
+
+ROW = PromptRow.model_validate({"prompt": [{"role": "user", "content": "x"}], "label": "p"})
+COMPLETION = Completion((1, 2), (-0.1, -0.2), FinishReason.STOP, 0)
+
+
+def generates_text(request):
+    return "hello"
+
+
+def masks_too_little(request):
+    return Generated(COMPLETION, loss_mask=(True,))
+
+
+def rolls_nothing(rollout):
+    return None
+
+
+def rolls_empty(rollout):
+    return []
+
+
+def rolls_strangers(rollout):
+    return [Sample(7, ROW, (1,), COMPLETION, "x", Reward(0.0))]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("generates_text", "gave a str; it must return a .*Generated"), ("masks_too_little", "one of each")],
+)
+def test_a_wrong_response_is_refused(name, sentence):
+    with pytest.raises(WarpsmithError, match=sentence):
+        load_generate(f"{__name__}:{name}")(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("rolls_nothing", "gave a NoneType; it must return a sequence of .*Sample"),
+        ("rolls_empty", "no samples for 4 prompts"),
+        ("rolls_strangers", "group 7; number them 0 to 3"),
+    ],
+)
+def test_a_wrong_rollout_is_refused(single_process, folder, tmp_path, name, sentence):
+    with pytest.raises(WarpsmithError, match=sentence):
+        train(job(folder, tmp_path, rollout_function=f"{__name__}:{name}"))
+
+
+def test_a_missing_function_is_named(single_process, folder, tmp_path):
+    for setting in ("generate_function", "rollout_function", "filter_function", "reward_function"):
+        with pytest.raises(WarpsmithError, match=r"tests\.training\.tiny has no function nowhere"):
+            train(job(folder, tmp_path, **{setting: "tests.training.tiny:nowhere"}))
+
+
+def test_partial_rollouts_and_custom_generation_exclude_each_other():
+    grpo = GrpoSettings(asynchronous=True, partial_rollout=True, importance_cap=2.0)
+    with pytest.raises(ValueError, match=r"rollout\.generate_function"):
+        TrainingSettings(grpo=grpo, rollout=RolloutSettings(generate_function="a:b"))
+
+
+def test_turns_are_the_stretches_that_the_model_wrote():
+    def turns(*mask):
+        completion = Completion(tuple(range(5)), (0.0,) * 5, FinishReason.STOP, 0)
+        return Sample(0, ROW, (1,), completion, "", Reward(0.0), mask).turns
+
+    assert turns() == [slice(0, 5)]
+    assert turns(True, True, False, False, True) == [slice(0, 2), slice(4, 5)]
+    assert turns(False, True, False, True, False) == [slice(1, 2), slice(3, 4)]
+    assert turns(*[False] * 5) == []

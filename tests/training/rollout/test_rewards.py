@@ -1,0 +1,125 @@
+"""Rewards: verdicts become numbers and rates, and replaceable functions are held to their contract."""
+
+import math
+
+import pytest
+
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
+from evaluation.settings import EvaluationSettings, RewardSettings
+from evaluation.verdict import Measurements, Status, Verdict
+from training.rollout.prompts import PromptRow
+from training.rollout.rewards import (
+    KernelReward,
+    Response,
+    Reward,
+    load_function,
+    mean_metrics,
+    open_reward,
+    score,
+)
+
+
+def problem(name, level):
+    """A problem that nothing here runs."""
+    vector = Tensor(name="x", shape=(4,), dtype="float32")
+    instance = Instance(
+        program="", sizes={}, inputs=(vector,), outputs=(vector.model_copy(update={"name": "out"}),)
+    )
+    return Problem(
+        id=name, source="generated", level=level, split=Split.TRAIN, dialect=Dialect.MODEL,
+        operators=("relu",), shipped=instance, checks=(instance,), tolerance=1e-4, flops=4, bytes=32,
+    )  # fmt: skip
+
+
+PROBLEMS = {"easy": problem("easy", 1), "hard": problem("hard", 3)}
+
+
+class ScriptedPool:
+    """Stands in for the evaluation pool: the response's text is the status to give."""
+
+    def __init__(self):
+        self.calls = []
+
+    def evaluate(self, requests, *, seed):
+        self.calls.append((len(requests), seed))
+        return [verdict(Status(request.response)) for request in requests]
+
+
+def verdict(status):
+    """A verdict of this status with the measurements it needs."""
+    measurements = Measurements(instances=3, max_error=0.5) if status is Status.CORRECT else None
+    return Verdict(status=status, reason=f"because {status}", measurements=measurements)
+
+
+def response(text, label="easy"):
+    """A response to the prompt of a problem."""
+    return Response(PromptRow(prompt=({"role": "user", "content": "?"},), label=label), text)
+
+
+def halves(responses):
+    """A reward function from a profile."""
+    return [Reward(0.5) for _ in responses]
+
+
+def test_kernel_rewards_follow_the_verdicts_in_one_call():
+    pool = ScriptedPool()
+    settings = EvaluationSettings(rewards=RewardSettings(parsed=0.25, compiled=0.5, correct=2.0))
+    reward = KernelReward(pool, PROBLEMS, settings, seed=11)
+    statuses = ["unparsable", "compile_error", "wrong", "timeout", "cheated", "correct"]
+    rewards = score(reward, [response(s, "hard" if s == "correct" else "easy") for s in statuses])
+    assert [r.value for r in rewards] == [0, 0.25, 0.5, 0.5, 0, 2.0]
+    assert [r.status for r in rewards] == statuses
+    assert rewards[2].reason == "because wrong"
+    assert pool.calls == [(6, 11)]
+    assert mean_metrics(rewards) == pytest.approx(
+        {
+            "reward/mean": 3.25 / 6, "reward/level1": 1.25 / 5, "reward/level3": 2.0, "kernels/parsed": 4 / 6,
+            "kernels/compiled": 3 / 6, "kernels/correct": 1 / 6, "kernels/timeout": 1 / 6, "kernels/fault": 0,
+            "kernels/cheated": 1 / 6,
+        }
+    )  # fmt: skip
+
+
+def test_an_unknown_problem_is_named():
+    with pytest.raises(WarpsmithError, match="'lost'"):
+        KernelReward(ScriptedPool(), PROBLEMS, EvaluationSettings(), 0)([response("correct", "lost")])
+
+
+def test_a_text_that_is_no_kernel_gets_zero_from_the_real_pool():
+    with open_reward("kernel", problems=PROBLEMS, settings=EvaluationSettings(), seed=0) as reward:
+        (zero,) = score(reward, [response("I would rather write a poem.")])
+    assert (zero.value, zero.status) == (0, "unparsable")
+
+
+def test_a_function_from_the_profile_replaces_the_built_in():
+    name = "tests.training.rollout.test_rewards:halves"
+    with open_reward(name, problems={}, settings=EvaluationSettings(), seed=0) as reward:
+        assert [r.value for r in score(reward, [response("a"), response("b")])] == [0.5, 0.5]
+
+
+def test_bad_rewards_are_refused():
+    with pytest.raises(WarpsmithError, match="gave 1 rewards for 2"):
+        score(lambda responses: [Reward(0.0)], [response("a"), response("b")])
+    for value in (math.nan, math.inf):
+        with pytest.raises(WarpsmithError, match="'easy'"):
+            score(lambda responses, value=value: [Reward(value)], [response("a")])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("kernels", "not a built-in name"),
+        (":f", "not a built-in name"),
+        ("no_such_module:f", "cannot be imported"),
+        ("math:no_such_function", "no function"),
+        ("math:pi", "no function"),
+    ],
+)
+def test_functions_that_do_not_exist_are_explained(name, message):
+    with pytest.raises(WarpsmithError, match=message):
+        load_function(name)
+
+
+def test_no_rewards_have_no_metrics():
+    assert mean_metrics([]) == {}

@@ -1,0 +1,107 @@
+"""Reads a profile's YAML file, puts what flags change on top, and explains what is wrong with the result.
+
+Unknown names are the commonest mistake in such files, so each is answered with the nearest valid one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from evaluation.errors import WarpsmithError
+from training.arguments.catalogue import flag_name
+from training.arguments.upstream import nearest
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The sections of a profile's file, as they are written.
+
+    Raises:
+        WarpsmithError: if it cannot be read, or is no YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise WarpsmithError(f"{path} cannot be read ({reason}); name a profile's YAML file") from None
+    except yaml.YAMLError as error:
+        raise WarpsmithError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise WarpsmithError(f"{path} holds no settings; infra/profiles/cpu.yaml shows how it is written")
+    return values
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The sections `values` with what flags change in them."""
+    changed = {
+        section: {**values.get(section, {}), **changes}
+        for section, changes in overrides.items()
+        if changes and isinstance(values.get(section, {}), dict)
+    }
+    return {**values, **changed}
+
+
+def validated(
+    kind: type[Settings],
+    values: Mapping[str, Any],
+    source: Path,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Settings:
+    """The settings of a profile, checked and immutable.
+
+    Args:
+        kind: the class whose fields are the profile's sections.
+        values: the sections as they are written.
+        source: the file that they come from, for messages.
+        overrides: what flags change.
+
+    Raises:
+        WarpsmithError: naming the first mistake and its remedy.
+    """
+    overrides = overrides or {}
+    try:
+        return kind.model_validate(with_overrides(values, overrides))
+    except ValidationError as error:
+        unknown_names_first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        flags = _flags(overrides)
+        where = f"{source} with {flags}" if flags else str(source)
+        raise WarpsmithError(f"{where}: {_explain(kind, unknown_names_first)}") from None
+
+
+def _flags(overrides: Mapping[str, Mapping[str, Any]]) -> str:
+    """The flags that overrides may have come from."""
+    return " ".join(
+        f"--{flag_name(f'{section}.{name}')}" for section, values in overrides.items() for name in values
+    )
+
+
+def _explain(kind: type[BaseModel], detail: ErrorDetails) -> str:
+    """One mistake in a profile as a clause that names the setting and the remedy."""
+    setting = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        parents = [str(part) for part in detail["loc"][:-1]]
+        valid = [".".join((*parents, field)) for field in _fields(kind, parents)]
+        return f"`{setting}` is not a setting; the nearest valid name is `{nearest(setting, valid)}`"
+    if detail["type"] == "missing":
+        remedy = f"add `{setting}: {{}}` for its defaults" if len(detail["loc"]) == 1 else "set it"
+        return f"`{setting}` is missing; {remedy}"
+    if detail["type"] == "model_type" and detail["input"] is None:
+        return f"`{setting}` is empty; write `{setting}: {{}}` for its defaults"
+    reason = detail["msg"].removeprefix("Value error, ")
+    value = f" cannot be {detail['input']!r}" if isinstance(detail["input"], str | int | float) else ""
+    return f"`{setting}`{value}: {reason}"
+
+
+def _fields(kind: type[BaseModel], parents: Iterable[str]) -> list[str]:
+    """Names of the settings in the section at the path `parents`; a profile's `name` is not one."""
+    for parent in parents:
+        nested = [kind.model_fields[parent].annotation, *get_args(kind.model_fields[parent].annotation)]
+        kind = next(member for member in nested if isinstance(member, type) and issubclass(member, BaseModel))
+    return sorted(set(kind.model_fields) - {"name"})

@@ -1,0 +1,110 @@
+"""Megatron's distributed checkpoints (format torch_dist): saved at one TP and PP size, loaded at any."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from megatron.core import dist_checkpointing
+from megatron.core.dist_checkpointing import ShardedTensor
+from megatron.core.dist_checkpointing.core import CheckpointingException
+from megatron.core.dist_checkpointing.dict_utils import nested_values
+from megatron.core.dist_checkpointing.mapping import ShardedObject, ShardedTensorFactory
+from megatron.core.models.gpt import GPTModel
+from torch.distributed.checkpoint.api import CheckpointException
+
+from evaluation.errors import WarpsmithError
+from training.model.megatron_cpu import cpu_compat, save_in_process
+
+#: Folder inside a torch_dist checkpoint with the Hugging Face config and tokenizer that belong to it.
+HF_FOLDER = "hf"
+
+
+def save(state: dict[str, Any], directory: Path) -> None:
+    """Write a sharded state dict into the existing folder `directory`. Collective.
+
+    WarpsmithError if it cannot be written; torch does not say whether it was for want of space.
+    """
+    try:
+        with cpu_compat(), save_in_process():
+            dist_checkpointing.save(state, str(directory))
+    except (CheckpointException, OSError) as error:
+        free = shutil.disk_usage(directory).free // 2**20
+        raise WarpsmithError(
+            f"the checkpoint {directory} cannot be written; the disk may be full ({free} MiB are free): "
+            "free some space and run again"
+        ) from error
+
+
+def load(state: dict[str, Any], directory: Path, *, partial: bool = False) -> dict[str, Any]:
+    """Read what the sharded state dict `state` describes. Collective.
+
+    Args:
+        state: what to read; tensors are read into those that it holds.
+        directory: the checkpoint.
+        partial: whether all ranks together may read less than whole tensors.
+
+    Raises WarpsmithError if the checkpoint is damaged or lacks something.
+    """
+    try:
+        with cpu_compat():
+            check_stored(nested_values(state), directory, padding=True)
+            return dict(dist_checkpointing.load(state, str(directory), validate_access_integrity=not partial))
+    except (CheckpointingException, CheckpointException) as error:
+        raise WarpsmithError(
+            f"{directory} is not a complete Megatron checkpoint ({_reason(error)}); convert or train it again"
+        ) from error
+
+
+def check_stored(wanted: Iterable[Any], directory: Path, *, padding: bool = False) -> None:
+    """Raise WarpsmithError unless the checkpoint has the tensors of a sharded state dict, in their shapes.
+
+    With `padding` the wanted vocabulary may be longer or shorter than the stored one, otherwise not longer.
+    """
+    stored = _stored_tensors(directory)
+    for piece in wanted:
+        if isinstance(piece, (ShardedTensor, ShardedTensorFactory)) and piece.key not in stored:
+            raise WarpsmithError(f"{directory} lacks the tensor {piece.key}; convert or train it again")
+        if not isinstance(piece, ShardedTensor):
+            continue
+        there, here = stored[piece.key].global_shape, piece.global_shape
+        rows_fit = there[0] == here[0] or (piece.allow_shape_mismatch and (padding or there[0] > here[0]))
+        if not rows_fit or there[1:] != here[1:]:
+            raise WarpsmithError(
+                f"{directory} holds {piece.key} in the shape {list(there)} where the model has {list(here)}; "
+                f"its {HF_FOLDER}/config.json belongs to another model"
+            )
+
+
+def _stored_tensors(directory: Path) -> dict[str, Any]:
+    """Every tensor of a checkpoint by its key; WarpsmithError if the folder is none."""
+    try:
+        return dict(dist_checkpointing.load_tensors_metadata(str(directory)))
+    except (CheckpointingException, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise WarpsmithError(
+            f"{directory} is not a complete Megatron checkpoint ({error}); convert or train it again"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Why reading failed; torch wraps the reasons of all ranks."""
+    if isinstance(error, CheckpointException) and error.failures:
+        return repr(next(iter(error.failures.values()))[0])
+    return str(error)
+
+
+def save_model(model: GPTModel, directory: Path) -> None:
+    """Write the weights alone. Collective."""
+    save({"model": model.sharded_state_dict()}, directory)
+
+
+def load_model(model: GPTModel, directory: Path) -> None:
+    """Read the weights alone, also from a checkpoint that holds more. Collective."""
+    state = model.sharded_state_dict()
+    # What is no tensor is the state of 8-bit types, which we do not use and conversion does not write.
+    tensors = {name: piece for name, piece in state.items() if not isinstance(piece, ShardedObject)}
+    loaded = load({"model": tensors}, directory)["model"]
+    model.load_state_dict({**dict.fromkeys(state), **loaded}, strict=True)

@@ -1,0 +1,51 @@
+"""Megatron's GPTModel without its output layer's forward pass: it ends with hidden states.
+
+Logits of all tokens over a vocabulary of 150 000 would be the largest tensor of a training step; head.py
+computes them piece by piece, together with the loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from megatron.core.models.gpt import GPTModel
+from torch import Tensor
+
+from training.batch import MicroBatch
+from training.model.attention import packed_parameters
+
+
+class GPTBackbone(GPTModel):
+    """A rank's part of the model, from token ids (or the last stage's output) to hidden states."""
+
+    def forward(self, batch: MicroBatch) -> Tensor:  # type: ignore[override]
+        """Hidden states [S, B, H] (a TP rank's share of S under sequence parallelism) of a micro-batch."""
+        packing = batch.packing
+        hidden: Tensor = self.decoder(
+            hidden_states=self._embedded(batch) if self.pre_process else None,
+            attention_mask=None,
+            rotary_pos_emb=self._rotary(batch),
+            packed_seq_params=None if packing is None else packed_parameters(packing),
+        )
+        return hidden
+
+    def head_weight(self) -> Tensor:
+        """The output layer's matrix [V / TP, H], on the last pipeline stage."""
+        if self.share_embeddings_and_output_weights:
+            shared: Tensor = self.shared_embedding_or_output_weight()
+            return shared
+        weight: Tensor = self.output_layer.weight
+        return weight
+
+    def _embedded(self, batch: MicroBatch) -> Any:
+        return self.embedding(input_ids=batch.inputs, position_ids=None)
+
+    def _rotary(self, batch: MicroBatch) -> Tensor:
+        """Cosines and sines [2, S, 1, 1, D] of the tokens' positions, in the type of the weights."""
+        packing = batch.packing
+        if packing is None:
+            angles = self.rotary_pos_emb(batch.inputs.size(1))
+        else:
+            angles = self.rotary_pos_emb(packing.longest)[packing.positions]
+        return torch.stack((angles.cos(), angles.sin())).to(self.config.params_dtype)

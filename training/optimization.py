@@ -1,0 +1,205 @@
+"""The sections `sft:` and `grpo:` of a profile: optimizer, schedule, objective, checkpoints.
+
+The defaults are those of the `cpu` profile. Nothing here imports torch or Megatron.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, model_validator
+
+from evaluation.problem import Frozen
+
+
+class LrDecayStyle(StrEnum):
+    """How the learning rate falls at the end."""
+
+    LINEAR = "linear"  #: by a line
+    COSINE = "cosine"  #: by half a cosine
+
+
+class OptimizationSettings(Frozen):
+    """What SFT and GRPO have in common: AdamW, its schedule, checkpoints and the seed."""
+
+    steps: int = Field(ge=0)
+    """Steps of the stage (batches for SFT, rollouts for GRPO)."""
+    lr: float = Field(gt=0)
+    """Peak learning rate."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Optimizer steps over which the rate rises linearly from 0."""
+    decay_fraction: float = Field(default=0.0, ge=0, le=1)
+    """Share of the optimizer steps, at the end and after warm-up, over which the rate falls to `min_lr`."""
+    lr_decay_style: LrDecayStyle = LrDecayStyle.LINEAR
+    """How it falls; cosine with a `decay_fraction` of 1 is the usual cosine schedule."""
+    min_lr: float = Field(default=0.0, ge=0)
+    """Learning rate after the decay."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay (AdamW); not applied to norms."""
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the mean of gradients."""
+    adam_beta2: float = Field(default=0.95, ge=0, lt=1)
+    """Decay of the mean of squared gradients."""
+    adam_eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator of Adam."""
+    clip_grad: float = Field(default=1.0, ge=0)
+    """Largest global gradient norm; 0 does not clip."""
+    micro_batch_size: int = Field(default=16, ge=1)
+    """Sequences in one forward and backward pass: changes speed and memory, and the result only by rounding.
+    On a CPU 8 to 16 short sequences stay in its caches and are a fifth faster than 64."""
+    save_every: int = Field(default=50, ge=1)
+    """Steps between checkpoints; the last step is always saved."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Complete checkpoints that are kept; older ones are deleted."""
+    seed: int = 0
+    """Seed of the order of the data and of sampling."""
+
+
+class SftSettings(OptimizationSettings):
+    """Supervised fine-tuning on verified kernels: next-token loss on the assistant's tokens only."""
+
+    steps: int = Field(default=180, ge=0)
+    """Batches to train on; epochs follow from it."""
+    batch_size: int = Field(default=32, ge=1)
+    """Conversations in one optimizer step, over all data-parallel ranks."""
+    lr: float = Field(default=3e-3, gt=0)
+    """Peak learning rate."""
+    warmup_steps: int = Field(default=20, ge=0)
+    """Steps over which the rate rises linearly from 0."""
+    decay_fraction: float = Field(default=0.3, ge=0, le=1)
+    """Share of the steps, at the end and after the warm-up, over which the rate falls to `min_lr`."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay (AdamW); not applied to norms."""
+    max_length: int = Field(default=512, ge=2)
+    """Longest conversation in tokens; longer ones are left out and counted."""
+    save_every: int = Field(default=60, ge=1)
+    """Steps between checkpoints; the last step is always saved."""
+
+
+class Advantage(StrEnum):
+    """How rewards of a group become advantages."""
+
+    GRPO = "grpo"  #: (r - mean) / (std + 1e-6), DeepSeekMath 2402.03300
+    DR_GRPO = "dr_grpo"  #: r - mean, Dr.GRPO 2503.20783
+    RLOO = "rloo"  #: (r - mean) * n / (n - 1), the leave-one-out baseline
+
+
+class Aggregation(StrEnum):
+    """How token losses become one loss."""
+
+    TOKEN_MEAN = "token_mean"  #: sum over all tokens / number of tokens, DAPO 2503.14476
+    SEQUENCE_MEAN = "sequence_mean"  #: mean over sequences of the mean over tokens
+    CONSTANT = "constant"  #: sum over all tokens / (max_new_tokens * sequences), Dr.GRPO 2503.20783
+
+
+class Kl(StrEnum):
+    """Estimators of KL(policy || reference) from d = logp - logp_ref, after Schulman (2020)."""
+
+    K1 = "k1"  #: d
+    K2 = "k2"  #: d^2 / 2
+    K3 = "k3"  #: exp(-d) - 1 + d
+
+
+class GrpoSettings(OptimizationSettings):
+    """Group-relative policy optimisation with rewards from really executing the kernels."""
+
+    steps: int = Field(default=30, ge=0)
+    """Rollouts; each is followed by `minibatches` optimizer steps."""
+    prompts_per_step: int = Field(default=16, ge=1)
+    """Problems drawn for one rollout."""
+    samples_per_prompt: int = Field(default=8, ge=1)
+    """Responses per problem: the group that rewards are compared in."""
+    minibatches: int = Field(default=2, ge=1)
+    """Optimizer steps per rollout."""
+    lr: float = Field(default=1.5e-4, gt=0)
+    """Peak learning rate."""
+    warmup_steps: int = Field(default=5, ge=0)
+    """Optimizer steps over which the rate rises linearly from 0."""
+    save_every: int = Field(default=10, ge=1)
+    """Rollouts between checkpoints; the last one is always saved."""
+    advantage: Advantage = Advantage.GRPO
+    """How rewards of a group become advantages."""
+    aggregation: Aggregation = Aggregation.TOKEN_MEAN
+    """How token losses become one loss."""
+    clip_low: float = Field(default=0.2, ge=0, lt=1)
+    """The probability ratio is clipped below at 1 - clip_low."""
+    clip_high: float = Field(default=0.28, ge=0)
+    """The probability ratio is clipped above at 1 + clip_high (clip-higher, DAPO)."""
+    dual_clip: float | None = Field(default=None, gt=1)
+    """Bound -c*A of the loss where the advantage is negative; none means no bound."""
+    kl: Kl = Kl.K3
+    """Estimator of the divergence from the starting policy."""
+    kl_coefficient: float = Field(default=0.0, ge=0)
+    """Weight of the KL term in the loss; 0 keeps no reference model in memory."""
+    importance_cap: float | None = Field(default=None, gt=0)
+    """Truncated importance sampling: weight tokens by min(p_trainer / p_engine, cap); none means off."""
+    mismatch_tolerance: float = Field(default=1e-4, gt=0)
+    """Largest |logp_trainer - logp_engine| of a token on the first step; more stops the run."""
+    sampling_rounds: int = Field(default=1, ge=1)
+    """Most draws for one step: more than 1 replaces the groups that `rollout.filter_function` drops."""
+    overlong_buffer: int = Field(default=0, ge=0)
+    """Last tokens before the limit in which a response is penalised linearly (DAPO); 0 is off."""
+    overlong_factor: float = Field(default=1.0, ge=0)
+    """Penalty at the limit when `overlong_buffer` is on."""
+    shuffle_rewards: bool = False
+    """Control experiment: permute rewards over the whole batch, so that nothing can be learnt."""
+
+    asynchronous: bool = False
+    """Generate and judge the rollouts to come while training on this one; needs `importance_cap`."""
+    max_staleness: int = Field(default=1, ge=1)
+    """Most updates by which the weights that wrote a response may be behind those trained on it: how many
+    rollouts an asynchronous run is ahead, and how long a partial rollout is kept."""
+    over_sampling_batch_size: int | None = Field(default=None, ge=1)
+    """Prompts drawn in a round: the first `prompts_per_step` groups that pass the filter are trained on, the
+    rest is given up. None draws as many as are missing."""
+    partial_rollout: bool = False
+    """Go on with interrupted responses under the next weights instead of giving them up; needs
+    `importance_cap`. What an SGLang engine has written when it is interrupted depends on time, so such a run
+    is not repeated bit for bit."""
+
+    eval_interval: int | None = Field(default=None, ge=1)
+    """Steps between evaluations on the validation prompts; the last step is evaluated too. None is never."""
+    eval_samples_per_prompt: int = Field(default=1, ge=1)
+    """Responses per validation prompt."""
+    eval_temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature of evaluations; none means that of the rollouts."""
+
+    stop_kl_above: float | None = Field(default=None, gt=0)
+    """Stop the run when the divergence from the starting policy is above this (keeps a reference model)."""
+    stop_entropy_below: float | None = Field(default=None, ge=0)
+    """Stop the run when the mean entropy of a token, in nats, is below this: the policy has collapsed."""
+    stop_entropy_above: float | None = Field(default=None, gt=0)
+    """Stop the run when the mean entropy of a token, in nats, is above this: the policy babbles."""
+    stop_reward_below: float | None = None
+    """Stop the run when the mean reward is below this."""
+    stop_patience: int = Field(default=3, ge=1)
+    """Steps in a row that must be out of bounds before the run is stopped."""
+
+    @property
+    def lag(self) -> int:
+        """Rollouts that are generated ahead of training; 0 in synchronous mode."""
+        return self.max_staleness if self.asynchronous else 0
+
+    @property
+    def measures_divergence(self) -> bool:
+        """Whether the starting policy is kept, to compute the KL term or to watch it."""
+        return self.kl_coefficient > 0 or self.stop_kl_above is not None
+
+    @model_validator(mode="after")
+    def _rollouts_that_are_off_policy(self) -> GrpoSettings:
+        for name in ("asynchronous", "partial_rollout"):
+            if getattr(self, name) and self.importance_cap is None:
+                raise ValueError(
+                    f"{name} trains on responses of older weights, which needs importance_cap; set it "
+                    "(2.0 is usual)"
+                )
+        wanted, drawn = self.prompts_per_step, self.over_sampling_batch_size
+        if drawn is not None and drawn < wanted:
+            raise ValueError(
+                f"over_sampling_batch_size {drawn} is below prompts_per_step {wanted}; raise it, or omit it"
+            )
+        if self.partial_rollout and not self.asynchronous and drawn is None:
+            raise ValueError(
+                "partial_rollout without asynchronous or over_sampling_batch_size interrupts nothing; set one"
+            )
+        return self
