@@ -1,8 +1,8 @@
 """The sections `model:` and `megatron:` of a profile, and the sections that training reads as one value.
 
-`sft:` and `grpo:` are in optimization.py, `rollout:` and `sglang:` beside the engines. All are validated once,
-into immutable values. Nothing in this module imports torch or Megatron: it is read by every command, also by
-those that train nothing.
+`sft:` and `grpo:` are in optimization.py, `rollout:` and `sglang:` beside the engines. All are validated
+once, into immutable values. Nothing in this module imports torch or Megatron: it is read by every command,
+also by those that train nothing.
 """
 
 from __future__ import annotations

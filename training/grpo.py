@@ -45,7 +45,7 @@ from training.rollout.buffer import Sample
 from training.rollout.custom import check_functions
 from training.rollout.draw import Rollouts
 from training.rollout.engine import RolloutEngine
-from training.rollout.open import open_engine
+from training.rollout.open import check_engine, open_engine
 from training.rollout.prompts import PromptCursor, PromptRow, fitting, read_prompts
 from training.rollout.respond import Responder
 from training.rollout.rewards import RewardFunction, open_reward
@@ -61,8 +61,9 @@ from training.validation import BEST_BY, Validation
 def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
     """Run the whole job on this rank, or until `stop` says so; collective."""
     settings, rollout = job.settings.grpo, job.settings.rollout
-    check_functions(rollout)
     hf_dir = job.checkpoint / HF_FOLDER
+    check_functions(rollout)
+    check_engine(job.settings, hf_dir)
     architecture, tokenizer = read_architecture(hf_dir), load_tokenizer(hf_dir)
     room = _context(job, architecture) - rollout.max_new_tokens
     rows, too_long = fitting(read_prompts(job.prompts), tokenizer, room)
@@ -75,7 +76,7 @@ def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
         settings,
         trainer,
         cursor,
-        relevant=[settings, rollout, job.settings.megatron, job.evaluation],
+        relevant=[settings, rollout, job.settings.sglang, job.settings.megatron, job.evaluation],
         inputs=[job.prompts, job.problems, *([job.validation] if job.validation and validation_rows else [])],
         stop=stop,
     )

@@ -65,19 +65,22 @@ def make_model(folder: Path) -> None:
 
 def ours(options: argparse.Namespace, model: Path) -> list[tuple[float, float]]:
     """(tokens, seconds) of each step of `training.grpo`."""
-    from training.arguments.parse import training_settings
     from training.checkpoint.commands import to_megatron
+    from training.command import READS, resolve
     from training.config import GrpoJob
     from training.launch import run_job
+    from training.tokenizer import encode_prompt, load_tokenizer
 
-    settings, evaluation = training_settings(
+    settings = resolve(
         options.profile,
         [
             "--grpo-steps", str(options.steps), "--grpo-prompts-per-step", str(options.prompts),
             "--grpo-samples-per-prompt", str(options.samples), "--grpo-minibatches", "1",
             "--rollout-max-new-tokens", str(options.tokens), "--rollout-reward-function",
             "tests.benchmarks.bench_trl:reward", "--grpo-save-every", "1000", "--grpo-lr", "1e-6",
+            "--grpo-eval-interval", "none", *options.flags,
         ],
+        READS["grpo"],
     )  # fmt: skip
     out = options.out / "ours"
     to_megatron(model, options.out / "torch_dist")
@@ -88,12 +91,15 @@ def ours(options: argparse.Namespace, model: Path) -> list[tuple[float, float]]:
     (options.out / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (options.out / "problems.jsonl").write_text("")
     job = GrpoJob(
-        settings=settings, evaluation=evaluation, checkpoint=options.out / "torch_dist",
+        settings=settings.training, evaluation=settings.evaluation, checkpoint=options.out / "torch_dist",
         prompts=options.out / "prompts.jsonl", problems=options.out / "problems.jsonl", out_dir=out,
     )  # fmt: skip
     run_job("training.grpo", job, out, 1)
     steps = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [(step["perf/tokens"], step["perf/step_seconds"]) for step in steps]
+    tokenizer = load_tokenizer(model)
+    asked = [len(encode_prompt(tokenizer, [{"role": "user", "content": text}])) for text in prompts(64)]
+    prompt_tokens = statistics.mean(asked) * options.prompts * options.samples
+    return [(step["rollout/tokens"] + prompt_tokens, step["perf/step_seconds"]) for step in steps]
 
 
 def trl(options: argparse.Namespace, model: Path) -> None:
@@ -156,6 +162,7 @@ def main() -> None:
     parser.add_argument("--trl-python", default=sys.executable)
     parser.add_argument("--trl-path", default="", help="PYTHONPATH of TRL's process")
     parser.add_argument("--continuous-batching", action="store_true")
+    parser.add_argument("--flags", nargs=argparse.REMAINDER, default=[], help="settings of ours; last")
     parser.add_argument("--side", choices=["both", "trl"], default="both")
     options = parser.parse_args()
     model = options.out / "model"
@@ -167,7 +174,7 @@ def main() -> None:
     found = {"ours": rate(ours(options, model))}
     print(f"ours: {found['ours']:.0f} tokens/s", flush=True)
     path = os.pathsep.join(filter(None, [options.trl_path, os.getcwd(), os.environ.get("PYTHONPATH")]))
-    command = [options.trl_python, "-m", "tests.benchmarks.bench_trl", *sys.argv[1:], "--side", "trl"]
+    command = [options.trl_python, "-m", "tests.benchmarks.bench_trl", "--side", "trl", *sys.argv[1:]]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=True
     )

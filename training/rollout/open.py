@@ -43,6 +43,17 @@ def open_engine(
         engine.close()
 
 
+def check_engine(settings: TrainingSettings, hf_dir: Path) -> None:
+    """Raise what `open_engine` would find wrong in training, without starting anything.
+
+    Called before the trainer takes any memory. Each rank checks for itself: no messages are exchanged.
+    """
+    if settings.rollout.engine is Engine.SGLANG:
+        from training.rollout.sglang.start import check_start
+
+        check_start(settings, hf_dir)
+
+
 def _local_engine(settings: TrainingSettings, hf_dir: Path, load_weights: bool) -> RolloutEngine:
     batch_size = settings.rollout.batch_size
     if load_weights:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 from training.config import TrainingSettings
 from training.model.architecture import Architecture
+from training.rollout.sglang.placement import Place
 from training.rollout.sglang.protocol import Limits, ServerInfo
 from training.tokenizer import check_token_ids
 
@@ -20,6 +22,16 @@ def require_model_fits(settings: TrainingSettings, hf_dir: Path, architecture: A
         raise WarpsmithError(
             f"sglang.context_length {context} exceeds the model's max_position_embeddings "
             f"{architecture.max_positions}; lower it"
+        )
+
+
+def require_fixed_addresses(places: Sequence[Place]) -> None:
+    """Raise WarpsmithError if weights are to be shared from memory that PyTorch may move."""
+    allocator = os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "")
+    if any(place.trainer_ranks for place in places) and "expandable_segments:true" in allocator.lower():
+        raise WarpsmithError(
+            "PYTORCH_CUDA_ALLOC_CONF has expandable_segments, whose memory SGLang servers on the trainer's "
+            "GPUs cannot share; remove it, or set rollout.colocate: false"
         )
 
 

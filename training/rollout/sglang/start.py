@@ -17,7 +17,12 @@ from training.config import TrainingSettings
 from training.model.architecture import Architecture, read_architecture
 from training.rollout.sglang.broadcast import BroadcastTransfer
 from training.rollout.sglang.buckets import HostCopy
-from training.rollout.sglang.checks import require_model_fits, require_room, require_same
+from training.rollout.sglang.checks import (
+    require_fixed_addresses,
+    require_model_fits,
+    require_room,
+    require_same,
+)
 from training.rollout.sglang.checksum import ExpectedDigests
 from training.rollout.sglang.client import Client, ServerLost
 from training.rollout.sglang.digest import digest
@@ -27,6 +32,7 @@ from training.rollout.sglang.fleet import Fleet, Member
 from training.rollout.sglang.given import GivenEngine
 from training.rollout.sglang.placement import Place, Rank, make_launch, make_router_launch, place_engines
 from training.rollout.sglang.protocol import Limits, ServerInfo
+from training.rollout.sglang.server import Launch
 from training.rollout.sglang.settings import WeightSync
 from training.rollout.sglang.supervise import Supervisor
 from training.rollout.sglang.sync import Follower, Format, Leader
@@ -54,6 +60,15 @@ def start_engine(
         raise
 
 
+def check_start(settings: TrainingSettings, hf_dir: Path) -> None:
+    """Raise WarpsmithError for what makes a start in training useless, as far as it can be known before."""
+    start = _Start(settings, hf_dir, load_weights=False, log_dir=hf_dir)
+    try:
+        start.check()
+    finally:
+        start.close()
+
+
 @dataclass
 class _Start:
     """One start of an engine; it owns the processes and connections until the engine is closed."""
@@ -66,6 +81,19 @@ class _Start:
     leader: Leader | None = None
     supervisors: list[Supervisor] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Look at the model, the GPUs, and the servers or what they need to be started."""
+        architecture = read_architecture(self.hf_dir)
+        places = self._places()
+        if self.rank.rank != 0:
+            return
+        require_model_fits(self.settings, self.hf_dir, architecture)
+        require_fixed_addresses(places)
+        if self.settings.rollout.engine_urls:
+            self._given(self.settings.rollout.engine_urls)
+        else:
+            self._launch(places[0], architecture, _LOOPBACK)
 
     def run(self) -> SglangEngine:
         """Check, start, wait, choose the way for weights."""
@@ -121,15 +149,7 @@ class _Start:
         return [mine.get(number) or self._given([urls[number]])[0] for number in sorted(urls)]
 
     def _start_server(self, place: Place, architecture: Architecture, host: str) -> Supervisor:
-        launch = make_launch(
-            place,
-            self.settings,
-            architecture,
-            self.hf_dir,
-            host=host,
-            load_weights=self.load_weights,
-            log_dir=self.log_dir,
-        )
+        launch = self._launch(place, architecture, host)
         print(f"sglang: starting {launch.name} at {launch.url}; its log is {launch.log}", flush=True)
         supervisor = Supervisor(
             launch,
@@ -139,6 +159,17 @@ class _Start:
         )
         self.supervisors.append(supervisor)
         return supervisor
+
+    def _launch(self, place: Place, architecture: Architecture, host: str) -> Launch:
+        return make_launch(
+            place,
+            self.settings,
+            architecture,
+            self.hf_dir,
+            host=host,
+            load_weights=self.load_weights,
+            log_dir=self.log_dir,
+        )
 
     def _given(self, urls: tuple[str, ...] | list[str]) -> list[Member]:
         """Servers that we do not start, each of which answers now."""

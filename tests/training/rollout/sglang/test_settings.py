@@ -9,8 +9,9 @@ from evaluation.errors import WarpsmithError
 from tests.training.night import base_checkpoint
 from training.config import TrainingSettings
 from training.model.architecture import read_architecture
-from training.rollout.open import open_engine
+from training.rollout.open import check_engine, open_engine
 from training.rollout.settings import RolloutSettings
+from training.rollout.sglang.checks import require_fixed_addresses
 from training.rollout.sglang.placement import Place, Rank, make_launch, place_engines
 from training.rollout.sglang.server import server_environment
 from training.rollout.sglang.settings import Device, SglangSettings, WeightSync
@@ -177,6 +178,26 @@ def opening(hf_dir, complaint, sglang=None, **rollout):
 
 def test_an_url_that_answers_nothing_is_named(hf_dir):
     opening(hf_dir, r"no SGLang server answers at http://127\.0\.0\.1:9 ", engine_urls=["http://127.0.0.1:9"])
+
+
+def test_what_is_wrong_is_found_before_training_begins(hf_dir, monkeypatch):
+    for complaint, sglang, rollout in (
+        ("no SGLang server answers", {}, {"engine_urls": ["http://127.0.0.1:9"]}),
+        ("cannot be run", {}, {"server_python": "/nowhere/python"}),
+        ("exceeds the model's", {"context_length": 10**6}, {}),
+        ("need 2 GPUs", {"device": "cuda"}, {"num_engines": 2}),
+    ):
+        settings = TrainingSettings(
+            rollout=RolloutSettings(engine="sglang", **rollout),
+            sglang=SglangSettings(**{"device": "cpu"} | sglang),
+        )
+        with pytest.raises(WarpsmithError, match=complaint):
+            check_engine(settings, hf_dir)
+    shared = [Place(0, 0, 0, trainer_ranks=(0,))]
+    require_fixed_addresses(shared)
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    with pytest.raises(WarpsmithError, match="expandable_segments"):
+        require_fixed_addresses(shared)
 
 
 def test_sglang_that_is_not_installed_is_named(hf_dir, tmp_path):
