@@ -95,6 +95,8 @@ class Benchmark(Frozen):
     """Of correct@1 at ragged sizes: the headline."""
     gain_aligned: Interval
     """Of correctness at aligned sizes, where bounds guards do not matter."""
+    gain_fast_1: Interval | None = None
+    """Of fast_1: correct and no slower than the baseline; none if nothing was timed."""
     per_problem: dict[str, float]
     """Share of correct samples of the trained model, by problem id: the gate pairs on it."""
     fingerprint: Fingerprint | None = None
@@ -122,6 +124,13 @@ class Benchmark(Frozen):
     def _more_metrics(self, prefix: str) -> dict[str, float]:
         """pass@k, and the speeds of both models where they were timed."""
         found = {f"{prefix}/pass_at_{k}": v for k, v in self.trained.pass_at_k.items()}
+        if self.gain_fast_1 is not None:
+            gain = self.gain_fast_1
+            found |= {
+                f"{prefix}/gain_fast_1": gain.mean,
+                f"{prefix}/gain_fast_1_ci_low": gain.low,
+                f"{prefix}/gain_fast_1_ci_high": gain.high,
+            }
         for rates, suffix in ((self.trained, ""), (self.start, "_sft")):
             if rates.speeds is not None:
                 found |= {f"{prefix}/{name}{suffix}": v for name, v in rates.speeds.metrics().items()}
@@ -160,8 +169,10 @@ def summarise(
     """
     n = _samples_per_problem(problems, samples, tuple(Contender))
     grouped = {c: [s for s in samples if s.contender is c] for c in Contender}
-    ragged = {c: _per_problem(problems, grouped[c], lambda s: s.checks) for c in Contender}
-    aligned = {c: _per_problem(problems, grouped[c], lambda s: s.aligned) for c in Contender}
+    ragged = {c: _per_problem(problems, grouped[c], lambda s: s.checks.correct) for c in Contender}
+    aligned = {c: _per_problem(problems, grouped[c], lambda s: s.aligned.correct) for c in Contender}
+    fast = {c: _per_problem(problems, grouped[c], _is_fast) for c in Contender}
+    timed = any(sample.speedup is not None for sample in samples)
     return Benchmark(
         problems=len(problems),
         samples_per_problem=n,
@@ -169,6 +180,7 @@ def summarise(
         trained=_rates(problems, grouped[Contender.TRAINED]),
         gain=paired_bootstrap(ragged[Contender.START], ragged[Contender.TRAINED]),
         gain_aligned=paired_bootstrap(aligned[Contender.START], aligned[Contender.TRAINED]),
+        gain_fast_1=paired_bootstrap(fast[Contender.START], fast[Contender.TRAINED]) if timed else None,
         per_problem={p.id: float(v) for p, v in zip(problems, ragged[Contender.TRAINED], strict=True)},
         fingerprint=fingerprint,
     )
@@ -195,23 +207,28 @@ def _samples_per_problem(
 
 
 def _per_problem(
-    problems: Sequence[Problem], samples: Sequence[Sample], verdict: Callable[[Sample], Verdict]
+    problems: Sequence[Problem], samples: Sequence[Sample], counts: Callable[[Sample], bool]
 ) -> NDArray[np.float64]:
-    """Share of correct samples, float64[problems]."""
+    """Share of samples that count, float64[problems]."""
     by_problem: dict[str, list[bool]] = {p.id: [] for p in problems}
     for sample in samples:
-        by_problem[sample.problem_id].append(verdict(sample).correct)
+        by_problem[sample.problem_id].append(counts(sample))
     return np.array([np.mean(by_problem[p.id]) for p in problems])
 
 
+def _is_fast(sample: Sample) -> bool:
+    """Whether a sample counts in fast_1."""
+    return sample.speedup is not None and sample.speedup >= 1
+
+
 def _rates(problems: Sequence[Problem], samples: Sequence[Sample]) -> Rates:
-    ragged = _per_problem(problems, samples, lambda s: s.checks)
+    ragged = _per_problem(problems, samples, lambda s: s.checks.correct)
     n = len(samples) // len(problems)
     by_id = {p.id: p for p in problems}
     return Rates(
         samples=len(samples),
         correct=float(ragged.mean()),
-        correct_aligned=float(_per_problem(problems, samples, lambda s: s.aligned).mean()),
+        correct_aligned=float(_per_problem(problems, samples, lambda s: s.aligned.correct).mean()),
         pass_at_k=_pass_at_k(ragged, n),
         unguarded=float(np.mean([bool(_EXACT_GRID.search(s.response)) for s in samples])),
         statuses=dict(Counter(s.checks.status for s in samples)),

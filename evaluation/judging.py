@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from typing import TypeAlias
 
 from evaluation.benchmark import Contender, Sample
@@ -17,36 +16,27 @@ from evaluation.fingerprint import Fingerprint, fingerprint
 from evaluation.pool import EvaluationPool, ProgressCallback, Request
 from evaluation.problem import Problem
 from evaluation.settings import BackendName, EvaluationSettings
+from evaluation.timing import REPORT, TimingSettings
 
 Draft: TypeAlias = tuple[Contender, Problem, int, str]
 """A response before it is judged: whose, to which problem, the how-manieth, and its text."""
 
 
-class TimingPlan(StrEnum):
-    """What a speed-up is measured for."""
-
-    REWARD = "reward"  #: many candidates; the lower end of a wider interval is all that counts
-    REPORT = "report"  #: few candidates, both baselines, a narrow interval
-    NOTHING = "nothing"  #: nothing is timed
-
-
 @contextmanager
-def open_pool(settings: EvaluationSettings, plan: TimingPlan) -> Iterator[EvaluationPool]:
-    """A pool of evaluators; on the cuda backend it times what is correct, as `plan` says.
+def open_pool(settings: EvaluationSettings, timing: TimingSettings | None) -> Iterator[EvaluationPool]:
+    """A pool of evaluators; on the cuda backend it times what is correct, unless `timing` is none.
 
     Raises:
         WarpsmithError: if the machine lacks what the backend needs.
     """
     with ExitStack() as stack:
         stopwatch = None
-        if settings.backend is BackendName.CUDA and plan is not TimingPlan.NOTHING:
+        if settings.backend is BackendName.CUDA and timing is not None:
             from evaluation.backends.cuda import CudaBackend
             from evaluation.speed import Stopwatch
-            from evaluation.timing import REPORT, REWARD
 
             backend = CudaBackend(settings)
             stack.callback(backend.close)
-            timing = REPORT if plan is TimingPlan.REPORT else REWARD
             stopwatch = stack.enter_context(Stopwatch(backend, timing))
         yield stack.enter_context(EvaluationPool(settings, stopwatch=stopwatch))
 
@@ -56,6 +46,7 @@ def judge_drafts(
     settings: EvaluationSettings,
     *,
     seed: int,
+    timing: TimingSettings = REPORT,
     progress: Callable[[SizeSet], ProgressCallback] | None = None,
 ) -> list[Sample]:
     """Judge every draft at ragged and at aligned sizes, and time what is correct for a report.
@@ -64,13 +55,14 @@ def judge_drafts(
         drafts: what to judge.
         settings: how.
         seed: of the random inputs.
+        timing: what is correct is compared with, and for how long.
         progress: gives the callback for the verdicts at one set of sizes.
 
     Raises:
         WarpsmithError: if the machine lacks what the backend needs.
     """
     requests = [Request(problem, response) for _, problem, _, response in drafts]
-    with open_pool(settings, TimingPlan.REPORT) as pool:
+    with open_pool(settings, timing) as pool:
         checks, aligned = (
             pool.evaluate(requests, seed=seed, sizes=sizes, progress=progress(sizes) if progress else None)
             for sizes in (SizeSet.CHECKS, SizeSet.ALIGNED)

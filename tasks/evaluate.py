@@ -32,8 +32,10 @@ Messages = Sequence[Mapping[str, str]]
 def evaluate(context: Context) -> dict[str, float]:
     """Judge the start and the trained model; write the report, its table, all responses and kernels/."""
     problems = read_problems(context.output_of(Stage.PREPARE) / "problems.jsonl", Split.HELDOUT)
-    settings, seed = context.profile.evaluation, context.profile.benchmark.check_seed
-    samples = judge_drafts(_drafts(context, problems), settings, seed=seed, progress=_Progress)
+    settings, wanted = context.profile.evaluation, context.profile.benchmark
+    samples = judge_drafts(
+        _drafts(context, problems), settings, seed=wanted.check_seed, timing=wanted.timing, progress=_Progress
+    )
     benchmark = summarise(problems, samples, machine_of(settings))
     _write(context, benchmark, problems, samples)
     return benchmark.metrics()

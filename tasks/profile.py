@@ -14,6 +14,7 @@ from data.settings import DataSettings
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
+from evaluation.timing import REPORT, TimingSettings
 from tasks.layout import Layout
 from training.arguments.parse import Overrides, read_arguments
 from training.arguments.profile_file import read_settings, validated
@@ -48,6 +49,8 @@ class BenchmarkSettings(Frozen):
     """Seed of the trained model's samples; it differs, because shared draws would be correlated."""
     check_seed: int = 13
     """Seed of the random inputs that kernels are judged with."""
+    timing: TimingSettings = REPORT
+    """What correct kernels are compared with on a GPU, and how long; torch.compile takes seconds a problem."""
 
 
 class Profile(Frozen):

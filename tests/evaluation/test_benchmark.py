@@ -154,6 +154,8 @@ def test_speeds_count_failures_as_one():
 def test_speeds_are_metrics_and_on_the_page():
     benchmark = summarise(PROBLEMS, START + TIMED, FINGERPRINT)
     metrics = benchmark.metrics()
+    assert metrics["eval/heldout/gain_fast_1"] == 0.5  # one of two samples of each problem, from none
+    assert metrics["eval/heldout/gain_fast_1_ci_low"] == metrics["eval/heldout/gain_fast_1_ci_high"] == 0.5
     assert metrics["eval/heldout/fast_1"] == 0.5
     assert metrics["eval/heldout/speedup"] == benchmark.trained.speeds.geometric_mean
     assert "eval/heldout/speedup_sft" not in metrics

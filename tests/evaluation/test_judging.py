@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from evaluation.benchmark import Contender
-from evaluation.judging import TimingPlan, judge_drafts, machine_of, open_pool
+from evaluation.judging import judge_drafts, machine_of, open_pool
 from evaluation.pool import Request
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
 from evaluation.settings import BackendName, EvaluationSettings
+from evaluation.timing import REWARD
 from tests.evaluation.cuda_kernels import needs_gpu
 
 GPU_MARK, SKIP = needs_gpu
@@ -74,9 +75,9 @@ def test_what_is_correct_is_timed_on_a_gpu():
 
 @GPU_MARK
 @SKIP
-@pytest.mark.parametrize("plan", [TimingPlan.REWARD, TimingPlan.NOTHING])
-def test_a_reward_is_timed_on_demand(plan):
-    with open_pool(CUDA, plan) as pool:
+@pytest.mark.parametrize("timing", [REWARD, None])
+def test_a_reward_is_timed_on_demand(timing):
+    with open_pool(CUDA, timing) as pool:
         (verdict,) = pool.evaluate([Request(large(), GOOD)], seed=1)
     assert verdict.correct, verdict
-    assert (verdict.measurements.speedup is not None) is (plan is TimingPlan.REWARD)
+    assert (verdict.measurements.speedup is not None) is (timing is REWARD)

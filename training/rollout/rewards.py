@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from evaluation.errors import WarpsmithError
-from evaluation.judging import TimingPlan, open_pool
+from evaluation.judging import open_pool
 from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Problem
 from evaluation.reward import Progress, kernel_reward, progress
 from evaluation.settings import EvaluationSettings
+from evaluation.timing import REWARD
 from evaluation.verdict import Status, Verdict
 from training.rollout.prompts import PromptRow
 
@@ -120,8 +121,8 @@ def open_reward(
 ) -> Iterator[RewardFunction]:
     """The reward function that a profile names: `kernel`, with its worker processes, or `module:function`."""
     if name == KERNEL:
-        plan = TimingPlan.REWARD if settings.rewards.speed_weight else TimingPlan.NOTHING
-        with open_pool(settings, plan) as pool:
+        timing = REWARD if settings.rewards.speed_weight else None
+        with open_pool(settings, timing) as pool:
             yield KernelReward(pool, problems, settings, seed)
     else:
         yield load_function(name)

@@ -75,6 +75,7 @@ class HostCopy:
         self._keep = keep
         self._buckets: list[Bucket] = []
         self._kept = 0
+        self._stream: torch.cuda.Stream | None = None
         self.version: int | None = None
 
     def begin(self) -> None:
@@ -82,16 +83,27 @@ class HostCopy:
         self.version, self._kept = None, 0
 
     def add(self, bucket: Bucket) -> None:
-        """Copy a bucket; from a GPU without waiting, so the copy is good once `end` has returned."""
+        """Copy a bucket; from a GPU beside other work, so the copy is good once `end` has returned."""
         if not self._keep:
             return
         held = self._buckets[self._kept] if self._kept < len(self._buckets) else None
         data = held.data if held is not None and held.data.numel() == bucket.data.numel() else None
         if data is None:
             data = torch.empty(bucket.data.numel(), dtype=torch.uint8, pin_memory=bucket.data.is_cuda)
-        data.copy_(bucket.data, non_blocking=True)
+        if bucket.data.is_cuda:
+            self._copy_aside(bucket.data, data)
+        else:
+            data.copy_(bucket.data)
         self._buckets[self._kept : self._kept + 1] = [Bucket(bucket.entries, data)]
         self._kept += 1
+
+    def _copy_aside(self, source: Tensor, target: Tensor) -> None:
+        """Copy on a stream of our own, so that sending the bucket does not wait for it."""
+        self._stream = self._stream or torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            target.copy_(source, non_blocking=True)
+        source.record_stream(self._stream)
 
     def end(self, version: int) -> None:
         """All buckets of `version` were added."""
