@@ -50,7 +50,7 @@ class BenchmarkSettings(Frozen):
     check_seed: int = 13
     """Seed of the random inputs that kernels are judged with."""
     timing: TimingSettings = REPORT
-    """What correct kernels are compared with on a GPU, and how long; torch.compile takes seconds a problem."""
+    """What correct kernels are compared with on a GPU; torch.compile takes seconds a problem."""
 
 
 class Profile(Frozen):
