@@ -34,7 +34,7 @@ nightly: setup  ## run, continue or reproduce a night: NIGHT=2026-12-01 PROFILE=
 	exec $(BIN)/python -m flows.run nightly --profile "$$PROFILE" $${NIGHT:+--night "$$NIGHT"} $(ARGS)
 
 test: setup  ## run the tests
-	exec $(BIN)/python -m pytest
+	exec $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## check style and types
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ from tasks.night import resolve_name
 from tasks.profile import SECTIONS, read_flags
 from training.arguments.help import add_settings_help
 from training.launch import REQUEUE, Requeue
-from training.machine import check_gpus
+from training.machine import check_gpu_users, check_gpus
 from training.signals import handling
 
 
@@ -35,6 +35,7 @@ def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> N
     """
     settings, _ = read_flags(Layout(Path(), profile), flags)
     check_gpus(settings.megatron)
+    check_gpu_users(settings.training, settings.evaluation)
     name = resolve_name(night) if night else None
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"  # the tasks print; errors are raised to us
     with prefect_api() as api:

@@ -5,6 +5,7 @@ Ports are 4200 and 5000; the environment variables PREFECT_PORT and MLFLOW_PORT 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -134,6 +135,7 @@ def _interrupt(signal_number: int, frame: object) -> None:
 
 def main(argv: Sequence[str] = ()) -> int:
     """Command line; returns the exit status: 2 where an error message says what to do."""
+    argparse.ArgumentParser(prog="python -m flows.serve", description=__doc__).parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         serve(_port("PREFECT_PORT", 4200), _port("MLFLOW_PORT", 5000))

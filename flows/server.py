@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from training.launch import die_with_parent
 #: Where `make serve` says that it is up, and at which address.
 SERVE_FILE = Path("artifacts", "serve.json")
 _START_S = 90.0
+_PORTS = range(20_000, 32_000)
 
 
 class PrefectApi:
@@ -63,11 +65,15 @@ def prefect_api() -> Iterator[PrefectApi]:
 
 
 def start_server(port: int) -> subprocess.Popen[bytes]:
-    """A Prefect server on localhost that dies with this process; its output goes to a log file."""
+    """A Prefect server on localhost that dies with this process; its output goes to a log file.
+
+    It is in a process group of its own: a signal to ours, as batch systems and terminals send it, must not
+    take the API from a run that is about to report how it stopped.
+    """
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     _log_file().parent.mkdir(parents=True, exist_ok=True)
     with _log_file().open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)
+        return subprocess.Popen(command, stdout=log, stderr=log, process_group=0, preexec_fn=die_with_parent)
 
 
 def answers(url: str) -> bool:
@@ -100,9 +106,10 @@ def _served() -> str | None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that Linux gives to outgoing connections, one of which could take it meanwhile."""
+    while not is_free(port := _PORTS.start + secrets.randbelow(len(_PORTS))):
+        pass
+    return port
 
 
 def _last_words() -> str:

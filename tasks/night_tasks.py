@@ -35,7 +35,7 @@ from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.tracking import Tracking
 from training.arguments.parse import changes
-from training.machine import check_gpus
+from training.machine import check_gpu_users, check_gpus
 
 _WORDS = {
     How.RAN: "ran in {:.0f} s",
@@ -58,6 +58,7 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
     """Make a night the active one; a new one starts from the champion, if there is one."""
     profile, overrides = read_flags(layout, flags)
     check_gpus(profile.megatron)
+    check_gpu_users(profile.training, profile.evaluation)
     before = recorded_night(layout, name or profile.night)
     night = open_night(
         layout,

@@ -27,6 +27,27 @@ os.environ.update(
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Give one worker of pytest-xdist all tests of a group; groups with slow tests come first."""
+    groups = {item: _group(item) for item in items}
+    slow = {groups[item] for item in items if item.get_closest_marker("slow")}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group), append=False)
+    items.sort(key=lambda item: groups[item] not in slow)
+
+
+def _group(item) -> str:
+    """What a test shares with others: a device, a server that takes long to start, or its file's fixtures."""
+    for device in ("gpu", "sglang"):
+        if item.get_closest_marker(device):
+            return device
+    if "prefect_server" in item.fixturenames:
+        return "prefect"
+    named = item.get_closest_marker("xdist_group")
+    return named.args[0] if named else f"{item.path.parent.name}/{item.path.stem}"
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """An MLflow database without runs: making one takes seconds, so tests get copies."""

@@ -23,7 +23,7 @@ from training.arguments.parse import changes, read_arguments
 from training.arguments.profile_file import read_settings, validated
 from training.config import GrpoJob, SftJob, TrainingSettings
 from training.launch import REQUEUE, ProcessError, Requeue, run_job
-from training.machine import check_gpus
+from training.machine import check_gpu_users, check_gpus
 from training.model.architecture import read_architecture
 from training.model.implied import check_given
 
@@ -115,6 +115,8 @@ def _check(options: argparse.Namespace, settings: RunSettings) -> None:
     """Find what would stop the run before any process is started for it."""
     megatron = settings.megatron
     check_gpus(megatron)
+    if options.command == "grpo":
+        check_gpu_users(settings, settings.evaluation)
     if not (options.checkpoint / "hf").is_dir():
         raise WarpsmithError(
             f"{options.checkpoint} is not a torch_dist checkpoint; "

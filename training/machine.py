@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from training.config import MegatronSettings
+from evaluation.settings import BackendName, EvaluationSettings
+from training.config import MegatronSettings, TrainingSettings
+from training.rollout.settings import Engine
+from training.rollout.sglang.settings import Device
 
 _DEVICES = Path("/dev")
 _GPU = re.compile(r"nvidia\d+")
@@ -28,4 +31,21 @@ def check_gpus(megatron: MegatronSettings) -> None:
         raise WarpsmithError(
             f"`megatron.nproc_per_node` is {wanted}, but this machine has {gpus} GPU(s) to use; "
             f"add `--nproc-per-node {gpus}`, or set CUDA_VISIBLE_DEVICES= to train on the CPU"
+        )
+
+
+def check_gpu_users(settings: TrainingSettings, evaluation: EvaluationSettings) -> None:
+    """Raise WarpsmithError if something but training needs a GPU and there is none: the SGLang servers that
+    we start, or the backend that judges."""
+    rollout = settings.rollout
+    serves = rollout.engine is Engine.SGLANG and not rollout.engine_urls
+    needs = {
+        "evaluation.backend: cuda": evaluation.backend is BackendName.CUDA,
+        "sglang.device: cuda": serves and settings.sglang.device is Device.CUDA,
+    }
+    named = " and ".join(f"`{setting}`" for setting, is_set in needs.items() if is_set)
+    if named and visible_gpus() is None:
+        raise WarpsmithError(
+            f"{named}: this needs an NVIDIA GPU, and this machine shows none (in /dev or in "
+            "CUDA_VISIBLE_DEVICES); take the profile `cpu` or `cpu-sglang`, or a machine with a GPU"
         )

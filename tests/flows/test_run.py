@@ -54,6 +54,15 @@ def test_more_processes_than_gpus_are_refused(checkout, no_server, monkeypatch, 
     )
 
 
+def test_a_profile_for_a_gpu_is_refused_where_there_is_none(checkout, no_server, monkeypatch, capsys):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    before = sorted(Path().rglob("*"))
+    assert run.main(["nightly", "--evaluation-backend", "cuda"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: `evaluation.backend: cuda`: this needs an NVIDIA GPU, and this machine")
+    assert error.count("\n") == 1 and sorted(Path().rglob("*")) == before
+
+
 def test_help_lists_every_setting_of_a_profile(capsys):
     with pytest.raises(SystemExit, match="0"):
         run.main(["--help"])
@@ -70,6 +79,13 @@ def test_serve_names_a_port_that_is_in_use(checkout, monkeypatch, capsys):
         capsys.readouterr().err
         == "error: port 5123 is in use; stop what uses it or set MLFLOW_PORT to another\n"
     )
+
+
+def test_serve_has_help_and_starts_nothing_for_it(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(serve, "serve", lambda *ports: pytest.fail("started"))
+    with pytest.raises(SystemExit, match="0"):
+        serve.main(["--help"])
+    assert "MLFLOW_PORT" in capsys.readouterr().out
 
 
 def test_serve_refuses_what_is_no_port(checkout, monkeypatch, capsys):

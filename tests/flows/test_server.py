@@ -13,12 +13,13 @@ import urllib.request
 
 import pytest
 
-from flows.server import is_free, prefect_api
+from flows.server import answers, is_free, prefect_api
 
 #: Starts a server as a flow run does, and waits to be killed.
 HOLD = """
-import time
+import signal, time
 from flows.server import prefect_api
+signal.signal(signal.SIGTERM, lambda number, frame: None)
 with prefect_api() as api:
     print(api.url, flush=True)
     api.wait()
@@ -32,7 +33,9 @@ def held_server(checkout, monkeypatch, tmp_path):
     """A process that holds a server, and the server's address."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "artifacts" / "prefect"))
-    holder = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True, process_group=0
+    )
     url = holder.stdout.readline().strip()
     assert holder.stdout.readline() == "up\n"
     yield holder, url
@@ -77,6 +80,15 @@ def test_the_schedule_is_real_and_a_killed_run_leaves_no_server(held_server):
     while not is_free(port) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert is_free(port)
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_runs_process_group_leaves_it_its_server(held_server):
+    """As batch systems send it: a run that stops must still be able to report that."""
+    holder, url = held_server
+    os.killpg(holder.pid, signal.SIGTERM)
+    time.sleep(1)
+    assert holder.poll() is None and answers(f"{url}/health")
 
 
 def wait_for_scheduled_runs(url):

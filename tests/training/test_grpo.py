@@ -1,4 +1,4 @@
-"""GRPO: what is sampled and learnt, that it is learnt, and that a killed run ends the same."""
+"""GRPO: what is sampled and learnt, and that it is learnt."""
 
 import json
 from dataclasses import replace
@@ -12,22 +12,13 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.rows import read_rows
 from evaluation.settings import EvaluationSettings
-from tests.training.killed import run_and_kill
-from tests.training.night import (
-    assert_same_weights,
-    base_checkpoint,
-    conversations,
-    metrics,
-    weights,
-    write_rows,
-)
+from tests.training.night import base_checkpoint, conversations, metrics, weights, write_rows
 from tests.training.reward_for_tests import letter
 from tests.training.tiny import one_process
 from training.checkpoint.torch_dist import load_model
 from training.checkpoint.weights import hf_weights
 from training.config import GrpoJob, MegatronSettings, TrainingSettings
 from training.grpo import train
-from training.launch import run_job
 from training.model.architecture import read_architecture
 from training.optimization import GrpoSettings
 from training.policy import Policy
@@ -224,24 +215,3 @@ def test_a_bad_problem_file_is_named_with_the_line(tmp_path):
     (tmp_path / "problems.jsonl").write_text("{}\n")
     with pytest.raises(WarpsmithError, match="line 1"):
         read_rows(Problem, tmp_path / "problems.jsonl")
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_as_if_it_had_not_been(folder, tmp_path):
-    straight = job(folder, tmp_path / "straight", 2)
-    run_job("training.grpo", straight, straight.out_dir, 2)
-    killed = job(folder, tmp_path / "killed", 2)
-    run_and_kill("training.grpo", killed, killed.out_dir, 2, step=3)
-    run_job("training.grpo", killed, killed.out_dir, 2)
-
-    assert_same_weights(killed.out_dir / "torch_dist", straight.out_dir / "torch_dist")
-    assert metrics(killed.out_dir) == metrics(straight.out_dir)
-    one, other = ((out / "rollouts.jsonl").read_text() for out in (killed.out_dir, straight.out_dir))
-    assert one == other
-
-
-@pytest.mark.slow
-def test_an_error_on_one_rank_ends_the_run_with_its_sentence(folder, tmp_path):
-    broken = job(folder, tmp_path, 2, reward_function="tests.training.reward_for_tests:missing")
-    with pytest.raises(WarpsmithError, match="no function missing"):
-        run_job("training.grpo", broken, broken.out_dir, 2)

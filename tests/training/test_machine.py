@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from evaluation.errors import WarpsmithError
+from evaluation.settings import EvaluationSettings
 from training import machine
-from training.config import MegatronSettings
+from training.config import MegatronSettings, TrainingSettings
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,37 @@ def test_processes_need_a_gpu_each_where_there_are_any(monkeypatch):
         machine.check_gpus(MegatronSettings(nproc_per_node=4))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     machine.check_gpus(MegatronSettings(nproc_per_node=4))
+
+
+SERVED = {"rollout": {"engine": "sglang"}}
+CUDA = EvaluationSettings(backend="cuda")
+
+
+@pytest.mark.parametrize(
+    ("sections", "evaluation", "named"),
+    [
+        ({}, CUDA, "`evaluation.backend: cuda`: this"),
+        (SERVED, EvaluationSettings(), "`sglang.device: cuda`: this"),
+        (SERVED, CUDA, "`evaluation.backend: cuda` and `sglang.device: cuda`: this"),
+    ],
+)
+def test_what_needs_a_gpu_is_refused_where_there_is_none(monkeypatch, sections, evaluation, named):
+    settings = TrainingSettings.model_validate(sections)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    machine.check_gpu_users(settings, evaluation)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(WarpsmithError, match=f"^{named} needs an NVIDIA GPU"):
+        machine.check_gpu_users(settings, evaluation)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {**SERVED, "sglang": {"device": "cpu"}},
+        {"rollout": {"engine": "sglang", "engine_urls": ["http://gpu-machine:30000"]}},
+    ],
+)
+def test_what_needs_no_gpu_of_this_machine_passes(monkeypatch, sections):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    machine.check_gpu_users(TrainingSettings.model_validate(sections), EvaluationSettings())

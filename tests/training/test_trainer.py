@@ -16,6 +16,8 @@ from training.model.architecture import read_architecture
 from training.optimization import GrpoSettings, SftSettings
 from training.trainer import Trainer
 
+pytestmark = pytest.mark.xdist_group("parallel")  # one worker computes the results for all
+
 STEPS = 3
 
 

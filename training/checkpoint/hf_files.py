@@ -65,8 +65,10 @@ def _indexed_files(index: Path) -> list[Path]:
         names = set(json.loads(index.read_text())["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise WarpsmithError(f"{index} cannot be read ({error!r}); download it again") from None
-    files = [index.with_name(str(name)) for name in sorted(names, key=str)]
+    files = [index.parent / str(name) for name in sorted(names, key=str)]
     for file in files:
+        if file.parent != index.parent:
+            raise WarpsmithError(f"{index} names {file}, which is in another folder; download it again")
         if not file.is_file():
             raise WarpsmithError(f"{index} names {file.name}, which is not there; download that file")
     return files

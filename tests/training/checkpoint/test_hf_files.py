@@ -83,6 +83,9 @@ def test_an_index_that_does_not_fit_is_named(parts):
     first = sorted(parts.glob("*.safetensors"))[0]
     first.unlink()
     refused(parts, rf"index\.json names {first.name}, which is not there")
+    for name in ("../elsewhere.safetensors", "/elsewhere.safetensors", ""):
+        index.write_text(json.dumps({"weight_map": {"weight": name}}))
+        refused(parts, r"index\.json names .*, which is in another folder")
     for content in ("damaged", "{}", "[]", json.dumps({"weight_map": []})):
         index.write_text(content)
         refused(parts, r"index\.json cannot be read")

@@ -12,6 +12,8 @@ from training.config import MegatronSettings
 from training.model.architecture import Architecture, read_architecture
 from training.model.build import build_model
 
+pytestmark = pytest.mark.xdist_group("parallel")  # one worker computes the results for all
+
 
 def architecture(groups: int, per_group: int, width: int) -> Architecture:
     return Architecture(

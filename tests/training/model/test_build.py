@@ -7,6 +7,8 @@ from tests.training.parallel import LAYOUTS, results
 from tests.training.tiny import qwen3, random_examples
 from training.batch import collate
 
+pytestmark = pytest.mark.xdist_group("parallel")  # one worker computes the results for all
+
 
 def expected_logits() -> torch.Tensor:
     with torch.no_grad():

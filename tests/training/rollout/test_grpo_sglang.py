@@ -41,7 +41,7 @@ def out_dir(tmp_path_factory) -> Path:
                 reward_function="tests.training.reward_for_tests:letter",
                 weight_check_interval=1,
             ),
-            sglang=SglangSettings(device="cpu", max_total_tokens=4000),
+            sglang=SglangSettings(device="cpu", max_total_tokens=4000, sleep_on_idle=True),
         ),
         evaluation=EvaluationSettings(),
         checkpoint=base_checkpoint(folder),

@@ -1,4 +1,4 @@
-"""One real SGLang server on the CPU for all tests that are marked `sglang`."""
+"""One real SGLang server on the CPU, which ends with the module that uses it: it keeps a core busy."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def served(**rollout) -> TrainingSettings:
     """Settings for a server on the CPU."""
     return TrainingSettings(
         rollout=RolloutSettings(**({"engine": "sglang", "max_new_tokens": 8} | rollout)),
-        sglang=SglangSettings(device="cpu", max_total_tokens=4000),
+        sglang=SglangSettings(device="cpu", max_total_tokens=4000, sleep_on_idle=True),
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_engine(model_dir, tmp_path_factory):
     """The engine of a server of our own, which has the weights in `model_dir`."""
     if importlib.util.find_spec("sglang") is None:
@@ -39,7 +39,7 @@ def own_engine(model_dir, tmp_path_factory):
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(own_engine) -> str:
     """Where that server answers."""
     (member,) = own_engine._fleet.members
