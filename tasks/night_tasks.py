@@ -29,13 +29,15 @@ from tasks.dvc_stage import (
 from tasks.layout import Layout, Stage
 from tasks.manifest import Manifest
 from tasks.night import Night, active_settings, open_night, recorded_night
-from tasks.profile import read_flags
+from tasks.profile import Profile, read_flags
 from tasks.promotion import Promotion, promote
 from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.tracking import Tracking
 from training.arguments.parse import changes
 from training.machine import check_gpu_users, check_gpus
+from training.model.architecture import planned_architecture, read_architecture
+from training.model.implied import check_given
 
 _WORDS = {
     How.RAN: "ran in {:.0f} s",
@@ -67,6 +69,7 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
         profile.data.sources,
         overrides,
     )
+    _check_model(layout, profile, night)
     open_workspace(layout)
     start = f"the champion of {night.champion.night}" if night.champion else "the base model"
     say(f"night {night.name} of profile {profile.name}, from {start}")
@@ -80,6 +83,15 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
         description=f"Night {night.name}, starting from {start}: resolved settings",
     )
     return night
+
+
+def _check_model(layout: Layout, profile: Profile, night: Night) -> None:
+    """Refuse a model that cannot be divided as the profile wants, or is not what it says, hours before."""
+    champion, megatron = night.champion, profile.megatron
+    starts_from = read_architecture(layout.root / champion.model) if champion else None
+    architecture = starts_from or planned_architecture(profile.model)
+    architecture.check_split(megatron.tensor_model_parallel_size, megatron.pipeline_model_parallel_size)
+    check_given(architecture, megatron.model_dump())
 
 
 def _say_what_flags_change(night: Night, before: Night | None) -> None:

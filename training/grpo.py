@@ -65,7 +65,7 @@ def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
     check_functions(rollout)
     check_engine(job.settings, hf_dir)
     architecture, tokenizer = read_architecture(hf_dir), load_tokenizer(hf_dir)
-    room = _context(job, architecture) - rollout.max_new_tokens
+    room = _room(job, architecture)
     rows, too_long = fitting(read_prompts(job.prompts), tokenizer, room)
     validation_rows = _validation_rows(job, tokenizer, room)
     cursor = PromptCursor(len(rows), settings.seed)
@@ -163,12 +163,18 @@ class _Loop:
         return {**updated, **times, **memory_metrics()}
 
 
-def _context(job: GrpoJob, architecture: Architecture) -> int:
-    """Most tokens of a prompt and its response."""
+def _room(job: GrpoJob, architecture: Architecture) -> int:
+    """Most tokens of a prompt beside its response; WarpsmithError if a response takes them all."""
+    rollout, context = job.settings.rollout, architecture.max_positions
     served = job.settings.sglang.extra.get("context_length")
-    if job.settings.rollout.engine is not Engine.SGLANG or served is None:
-        return architecture.max_positions
-    return min(int(served), architecture.max_positions)
+    if rollout.engine is Engine.SGLANG and served is not None:
+        context = min(int(served), context)
+    if context <= rollout.max_new_tokens:
+        raise WarpsmithError(
+            f"rollout.max_new_tokens {rollout.max_new_tokens} leaves no room for a prompt in a context of "
+            f"{context} tokens; lower it"
+        )
+    return context - rollout.max_new_tokens
 
 
 def _validation_rows(job: GrpoJob, tokenizer: PreTrainedTokenizerBase, room: int) -> list[PromptRow]:

@@ -11,9 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import WarpsmithError
+
+if TYPE_CHECKING:
+    from training.config import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,18 @@ def read_architecture(hf_dir: Path) -> Architecture:
         raise WarpsmithError(
             f"{path} lacks or garbles a field ({error}); download the checkpoint again"
         ) from None
+
+
+def planned_architecture(model: ModelSettings) -> Architecture:
+    """The architecture that the section `model:` asks for: its checkpoint's, or the Qwen3 it describes.
+
+    Raises:
+        WarpsmithError: the checkpoint is not there, or not one that we support.
+    """
+    if model.hf_checkpoint is not None:
+        return read_architecture(Path(model.hf_checkpoint))
+    config = {"model_type": "qwen3", "dtype": "float32", **model.model_dump()}
+    return _from_config(config, Path("the profile's section `model`"))
 
 
 def _from_config(config: Mapping[str, Any], path: Path) -> Architecture:

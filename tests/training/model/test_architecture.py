@@ -6,7 +6,8 @@ import pytest
 
 from evaluation.errors import WarpsmithError
 from tests.training.tiny import FAMILIES, family
-from training.model.architecture import RopeScaling, read_architecture
+from training.config import ModelSettings
+from training.model.architecture import RopeScaling, planned_architecture, read_architecture
 
 LLAMA_SCALING = {
     "factor": 32.0,
@@ -156,3 +157,12 @@ def test_a_model_that_cannot_be_divided_is_named(hf_dir, sizes, reason):
 def test_the_vocabulary_need_not_divide(tmp_path):
     family("qwen3").config.save_pretrained(tmp_path)
     read_architecture(tmp_path).check_split(2, 1)
+
+
+def test_the_planned_model_is_that_of_the_settings(tmp_path):
+    planned = planned_architecture(ModelSettings(hidden_size=64, num_hidden_layers=2))
+    assert (planned.hidden_size, planned.num_layers, planned.qk_norm) == (64, 2, True)
+    with pytest.raises(WarpsmithError, match="num_attention_heads 4 cannot be divided"):
+        planned.check_split(3, 1)
+    with pytest.raises(WarpsmithError, match="is missing"):
+        planned_architecture(ModelSettings(hf_checkpoint=str(tmp_path)))
