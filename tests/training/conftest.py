@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.night import base_checkpoint, conversations, write_rows
 from tests.training.tiny import one_process, qwen3
 
 
@@ -20,3 +21,14 @@ def single_process():
     """Megatron's process groups for this one process."""
     with one_process():
         yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A GRPO run's inputs: prompts, no problems (the tests' reward needs none) and a random checkpoint."""
+    folder = tmp_path_factory.mktemp("night")
+    base_checkpoint(folder)
+    rows = [{"prompt": row["messages"][:1], "label": f"p{i}"} for i, row in enumerate(conversations())]
+    write_rows(folder / "prompts.jsonl", rows)
+    write_rows(folder / "problems.jsonl", [])
+    return folder

@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.errors import WarpsmithError
 from tests.training.killed import run_and_kill
-from tests.training.night import assert_same_weights, base_checkpoint, conversations, metrics, write_rows
+from tests.training.night import assert_same_weights, metrics
 from tests.training.test_grpo import job, parts
 from training.asynchronous import RolloutQueue, in_one_thread
 from training.grpo import train
@@ -17,16 +17,6 @@ from training.optimization import GrpoSettings
 from training.rollout.ranks import Ranks
 
 ASYNC = {"asynchronous": True, "importance_cap": 2.0}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("night")
-    base_checkpoint(folder)
-    rows = [{"prompt": row["messages"][:1], "label": f"p{i}"} for i, row in enumerate(conversations())]
-    write_rows(folder / "prompts.jsonl", rows)
-    write_rows(folder / "problems.jsonl", [])
-    return folder
 
 
 def rows_of(out_dir: Path) -> list[dict]:

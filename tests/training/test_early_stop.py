@@ -6,13 +6,12 @@ import pytest
 
 from evaluation.errors import WarpsmithError
 from tests.training.night import metrics
-from tests.training.test_grpo import folder, job
+from tests.training.test_grpo import job
 from training.early_stop import EarlyStop
 from training.grpo import train
 from training.optimization import GrpoSettings
 from training.snapshots import Best
 
-assert folder  # the fixture of test_grpo
 BEST = Best(step=4, metric="eval/validation/reward/mean", value=0.75, folder="step_000004")
 
 

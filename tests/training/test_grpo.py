@@ -12,7 +12,7 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.rows import read_rows
 from evaluation.settings import EvaluationSettings
-from tests.training.night import base_checkpoint, conversations, metrics, weights, write_rows
+from tests.training.night import metrics, weights, write_rows
 from tests.training.reward_for_tests import letter
 from tests.training.tiny import one_process
 from training.checkpoint.torch_dist import load_model
@@ -41,17 +41,6 @@ GRPO = {
     "micro_batch_size": 8,
 }
 ROLLOUT = {"max_new_tokens": 24, "reward_function": "tests.training.reward_for_tests:letter"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Prompts, no problems (the reward needs none) and a random checkpoint."""
-    folder = tmp_path_factory.mktemp("night")
-    base_checkpoint(folder)
-    rows = [{"prompt": row["messages"][:1], "label": f"p{i}"} for i, row in enumerate(conversations())]
-    write_rows(folder / "prompts.jsonl", rows)
-    write_rows(folder / "problems.jsonl", [])
-    return folder
 
 
 def job(folder: Path, out_dir: Path, processes: int = 1, grpo: dict | None = None, **rollout) -> GrpoJob:

@@ -7,11 +7,10 @@ import pytest
 
 from evaluation.errors import WarpsmithError
 from tests.training.night import assert_same_weights, metrics, write_rows
-from tests.training.test_grpo import folder, job
+from tests.training.test_grpo import job
 from tests.training.tiny import one_process
 from training.grpo import train
 
-assert folder  # the fixture of test_grpo
 EVAL = {"eval_interval": 2, "eval_samples_per_prompt": 3, "eval_temperature": 0.5, "save_every": 6}
 NAME = "eval/validation/reward/mean"
 

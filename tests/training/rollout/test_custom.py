@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import WarpsmithError
-from tests.training.night import base_checkpoint, conversations, metrics, write_rows
+from tests.training.night import metrics
 from tests.training.test_grpo import job, parts
 from training.config import TrainingSettings
 from training.grpo import train
@@ -21,16 +21,6 @@ from training.rollout.rewards import Response, Reward, load_function
 from training.rollout.settings import RolloutSettings
 
 DOCS = Path(__file__).parents[3] / "docs"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("night")
-    base_checkpoint(folder)
-    rows = [{"prompt": row["messages"][:1], "label": f"p{i}"} for i, row in enumerate(conversations())]
-    write_rows(folder / "prompts.jsonl", rows)
-    write_rows(folder / "problems.jsonl", [])
-    return folder
 
 
 def test_the_page_shows_the_examples_as_they_are():

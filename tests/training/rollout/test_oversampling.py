@@ -5,7 +5,7 @@ import pytest
 from tests.training.fleet import Fleet
 from tests.training.night import metrics
 from tests.training.reward_for_tests import letter
-from tests.training.test_grpo import folder, job, parts
+from tests.training.test_grpo import job, parts
 from training.grpo import train
 from training.rollout.draw import Rollouts
 from training.rollout.engine import Completion, FinishReason, Sampling
@@ -17,8 +17,6 @@ from training.tokenizer import load_tokenizer
 
 OVER = {"over_sampling_batch_size": 7, "sampling_rounds": 3}
 PARTIAL = {**OVER, "partial_rollout": True, "importance_cap": 2.0}
-
-assert folder  # the fixture of test_grpo
 
 
 def fleet_rollouts(run, slow_rows):
