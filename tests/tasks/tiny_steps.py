@@ -36,6 +36,8 @@ def base(context):
     champion = context.night.champion
     text = (context.layout.root / champion.model / "w").read_text() if champion else "base"
     (context.out / "hf" / "w").write_text(text)
+    config = {"model_type": "qwen3", "dtype": "float32", **context.profile.model.model_dump()}
+    (context.out / "hf" / "config.json").write_text(json.dumps(config))
     return {}
 
 
