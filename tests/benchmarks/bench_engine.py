@@ -33,7 +33,7 @@ from tests.benchmarks.engine_sections import SECTIONS, Bench, Figure, Workload
 from tests.benchmarks.qwen3_shapes import MODELS
 from training.config import ModelSettings, TrainingSettings
 from training.launch import ProcessError, run_processes, run_worker
-from training.model.architecture import Architecture
+from training.model.architecture import Architecture, planned_architecture
 from training.rollout.open import open_engine
 from training.rollout.settings import Engine, RolloutSettings
 from training.rollout.sglang.settings import Device, SglangSettings
@@ -111,21 +111,7 @@ def shape_of(model: str) -> Architecture:
     """Qwen3's shape of that size; `tiny` is the model of the profile `cpu`."""
     if model != _TINY:
         return MODELS[model].architecture
-    tiny = ModelSettings()
-    return Architecture(
-        num_layers=tiny.num_hidden_layers,
-        hidden_size=tiny.hidden_size,
-        ffn_hidden_size=tiny.intermediate_size,
-        num_heads=tiny.num_attention_heads,
-        num_kv_heads=tiny.num_key_value_heads,
-        head_dim=tiny.head_dim,
-        vocab_size=tiny.vocab_size,
-        max_positions=tiny.max_position_embeddings,
-        rope_theta=tiny.rope_theta,
-        norm_eps=tiny.rms_norm_eps,
-        tied=tiny.tie_word_embeddings,
-        dtype="float32",
-    )
+    return planned_architecture(ModelSettings())
 
 
 def hf_config(shape: Architecture) -> Qwen3Config:

@@ -16,12 +16,16 @@ import csv
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.context import Context
 from tasks.forward import read_steps
 from tasks.layout import Layout, Stage
 from tasks.night import active_night, open_night
 from tasks.profile import Profile, load_profile
+
+if TYPE_CHECKING:
+    from tasks.tracking import Tracking
 
 _ON_GPU = (Stage.BASE, Stage.CONVERT, Stage.SFT, Stage.GRPO, Stage.EXPORT, Stage.EVALUATE)
 _RESULT = "metrics.json"
@@ -78,9 +82,9 @@ def record(layout: Layout, docs: Path) -> None:
     _draw(steps, heldout, docs / f"learning-{layout.profile}.png")
 
 
-def _export(tracking: object, run_id: str, path: Path) -> list[dict[str, float]]:
+def _export(tracking: Tracking, run_id: str, path: Path) -> list[dict[str, float]]:
     """All metrics of an MLflow run as a table of one row per step."""
-    client = tracking.client  # type: ignore[attr-defined]
+    client = tracking.client
     rows: dict[int, dict[str, float]] = {}
     for name in sorted(client.get_run(run_id).data.metrics):
         for point in client.get_metric_history(run_id, name):

@@ -11,13 +11,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from training.rollout.buffer import Group, GroupFilter, group_samples
-from training.rollout.partial import UnfinishedGroup
+from training.rollout.partial import ABORT_AGAIN_S, UnfinishedGroup
 from training.rollout.ranks import Ranks
 from training.rollout.respond import Responder, Responses
 from training.rollout.timing import Seconds
-
-#: Seconds between two requests to end: a call that was just being sent may have missed the first.
-_ABORT_AGAIN_S = 0.2
 
 
 @dataclass
@@ -63,7 +60,7 @@ def _end(running: set[Future[list[Responses]]], responder: Responder) -> None:
     """Abort calls until none is left."""
     while running:
         responder.engine.engine.abort()
-        _, running = wait(running, timeout=_ABORT_AGAIN_S)
+        _, running = wait(running, timeout=ABORT_AGAIN_S)
 
 
 def _judged(

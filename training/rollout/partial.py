@@ -19,7 +19,7 @@ from training.rollout.prompts import PromptRow
 #: A response of which nothing is written yet.
 NOT_BEGUN = Completion((), (), FinishReason.ABORT, 0)
 #: Seconds between two requests to end: a call that was just being sent may have missed the first.
-_ABORT_AGAIN_S = 0.2
+ABORT_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Interruptible:
             self._pauses += 1
             while self._running:
                 self.engine.abort()
-                self._state.wait(_ABORT_AGAIN_S)
+                self._state.wait(ABORT_AGAIN_S)
         try:
             yield
         finally:
