@@ -8,6 +8,7 @@ import platform
 from typing import Any
 
 from evaluation.problem import Frozen
+from evaluation.visible_gpus import physical_gpu
 
 
 class ClockSample(Frozen):
@@ -56,7 +57,9 @@ class Clocks:
         try:
             nvml = importlib.import_module("pynvml")
             nvml.nvmlInit()
-            self._handle = nvml.nvmlDeviceGetHandleByIndex(device)
+            name = physical_gpu(device)
+            by_name = nvml.nvmlDeviceGetHandleByIndex if name.isdigit() else nvml.nvmlDeviceGetHandleByUUID
+            self._handle = by_name(int(name) if name.isdigit() else name)
         except Exception:  # no bindings, no driver or no permission: all mean that there is nothing to read
             return
         self._nvml = nvml

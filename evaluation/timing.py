@@ -286,19 +286,22 @@ class Timer:
     def _compare(self, problem: Problem, slots: Sequence[int], outputs: Sequence[str]) -> float | Refusal:
         """Hand what timed launches left behind to the judge.
 
-        Refuses with WRONG if no sample is right, and with CHEATED if only some are.
+        Refuses with WRONG if no sample is right, and with CHEATED if only some are; raises TimingError if the
+        judge cannot tell, which is never the candidate's doing.
         """
-        size = sum(tensor.nbytes for tensor in problem.shipped.outputs) * len(slots)
-        source = self._workers[Job.TIME].memory(size)
         answer = self._ask(Job.TIME, {"do": "collect", "outputs": outputs})
         if isinstance(answer, Refusal):
             return answer
-        self._workers[Job.JUDGE].memory(size)[:size] = source[:size]
-        contents = [slot % self._prepared["contents"] for slot in slots]
-        request = {"do": "compare", "contents": contents, "outputs": outputs, "tolerance": problem.tolerance}
+        request = {
+            "do": "compare",
+            "lent": answer["lent"],
+            "contents": [slot % self._prepared["contents"] for slot in slots],
+            "outputs": outputs,
+            "tolerance": problem.tolerance,
+        }
         answer = self._ask(Job.JUDGE, request, timeout_s=_PREPARE_SECONDS)
         if isinstance(answer, Refusal):
-            return answer
+            raise TimingError(f"the outputs of timed launches cannot be compared: {answer.reason}")
         return largest([float(error) for error in answer["excess"]])
 
     def _timing(

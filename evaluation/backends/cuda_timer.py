@@ -8,7 +8,6 @@ of the same distribution, so that no expected value ever lies in this process's 
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from torch import Tensor
 from evaluation.backends import cuda_peaks
 from evaluation.backends.channel import Channel, ChannelClosedError
 from evaluation.backends.cuda_device import BoundLaunch, Device, LaunchRefused, Module
+from evaluation.backends.cuda_lend import Borrower, Lender, offsets
 from evaluation.backends.cuda_reference import Content, GpuReference, excess
 
 _POISON = 0xFF
@@ -37,10 +37,10 @@ _BASELINE_SEED = 1 << 40
 class Bench:
     """Times one problem's candidates on one GPU."""
 
-    def __init__(self, device: Device, descriptor: int) -> None:
+    def __init__(self, device: Device) -> None:
         self._device = device
         self._torch_stream = torch.cuda.ExternalStream(device.stream.handle)
-        self._descriptor = descriptor
+        self._lender = Lender()
         self._flush = torch.empty(2 * device.l2_bytes, dtype=torch.uint8, device="cuda")
         self._events: list[Any] = []
         self._baselines: dict[str, Callable[[int], Any]] = {}
@@ -112,17 +112,11 @@ class Bench:
         return {"milliseconds": times}
 
     def collect(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Put the held outputs into the shared memory, one after the other."""
-        memory = mmap.mmap(self._descriptor, request["shared_bytes"])
-        host = torch.frombuffer(memory, dtype=torch.uint8)
-        start = 0
-        for outputs in self._held:
-            for name in request["outputs"]:
-                flat = _bytes(outputs[name])
-                host[start : start + flat.numel()].copy_(flat)
-                start += flat.numel()
+        """Lend the held outputs to the judge, one after the other."""
+        held = [outputs[name] for outputs in self._held for name in request["outputs"]]
+        lent = self._lender.lend(held, self._device.stream)
         self._held = []
-        return {}
+        return {"lent": lent}
 
     def _one(self, name: str, slot: int, start: Any, stop: Any) -> None:
         """Queue one timed run, with nothing between the flush and the last event that waits for the host."""
@@ -196,8 +190,8 @@ class Bench:
 class Judge:
     """Knows what is expected of a problem, and has no candidate in its process."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self) -> None:
+        self._borrower = Borrower()
         self._results: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
 
     def prepare(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,17 +203,17 @@ class Judge:
         return {}
 
     def compare(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Largest error of each sample's outputs in the shared memory, as a fraction of what is allowed."""
-        memory = mmap.mmap(self._descriptor, request["shared_bytes"])
-        host = torch.frombuffer(memory, dtype=torch.uint8)
-        found, start = [], 0
-        for content in request["contents"]:
+        """Largest error of each sample's outputs in the bench's memory, as a fraction of what is allowed."""
+        pairs = [self._expected(content, request["outputs"]) for content in request["contents"]]
+        starts, size = offsets([outputs.nbytes for each in pairs for outputs, _ in each])
+        lent, remaining = self._borrower.view(request["lent"], size), iter(starts)
+        found = []
+        for each in pairs:
             worst = 0.0
-            for outputs, expected in self._expected(content, request["outputs"]):
-                size = outputs.nbytes
-                got = host[start : start + size].cuda().view(outputs.dtype).view(outputs.shape)
+            for outputs, expected in each:
+                start = next(remaining)
+                got = lent[start : start + outputs.nbytes].view(outputs.dtype).view(outputs.shape)
                 worst = max(worst, excess(got, expected, outputs, request["tolerance"]))
-                start += size
             found.append(worst)
         return {"excess": found}
 
@@ -259,12 +253,12 @@ def _bytes(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1).view(torch.uint8)
 
 
-def main(channel: Channel, memory: int, message: Mapping[str, Any]) -> None:
-    """Serve as a bench or as a judge until the parent closes."""
+def main(channel: Channel, _memory: int, message: Mapping[str, Any]) -> None:
+    """Serve as a bench or as a judge until the parent closes; neither uses memory shared with the parent."""
     try:
         device = Device(message["device"])
         torch.cuda.set_device(message["device"])
-        worker: Bench | Judge = Bench(device, memory) if message["job"] == "time" else Judge(memory)
+        worker: Bench | Judge = Bench(device) if message["job"] == "time" else Judge()
         channel.send(device.description())
     except (cuda.Error, RuntimeError, OSError) as error:
         channel.send({"failure": str(error)[:300]})

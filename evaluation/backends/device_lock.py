@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from evaluation.visible_gpus import physical_gpu
+
 SEATS = 2
 """Candidates that may run on one GPU at the same time: one computes while the other is being loaded."""
 _POLL_SECONDS = 0.0003
@@ -23,13 +25,13 @@ class DeviceLock:
     """Seats on one GPU, as locked files that the kernel releases when their holder dies.
 
     Args:
-        device: index of the GPU.
+        device: index of the GPU among those that this process sees.
         patience_s: how long to wait; after that one goes ahead, so that a candidate that hangs blocks nobody.
     """
 
     def __init__(self, device: int, *, seats: int = SEATS, patience_s: float = 0.25) -> None:
-        folder = Path(tempfile.gettempdir())
-        self._paths = [folder / f"warpsmith-{os.getuid()}-gpu{device}-{seat}.lock" for seat in range(seats)]
+        stem = Path(tempfile.gettempdir(), f"warpsmith-{os.getuid()}-gpu{physical_gpu(device)}")
+        self._paths = [Path(f"{stem}-{seat}.lock") for seat in range(seats)]
         self._patience_s = patience_s
 
     @contextmanager

@@ -1,11 +1,16 @@
 """GRPO steps of ours and of TRL's GRPOTrainer on the same model, prompts and reward, in one run.
 
     python -m tests.benchmarks.bench_trl --profile infra/profiles/h200.yaml --steps 8
+    python -m tests.benchmarks.bench_trl --side ours --steps 12      # where the time of our steps goes
 
 Needs a GPU, SGLang, and TRL importable by the interpreter that `--trl-python` names. Both sides start from
 the same random Qwen3 of 0.6B shape, answer the same prompts with the same number of samples and tokens, and
 take one optimizer step per rollout; each side runs alone in processes of its own. What is compared is the
 tokens of prompts and responses that a second of wall time trains on, after the first steps, which warm up.
+
+Of ours it also prints a step's time by the clock over the sum of its parts (generate, score, train, new
+weights): 1 where they follow each other without loss, less where they overlap. For asynchronous steps with an
+engine on a second GPU add `--flags --grpo-asynchronous --grpo-importance-cap 2 --rollout-colocate false`.
 """
 
 from __future__ import annotations
@@ -64,7 +69,7 @@ def make_model(folder: Path) -> None:
 
 
 def ours(options: argparse.Namespace, model: Path) -> list[tuple[float, float]]:
-    """(tokens, seconds) of each step of `training.grpo`."""
+    """(tokens, seconds) of each step of `training.grpo`; prints where the time went."""
     from training.checkpoint.commands import to_megatron
     from training.command import READS, resolve
     from training.config import GrpoJob
@@ -99,7 +104,21 @@ def ours(options: argparse.Namespace, model: Path) -> list[tuple[float, float]]:
     tokenizer = load_tokenizer(model)
     asked = [len(encode_prompt(tokenizer, [{"role": "user", "content": text}])) for text in prompts(64)]
     prompt_tokens = statistics.mean(asked) * options.prompts * options.samples
+    print_parts(steps[_WARM_UP_STEPS:])
     return [(step["rollout/tokens"] + prompt_tokens, step["perf/step_seconds"]) for step in steps]
+
+
+def print_parts(steps: Sequence[dict[str, float]]) -> None:
+    """Seconds of a step and of its parts, and the step over their sum; medians."""
+    for name in ("generate", "score", "train", "sync", "step"):
+        seconds = [step[f"perf/{name}_seconds"] for step in steps]
+        print(f"ours: {name:8} {statistics.median(seconds):7.3f} s", flush=True)
+    ratios = [1 - step["perf/overlap"] for step in steps]
+    print(
+        f"ours: a step takes {statistics.median(ratios):.3f} of the sum of its parts "
+        f"({min(ratios):.3f} to {max(ratios):.3f} in {len(steps)} steps)",
+        flush=True,
+    )
 
 
 def trl(options: argparse.Namespace, model: Path) -> None:
@@ -163,7 +182,7 @@ def main() -> None:
     parser.add_argument("--trl-path", default="", help="PYTHONPATH of TRL's process")
     parser.add_argument("--continuous-batching", action="store_true")
     parser.add_argument("--flags", nargs=argparse.REMAINDER, default=[], help="settings of ours; last")
-    parser.add_argument("--side", choices=["both", "trl"], default="both")
+    parser.add_argument("--side", choices=["both", "ours", "trl"], default="both")
     options = parser.parse_args()
     model = options.out / "model"
     if options.side == "trl":
@@ -173,6 +192,8 @@ def main() -> None:
     make_model(model)
     found = {"ours": rate(ours(options, model))}
     print(f"ours: {found['ours']:.0f} tokens/s", flush=True)
+    if options.side == "ours":
+        return
     path = os.pathsep.join(filter(None, [options.trl_path, os.getcwd(), os.environ.get("PYTHONPATH")]))
     command = [options.trl_python, "-m", "tests.benchmarks.bench_trl", "--side", "trl", *sys.argv[1:]]
     done = subprocess.run(

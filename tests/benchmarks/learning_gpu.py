@@ -4,6 +4,7 @@
     python -m tests.benchmarks.learning_gpu run       # the GPU machine: base ... evaluate
     python -m tests.benchmarks.learning_gpu record    # any machine: metrics into MLflow, curves into docs/
 
+`python -m tasks.night --profile h200 --grpo-steps 5` before the second changes settings, as for a night.
 Where everything is installed on one machine, `make nightly PROFILE=h200` does the same and more. This is for
 a GPU machine that lacks Prefect, DVC and MLflow: it calls the same stage bodies in the same folders, without
 what those three add around them, and what it wrote is carried to where MLflow is.
@@ -21,8 +22,8 @@ from typing import TYPE_CHECKING
 from tasks.context import Context
 from tasks.forward import read_steps
 from tasks.layout import Layout, Stage
-from tasks.night import active_night, open_night
-from tasks.profile import Profile, load_profile
+from tasks.night import active_night, active_settings, open_night
+from tasks.profile import load_profile
 
 if TYPE_CHECKING:
     from tasks.tracking import Tracking
@@ -32,23 +33,25 @@ _RESULT = "metrics.json"
 _CURVES = ("reward/mean", "kernels/correct", "kernels/fast_1", "train/entropy")
 
 
-def prepare(layout: Layout, profile: Profile) -> None:
+def prepare(layout: Layout) -> None:
     """The night's problems and verified kernels, judged on the CPU."""
     from data.prepare import prepare as draw
     from evaluation.settings import EvaluationSettings
 
+    profile = load_profile(layout)
     night = open_night(layout, profile.night, lambda: None)
     out = layout.stage(Stage.PREPARE)
     out.mkdir(parents=True, exist_ok=True)
     print(draw(profile.data, EvaluationSettings(), night=night.name, out=out))
 
 
-def run(layout: Layout, profile: Profile) -> None:
+def run(layout: Layout) -> None:
     """Every stage that has not ended yet; each leaves its headline metrics in its folder."""
     from tasks.steps import STEPS
 
+    profile, night = active_settings(layout)
     for stage in _ON_GPU:
-        context = Context(stage, layout, profile, active_night(layout))
+        context = Context(stage, layout, profile, night)
         result = context.out / _RESULT
         if result.exists():
             continue
@@ -137,7 +140,7 @@ def main() -> None:
     if options.part == "record":
         record(layout, options.docs)
     else:
-        {"prepare": prepare, "run": run}[options.part](layout, load_profile(layout))
+        {"prepare": prepare, "run": run}[options.part](layout)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from training.model.architecture import Architecture, read_architecture
 from training.model.attention import CausalAttention, packed_parameters
 from training.model.kernels import open_kernels, plain_rms_norm, plain_rotate
 from training.model.logits import fused_statistics, label_entropy, label_logprobs
+from training.model.weight_gradients import add_product, product
 from training.optimization import SftSettings
 from training.trainer import Trainer
 
@@ -97,6 +98,16 @@ def test_packed_sequences_do_not_see_each_other(lengths):
     got = gradients(lambda *qkv: core(*qkv, packed_seq_params=packed).float(), *inputs)
     for one, other in zip(got, gradients(apart, *inputs), strict=True):
         torch.testing.assert_close(one.float(), other.float(), atol=6e-2, rtol=3e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_products_are_added_up_in_float32(dtype):
+    left, right = draw(64, 300, dtype=dtype), draw(300, 48, dtype=dtype)
+    exact = left.double() @ right.double()
+    total = product(left, right)
+    torch.testing.assert_close(total.double(), exact, atol=1e-3, rtol=1e-4)
+    add_product(total, left, right)
+    torch.testing.assert_close(total.double(), 2 * exact, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("choice", [FusedKernels.NONE, *CHOICES])

@@ -31,6 +31,7 @@ from training.model.kernels import Kernels, RMSNorm, open_kernels
 from training.model.megatron_cpu import cpu_compat
 from training.model.rotary import inverse_frequencies
 from training.model.vocabulary import padded_vocab_size
+from training.model.weight_gradients import offer_to_megatron
 
 
 def extra_fields(config: type, settings: MegatronSettings) -> dict[str, Any]:
@@ -54,6 +55,8 @@ def build_model(architecture: Architecture, settings: MegatronSettings, dtype: t
     )
     kernels = open_kernels(settings.fused_kernels)
     config = _transformer_config(architecture, settings, dtype, swiglu_fusion=kernels.fused)
+    if config.gradient_accumulation_fusion:
+        offer_to_megatron()
     with cpu_compat():
         model = GPTBackbone(
             config,
@@ -127,11 +130,11 @@ def _transformer_config(
         "perform_initialization": True,
         "use_cpu_initialization": not torch.cuda.is_available(),
         "bias_activation_fusion": swiglu_fusion,
+        "gradient_accumulation_fusion": torch.cuda.is_available(),
         # These fused kernels need CUDA extensions.
         "bias_dropout_fusion": False,
         "masked_softmax_fusion": False,
         "apply_rope_fusion": False,
-        "gradient_accumulation_fusion": False,
         "persist_layer_norm": False,
         "cuda_graph_scope": [],
     }

@@ -15,6 +15,8 @@ from torch import Tensor
 from training.batch import MicroBatch
 from training.model.attention import packed_parameters
 
+_ANGLES_STEP = 1024
+
 
 class GPTBackbone(GPTModel):
     """A rank's part of the model, from token ids (or the last stage's output) to hidden states."""
@@ -44,8 +46,8 @@ class GPTBackbone(GPTModel):
     def _rotary(self, batch: MicroBatch) -> Tensor:
         """Cosines and sines [2, S, 1, 1, D] of the tokens' positions, in the type of the weights."""
         packing = batch.packing
-        if packing is None:
-            angles = self.rotary_pos_emb(batch.inputs.size(1))
-        else:
-            angles = self.rotary_pos_emb(packing.longest)[packing.positions]
+        longest = batch.inputs.size(1) if packing is None else packing.longest
+        # Megatron keeps the angles of the last 32 lengths: of whole steps, there are few.
+        angles = self.rotary_pos_emb(-(-longest // _ANGLES_STEP) * _ANGLES_STEP)
+        angles = angles[:longest] if packing is None else angles[packing.positions]
         return torch.stack((angles.cos(), angles.sin())).to(self.config.params_dtype)

@@ -25,6 +25,7 @@ from training.losses import LossOutput
 from training.model.gpt import GPTBackbone
 from training.model.logits import fused_statistics, label_entropy, label_logprobs
 from training.model.vocabulary import mask_padding
+from training.model.weight_gradients import add_product, product
 
 LossFunction = Callable[[Tensor, Tensor, Tokens], LossOutput]
 """From log-probabilities [N] (with gradient) and entropies [N] of tokens to their share of the loss and sums
@@ -96,8 +97,10 @@ class Head:
                 (gradient,) = torch.autograd.grad(output.loss, logits)
                 del logits
                 row_gradient[piece] = gradient.matmul(weight)
-                share = gradient.t().matmul(rows[piece])
-                weight_gradient = share.float() if weight_gradient is None else weight_gradient.add_(share)
+                if weight_gradient is None:
+                    weight_gradient = product(gradient.t(), rows[piece])
+                else:
+                    add_product(weight_gradient, gradient.t(), rows[piece])
                 total = total + output.loss.detach()
                 metrics = {name: metrics.get(name, 0) + value for name, value in output.metrics.items()}
         assert weight_gradient is not None
