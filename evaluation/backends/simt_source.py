@@ -24,7 +24,14 @@ _NEEDS_HEADER = {
     "cuda_fp16.h": re.compile(r"\b(__half2?|half2?|__half\w+|__float2half\w*|h(exp|sqrt|rsqrt|log|rcp))\b"),
     "cuda_bf16.h": re.compile(r"\b(__nv_bfloat162?|nv_bfloat162?|__float2bfloat16\w*|__bfloat16\w+)\b"),
     "cooperative_groups.h": re.compile(r"\bcooperative_groups\b"),
+    "float.h": re.compile(r"\b(FLT|DBL)_(MAX|MIN|EPSILON)\b"),
+    "stdint.h": re.compile(
+        r"\b(uint(8|16|32|64)_t|u?intptr_t|std::u?int(8|16|32|64)_t|U?INT(8|16|32|64)_(MAX|MIN))\b"
+    ),
+    "math_constants.h": re.compile(r"\bCUDART_\w+"),
 }
+#: Names in C++ of headers of C.
+_SAME_HEADER = {"cfloat": "float.h", "cstdint": "stdint.h"}
 
 
 def missing_header(source: str) -> str | None:
@@ -36,6 +43,7 @@ def missing_header(source: str) -> str | None:
     included = set(re.findall(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', code, re.MULTILINE))
     if any(header.startswith("cooperative_groups/") for header in included):
         included.add("cooperative_groups.h")
+    included |= {_SAME_HEADER[header] for header in included & _SAME_HEADER.keys()}
     code = _INCLUDE.sub("", code)
     for header, pattern in _NEEDS_HEADER.items():
         found = pattern.search(code)

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evaluation.benchmark import Benchmark
 from tasks.context import Context
 from tasks.forward import read_steps
 from tasks.layout import Layout, Stage
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _ON_GPU = (Stage.BASE, Stage.CONVERT, Stage.SFT, Stage.GRPO, Stage.EXPORT, Stage.EVALUATE)
 _RESULT = "metrics.json"
+#: Metrics that are drawn; `kernels/fast_1` is a share of the correct kernels.
 _CURVES = ("reward/mean", "kernels/correct", "kernels/fast_1", "train/entropy")
 
 
@@ -72,16 +74,15 @@ def record(layout: Layout, docs: Path) -> None:
     for stage in (Stage.SFT, Stage.GRPO, Stage.EVALUATE):
         folder = layout.stage(stage)
         runs[stage] = tracking.stage_run(night, stage, "carried from the GPU machine")
-        steps = read_steps(folder / "metrics.jsonl")
-        if steps:
-            tracking.log_steps(runs[stage], steps)
+        if stage is Stage.EVALUATE:
+            heldout = Benchmark.model_validate_json((folder / "report.json").read_text()).metrics()
+            tracking.log_metrics(runs[stage], heldout)
         else:
-            tracking.log_metrics(runs[stage], json.loads((folder / _RESULT).read_text()))
+            tracking.log_steps(runs[stage], read_steps(folder / "metrics.jsonl"))
         for name in ("report.html", "report.json", "kernels"):
             tracking.log_path(runs[stage], folder / name)
         tracking.finish(runs[stage])
     steps = _export(tracking, runs[Stage.GRPO], docs / f"learning-{layout.profile}.csv")
-    heldout = json.loads((layout.stage(Stage.EVALUATE) / _RESULT).read_text())
     _draw(steps, heldout, docs / f"learning-{layout.profile}.png")
 
 
@@ -122,7 +123,8 @@ def _draw(steps: list[dict[str, float]], heldout: dict[str, float], path: Path) 
         axes[2].bar_label(bars, fmt="%.1f")
     axes[2].set_xticks([0.2, 1.2], ["correct@1", "fast_1"])
     axes[2].set_ylabel("% of held-out samples")
-    axes[2].legend()
+    axes[2].set_ylim(0, 120)
+    axes[2].legend(loc="upper center", ncols=2)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.backends.channel import MAX_BYTES, Channel, ChannelClosedError
+from evaluation.backends.cuda import believed
 from evaluation.backends.device_lock import DeviceLock
+from evaluation.verdict import Refusal, Status
 
 JSON = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()))
 
@@ -114,3 +116,25 @@ def test_a_dead_holder_leaves_its_seat(lock):
             os._exit(0)
     os.waitpid(pid, 0)
     assert waited(lock(60), "alone") < 30
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected", "attempts"),
+    [
+        ([Status.TIMEOUT, Status.TIMEOUT], Status.TIMEOUT, 2),
+        ([Status.TIMEOUT, Status.FAULT], Status.FAULT, 2),
+        ([Status.FAULT], Status.FAULT, 1),
+    ],
+)
+def test_a_timeout_counts_only_if_it_happens_twice(statuses, expected, attempts):
+    refusals = [Refusal(status=status, reason="") for status in statuses]
+    remaining = list(refusals)
+    found = believed(lambda: remaining.pop(0))
+    assert isinstance(found, Refusal)
+    assert found.status is expected
+    assert len(refusals) - len(remaining) == attempts
+
+
+def test_a_candidate_that_was_only_held_up_keeps_its_outputs():
+    answers = [Refusal(status=Status.TIMEOUT, reason="did not finish within 0.5 s"), ["outputs"]]
+    assert believed(lambda: answers.pop(0)) == ["outputs"]

@@ -129,7 +129,7 @@ FEATURES = {
     ),
     "lambda": ("if (i < n) { auto f = [&](float x) { return x * 2; }; o[i] = f(a[i]); }", lambda a: 2 * a),
     "square roots": ("if (i < n) o[i] = sqrt(fabs(a[i])) + rsqrtf(4.f);", lambda a: np.sqrt(np.abs(a)) + 0.5),
-    "std": ("if (i < n) o[i] = std::max(a[i], 0.f);", lambda a: np.maximum(a, 0)),
+    "std": ("if (i < n) o[i] = std::fmax(a[i], 0.f);", lambda a: np.maximum(a, 0)),
     "shuffles": (
         """float v = __shfl_xor_sync(~0u, i < n ? a[i] : 0.f, 1);
         v = __shfl_xor_sync(~0u, v, 1);

@@ -94,5 +94,5 @@ using ::int64_t; using ::uint64_t; using ::size_t; using ::ptrdiff_t; using ::ui
 #undef UNARY
 #undef BINARY
 #undef TERNARY
-using ::abs; using ::isnan; using ::isinf; using ::isfinite; using ::max; using ::min;
+using ::abs; using ::isnan; using ::isinf; using ::isfinite; using ::signbit;
 }  // namespace std

@@ -13,7 +13,6 @@ typedef unsigned long size_t;
 typedef long ptrdiff_t;
 typedef long intptr_t;
 typedef unsigned long uintptr_t;
-typedef unsigned char uchar;
 typedef unsigned short ushort;
 typedef unsigned int uint;
 typedef unsigned long ulong;
@@ -111,16 +110,21 @@ SIMT_VECTOR3(double, double)
 #define INT64_MAX LLONG_MAX
 #define INFINITY __builtin_inff()
 #define HUGE_VALF __builtin_inff()
+#define HUGE_VAL __builtin_inf()
 #define NAN __builtin_nanf("")
 #define M_PI 3.14159265358979323846
 #define M_PI_2 1.57079632679489661923
+#define M_PI_4 0.78539816339744830962
 #define M_1_PI 0.31830988618379067154
+#define M_2_PI 0.63661977236758134308
 #define M_2_SQRTPI 1.12837916709551257390
 #define M_SQRT2 1.41421356237309504880
 #define M_SQRT1_2 0.70710678118654752440
 #define M_E 2.7182818284590452354
 #define M_LOG2E 1.4426950408889634074
+#define M_LOG10E 0.43429448190325182765
 #define M_LN2 0.69314718055994530942
+#define M_LN10 2.30258509299404568402
 #define CUDART_INF_F __builtin_inff()
 #define CUDART_NAN_F __builtin_nanf("")
 #define CUDART_INF __builtin_inf()
@@ -131,3 +135,4 @@ SIMT_VECTOR3(double, double)
 #define CUDART_L2E_F 1.442695041f
 #define CUDART_LN2_F 0.693147181f
 #define NULL 0
+#define offsetof(type, member) __builtin_offsetof(type, member)
