@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 
 
@@ -49,6 +50,15 @@ class RewardSettings(Frozen):
         return self
 
 
+def _can_compile_for_gpus() -> bool:
+    from evaluation.backends.nvrtc import find_toolkit
+
+    try:
+        return find_toolkit().include is not None
+    except WarpsmithError:
+        return False
+
+
 class EvaluationSettings(Frozen):
     """Everything that a verdict depends on besides the problem, the candidate and the seed."""
 
@@ -60,6 +70,9 @@ class EvaluationSettings(Frozen):
     """C++ compiler of the `simt` backend (name or path); `None` takes the first of g++, clang++, c++."""
     optimization: str = Field(default="-O0", pattern=r"^-O[0-3]$")
     """Optimisation level of the `simt` build; compiling outweighs running at the small check sizes."""
+    require_sm90: bool = Field(default_factory=_can_compile_for_gpus)
+    """Whether the `simt` backend asks that candidates also compile for sm_90 with NVRTC, which needs no GPU
+    and takes two to three times as long; on where NVRTC and CUDA's headers are installed."""
     time_limit_s: float = Field(default=20.0, gt=0)
     """CPU seconds for one run of a candidate: a backstop behind `access_budget`, which ends a run at the
     same point on every machine. On the wall clock a run has ten times as long."""

@@ -26,6 +26,7 @@ from typing import IO
 from evaluation import rules
 from evaluation.backends.base import Built, Run, RunOutcome
 from evaluation.backends.simt_compile import KernelCompiler
+from evaluation.backends.simt_gpu_gate import GpuGate
 from evaluation.backends.simt_run import KernelRunner
 from evaluation.backends.simt_source import missing_header, translation_unit
 from evaluation.settings import EvaluationSettings
@@ -57,6 +58,7 @@ class SimtBackend:
         self._lock = _lock(self.scratch)
         self._built = 0
         try:
+            self._gate = GpuGate(settings) if settings.require_sm90 else None
             self._compiler = KernelCompiler(settings, self.scratch)
             self._runner = KernelRunner(settings, self.scratch)
         except BaseException:
@@ -64,7 +66,7 @@ class SimtBackend:
             raise
 
     def build(self, source: str, kernels: Sequence[str]) -> SimtBuilt | Refusal:
-        """Apply the static rules and compile `source` with an entry point for each of `kernels`."""
+        """Apply the static rules, compile `source` with an entry point for each kernel, ask the gate."""
         refusal = rules.refuse(source) or rules.undefined_kernel(source, kernels)
         if refusal is not None:
             return refusal
@@ -77,7 +79,7 @@ class SimtBackend:
             return path
         built = SimtBuilt(path)
         weakref.finalize(built, path.unlink, missing_ok=True)
-        return built
+        return (self._gate and self._gate.refuse(source, kernels)) or built
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan in order, each in a fresh process; stops at the first that fails.
@@ -99,6 +101,8 @@ class SimtBackend:
         """End the servers and remove the scratch folder."""
         self._compiler.close()
         self._runner.close()
+        if self._gate is not None:
+            self._gate.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._lock.close()
 

@@ -17,11 +17,18 @@ from tests.benchmarks.simt_mix import cases
 
 
 def main(rounds: int) -> None:
-    """Time every case `rounds` times, one after another, in one process."""
+    """Time every case `rounds` times, one after another, in one process; again with NVRTC if it is there."""
+    for require_sm90 in sorted({False, EvaluationSettings().require_sm90}):
+        print(f"with `evaluation.require_sm90: {str(require_sm90).lower()}`")
+        measure(rounds, EvaluationSettings(require_sm90=require_sm90))
+
+
+def measure(rounds: int, settings: EvaluationSettings) -> None:
+    """Print the times of every case under some settings."""
     mix = list(cases())
     compile_s = {case.name: 0.0 for case in mix}
     run_s = dict(compile_s)
-    with SimtBackend(EvaluationSettings()) as backend:
+    with SimtBackend(settings) as backend:
         for number in range(rounds):
             for case in mix:
                 start = time.perf_counter()

@@ -1,4 +1,6 @@
-#pragma once
+// A guard by name, because <cmath> is this text too.
+#ifndef WARPSMITH_MATH_H
+#define WARPSMITH_MATH_H
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #define NAN __int_as_float(0x7fffffff)
@@ -18,6 +20,12 @@
 #define M_2_SQRTPI 1.12837916709551257390
 #define M_SQRT2 1.41421356237309504880
 #define M_SQRT1_2 0.70710678118654752440
+// Mixtures that nvcc has a power for and NVRTC does not.
+static __device__ inline double pow(float x, double y) { return pow((double)x, y); }
+static __device__ inline double pow(double x, float y) { return pow(x, (double)y); }
+static __device__ inline double pow(int x, int y) { return pow((double)x, (double)y); }
+static __device__ inline double pow(int x, float y) { return pow((double)x, (double)y); }
+static __device__ inline double pow(int x, double y) { return pow((double)x, y); }
 namespace std {
 using ::abs; using ::isnan; using ::isinf; using ::isfinite; using ::signbit;
 using ::exp; using ::exp2; using ::expm1; using ::log; using ::log2; using ::log10; using ::log1p; using ::logb;
@@ -28,3 +36,4 @@ using ::sqrt; using ::fabs; using ::floor; using ::ceil; using ::rint; using ::n
 using ::trunc; using ::pow; using ::fmod; using ::remainder; using ::fmax; using ::fmin; using ::fdim;
 using ::copysign; using ::nextafter; using ::fma;
 }
+#endif

@@ -12,7 +12,7 @@ SIMT_FAST(__sinf, sinf)
 SIMT_FAST(__cosf, cosf)
 SIMT_FAST(__tanf, tanf)
 SIMT_FAST(__tanhf, tanhf)
-SIMT_FAST(__saturatef, saturate)
+SIMT_INLINE float __saturatef(float x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
 SIMT_FAST(__fsqrt_rn, sqrtf)
 SIMT_FAST(__frsqrt_rn, rsqrtf)
 SIMT_INLINE float __powf(float x, float y) { return powf(x, y); }

@@ -12,25 +12,29 @@ extern "C" {
 double ldexp(double, int);
 float ldexpf(float, int);
 }
-// As in CUDA: all float gives float, any double or integer gives double.
-#define UNARY(name)                                                          \
-    SIMT_INLINE float name(float x) { return name##f(x); }                   \
-    SIMT_INLINE double name(int x) { return name((double)x); }
-#define SIMT_PROMOTED(name, A, B) SIMT_INLINE double name(A x, B y) { return name((double)x, (double)y); }
+// As in CUDA, a function is there for float and for double only, so other mixtures are ambiguous; g++ would
+// take some of them all the same.
+#define UNARY(name) SIMT_INLINE float name(float x) { return name##f(x); }
 #define BINARY(name)                                                         \
     SIMT_INLINE float name(float x, float y) { return name##f(x, y); }       \
-    SIMT_PROMOTED(name, float, double)                                       \
-    SIMT_PROMOTED(name, double, float)                                       \
-    SIMT_PROMOTED(name, int, double)                                         \
-    SIMT_PROMOTED(name, double, int)                                         \
-    SIMT_PROMOTED(name, int, float)                                          \
-    SIMT_PROMOTED(name, float, int)                                          \
-    SIMT_PROMOTED(name, int, int)
+    template <int = 0> double name(float, double) = delete;                  \
+    template <int = 0> double name(double, float) = delete;
 #define TERNARY(name) SIMT_INLINE float name(float x, float y, float z) { return name##f(x, y, z); }
 #include "math_names.def"
 #undef UNARY
 #undef BINARY
 #undef TERNARY
+// Two exceptions: signs are copied across types, and every mixture has a power, in double unless a float is
+// raised to an int.
+SIMT_INLINE double copysign(float x, double y) { return copysign((double)x, y); }
+SIMT_INLINE double copysign(double x, float y) { return copysign(x, (double)y); }
+SIMT_INLINE double pow(float x, double y) { return pow((double)x, y); }
+SIMT_INLINE double pow(double x, float y) { return pow(x, (double)y); }
+SIMT_INLINE float pow(float x, int y) { return powf(x, (float)y); }
+SIMT_INLINE double pow(double x, int y) { return pow(x, (double)y); }
+SIMT_INLINE double pow(int x, int y) { return pow((double)x, (double)y); }
+SIMT_INLINE double pow(int x, float y) { return pow((double)x, (double)y); }
+SIMT_INLINE double pow(int x, double y) { return pow((double)x, y); }
 
 SIMT_INLINE float ldexp(float x, int exponent) { return ldexpf(x, exponent); }
 SIMT_INLINE double rsqrt(double x) { return 1.0 / sqrt(x); }
@@ -57,9 +61,18 @@ SIMT_INLINE float abs(float x) { return fabsf(x); }
 SIMT_INLINE double abs(double x) { return fabs(x); }
 SIMT_INLINE long long llabs(long long x) { return x < 0 ? -x : x; }
 
-// As in CUDA, a floating minimum or maximum ignores one NaN; integers follow the usual conversions.
-template <class A, class B> SIMT_INLINE auto max(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
-template <class A, class B> SIMT_INLINE auto min(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
+// CUDA's overloads, and no others; a floating minimum or maximum ignores one NaN.
+#define SIMT_EXTREMES(A, B, R)                                                        \
+    SIMT_INLINE R max(A a, B b) { return (R)a > (R)b ? (R)a : (R)b; }                 \
+    SIMT_INLINE R min(A a, B b) { return (R)a < (R)b ? (R)a : (R)b; }
+#define SIMT_INTEGER_EXTREMES(T)              \
+    SIMT_EXTREMES(T, T, T)                    \
+    SIMT_EXTREMES(unsigned T, unsigned T, unsigned T) \
+    SIMT_EXTREMES(T, unsigned T, unsigned T)  \
+    SIMT_EXTREMES(unsigned T, T, unsigned T)
+SIMT_INTEGER_EXTREMES(int)
+SIMT_INTEGER_EXTREMES(long)
+SIMT_INTEGER_EXTREMES(long long)
 SIMT_INLINE float max(float a, float b) { return fmaxf(a, b); }
 SIMT_INLINE float min(float a, float b) { return fminf(a, b); }
 SIMT_INLINE double max(double a, double b) { return fmax(a, b); }
@@ -68,6 +81,8 @@ SIMT_INLINE double max(float a, double b) { return fmax((double)a, b); }
 SIMT_INLINE double min(float a, double b) { return fmin((double)a, b); }
 SIMT_INLINE double max(double a, float b) { return fmax(a, (double)b); }
 SIMT_INLINE double min(double a, float b) { return fmin(a, (double)b); }
+SIMT_INLINE long long llmax(long long a, long long b) { return max(a, b); }
+SIMT_INLINE long long llmin(long long a, long long b) { return min(a, b); }
 SIMT_INLINE unsigned umax(unsigned a, unsigned b) { return a > b ? a : b; }
 SIMT_INLINE unsigned umin(unsigned a, unsigned b) { return a < b ? a : b; }
 
@@ -80,9 +95,10 @@ SIMT_INLINE bool isfinite(double x) { return __builtin_isfinite(x); }
 SIMT_INLINE bool signbit(float x) { return __builtin_signbit(x); }
 SIMT_INLINE bool signbit(double x) { return __builtin_signbit(x); }
 SIMT_INLINE long lrintf(float x) { return (long)rintf(x); }
+SIMT_INLINE long lrint(float x) { return (long)rintf(x); }
+SIMT_INLINE long lrint(double x) { return (long)rint(x); }
 SIMT_INLINE long long llrintf(float x) { return (long long)rintf(x); }
 SIMT_INLINE long lroundf(float x) { return (long)roundf(x); }
-SIMT_INLINE float saturate(float x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
 
 namespace std {
 using ::int8_t; using ::uint8_t; using ::int16_t; using ::uint16_t; using ::int32_t; using ::uint32_t;
