@@ -135,5 +135,6 @@ def _write(
         "started from": context.night.champion.night if context.night.champion else "base model and SFT",
     }
     write_results(out, benchmark, render(benchmark, problems, samples, facts), problems, samples)
+    print("[evaluate] the report is written; choosing the best kernels", flush=True)
     finalists = choose_finalists(problems, samples, context.profile.evaluation, seed=settings.check_seed)
     save_finalists(out / "kernels", finalists, problems, samples)

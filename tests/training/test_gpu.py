@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
 
 from tests.training.test_trainer import STEPS, reference
 from tests.training.tiny import load_hf_weights, random_examples
@@ -15,6 +16,7 @@ from training.model.kernels import open_kernels, plain_rms_norm, plain_rotate
 from training.model.logits import fused_statistics, label_entropy, label_logprobs
 from training.model.weight_gradients import add_product, product
 from training.optimization import SftSettings
+from training.snapshots import Progress, Snapshots
 from training.trainer import Trainer
 
 pytestmark = [
@@ -139,8 +141,6 @@ def small_architecture() -> Architecture:
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_bfloat16_learns_the_same_packed_or_not_and_recomputed(single_process, packed, recompute):
-    from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
-
     options = {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1}
     losses = []
     for chosen in ({}, {"use_dynamic_batch_size": packed, **(options if recompute else {})}):
@@ -154,6 +154,24 @@ def test_bfloat16_learns_the_same_packed_or_not_and_recomputed(single_process, p
     first, second = losses
     assert first[-1] < first[0] - 0.5
     assert second == pytest.approx(first, rel=1e-2)
+
+
+def test_a_resumed_run_goes_on_with_the_same_loss(single_process, tmp_path):
+    def trainer(seed: int) -> Trainer:
+        torch.manual_seed(seed)
+        model_parallel_cuda_manual_seed(seed)
+        megatron = MegatronSettings(nproc_per_node=1, bf16=True, use_dynamic_batch_size=True)
+        return Trainer(small_architecture(), megatron, SftSettings(lr=1e-3, warmup_steps=1), 20)
+
+    first, batch = trainer(0), random_examples(24, vocabulary=2000)
+    snapshots = Snapshots(tmp_path, keep=1, fingerprint="x")
+    for _ in range(5):
+        sft_step(first, batch)
+    snapshots.save(first, Progress(5, {"count": 24, "seed": 0, "drawn": 0}))
+    expected = [sft_step(first, batch)["loss"] for _ in range(3)]
+    second = trainer(1)
+    Snapshots(tmp_path, keep=1, fingerprint="x").restore(second)
+    assert [sft_step(second, batch)["loss"] for _ in range(3)] == pytest.approx(expected, rel=1e-3)
 
 
 def test_memory_does_not_grow_over_steps_of_varying_lengths(single_process):
