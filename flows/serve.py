@@ -17,9 +17,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from flows.server import SERVE_FILE, PrefectApi, is_free, start_server
+from flows.server import SERVE_FILE, PrefectApi, start_server
 from tasks.files import write_atomically
 from tasks.tracking import make_database, tracking_uri
+from training.ports import is_free
 
 POOL = "warpsmith"
 #: Runs its arguments; ends the whole process group when they end, or when the pipe at its input closes, which

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -20,11 +18,11 @@ from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 from training.launch import die_with_parent
+from training.ports import free_port
 
 #: Where `make serve` says that it is up, and at which address.
 SERVE_FILE = Path("artifacts", "serve.json")
 _START_S = 90.0
-_PORTS = range(20_000, 32_000)
 
 
 class PrefectApi:
@@ -55,7 +53,7 @@ def prefect_api() -> Iterator[PrefectApi]:
     if given:
         yield PrefectApi(given, None)
         return
-    port = _free_port()
+    port = free_port()
     server = start_server(port)
     try:
         yield PrefectApi(f"http://127.0.0.1:{port}/api", server)
@@ -85,17 +83,6 @@ def answers(url: str) -> bool:
         return False
 
 
-def is_free(port: int) -> bool:
-    """Whether nothing listens at a port of this machine."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
 def _served() -> str | None:
     """The address of `make serve`, if it is up."""
     try:
@@ -103,13 +90,6 @@ def _served() -> str | None:
     except (OSError, ValueError, KeyError):
         return None
     return url if answers(f"{url}/health") else None
-
-
-def _free_port() -> int:
-    """A port below those that Linux gives to outgoing connections, one of which could take it meanwhile."""
-    while not is_free(port := _PORTS.start + secrets.randbelow(len(_PORTS))):
-        pass
-    return port
 
 
 def _last_words() -> str:

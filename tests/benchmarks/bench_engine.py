@@ -30,7 +30,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from tests.benchmarks.engine_sections import SECTIONS, Bench, Figure, Workload
-from tests.benchmarks.qwen3_shapes import MODELS
+from tests.benchmarks.qwen3_shapes import MODELS, hf_config
 from training.config import ModelSettings, TrainingSettings
 from training.launch import ProcessError, run_processes, run_worker
 from training.model.architecture import Architecture, planned_architecture
@@ -112,28 +112,6 @@ def shape_of(model: str) -> Architecture:
     if model != _TINY:
         return MODELS[model].architecture
     return planned_architecture(ModelSettings())
-
-
-def hf_config(shape: Architecture) -> Qwen3Config:
-    """The Hugging Face config of a shape."""
-    return Qwen3Config(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.ffn_hidden_size,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_kv_heads,
-        head_dim=shape.head_dim,
-        max_position_embeddings=shape.max_positions,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-        rms_norm_eps=shape.norm_eps,
-        tie_word_embeddings=shape.tied,
-        pad_token_id=0,
-        bos_token_id=None,
-        eos_token_id=2,
-        dtype=shape.dtype,
-        architectures=["Qwen3ForCausalLM"],
-    )
 
 
 def write_model_folder(config: Qwen3Config, folder: Path) -> None:

@@ -33,7 +33,7 @@ import torch
 from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
 from torch.nn.attention import SDPBackend
 
-from tests.benchmarks.qwen3_shapes import MODELS, Model, matmul_rate, model_flops
+from tests.benchmarks.qwen3_shapes import MODELS, Model, hf_config, matmul_rate, model_flops
 from tests.training.tiny import one_process
 from training.batch import Example, Tokens
 from training.config import FusedKernels, MegatronSettings
@@ -133,21 +133,10 @@ def only_attention(name: str) -> Iterator[None]:
 
 def hf_stepper(model: Model) -> Any:
     """A step of transformers' model: bfloat16 weights, float32 master weights, fused AdamW, clipping."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3ForCausalLM
 
-    shape = model.architecture
-    config = Qwen3Config(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.ffn_hidden_size,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_kv_heads,
-        head_dim=shape.head_dim,
-        tie_word_embeddings=True,
-        use_cache=False,
-        attn_implementation="sdpa",
-    )
+    config = hf_config(model.architecture)
+    config.use_cache = False
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.device(device):
         network = Qwen3ForCausalLM(config).to(torch.bfloat16).train()

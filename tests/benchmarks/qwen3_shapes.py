@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from transformers import Qwen3Config
 
 from training.model.architecture import Architecture
 
@@ -43,6 +44,28 @@ MODELS = {
     # Runs everywhere, to try this script out.
     "tiny": Model(_qwen3(2, 64, 128, 8, vocabulary=512), sequences=4, length=256),
 }
+
+
+def hf_config(shape: Architecture) -> Qwen3Config:
+    """The Hugging Face config of a shape."""
+    return Qwen3Config(
+        vocab_size=shape.vocab_size,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.ffn_hidden_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_kv_heads,
+        head_dim=shape.head_dim,
+        max_position_embeddings=shape.max_positions,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        rms_norm_eps=shape.norm_eps,
+        tie_word_embeddings=shape.tied,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=2,
+        dtype=shape.dtype,
+        architectures=["Qwen3ForCausalLM"],
+    )
 
 
 def model_flops(model: Model) -> float:

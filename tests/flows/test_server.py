@@ -13,7 +13,8 @@ import urllib.request
 
 import pytest
 
-from flows.server import answers, is_free, prefect_api
+from flows.server import answers, prefect_api
+from training.ports import is_free
 
 #: Starts a server as a flow run does, and waits to be killed.
 HOLD = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from evaluation.errors import WarpsmithError
 from training.config import TrainingSettings
 from training.model.architecture import Architecture
+from training.ports import free_port
 from training.rollout.settings import RolloutSettings
 from training.rollout.sglang.protocol import NO_WEIGHTS
 from training.rollout.sglang.server import Launch, require_module, server_environment
@@ -139,7 +139,7 @@ def make_launch(
         WarpsmithError: SGLang is not installed.
     """
     rollout = settings.rollout
-    port, name = _free_port(host), f"engine {place.number}"
+    port, name = free_port(host), f"engine {place.number}"
     arguments = {
         "model_path": str(hf_dir),
         "host": host,
@@ -173,7 +173,7 @@ def make_router_launch(settings: TrainingSettings, urls: list[str], host: str, l
     Raises:
         WarpsmithError: it is not installed.
     """
-    rollout, port = settings.rollout, _free_port(host)
+    rollout, port = settings.rollout, free_port(host)
     python = rollout.server_python or sys.executable
     environment = _environment(settings)
     remedy = "install `sglang-router`, or set rollout.router: false, which spreads the work without it"
@@ -229,10 +229,3 @@ def _environment(settings: TrainingSettings) -> dict[str, str]:
         cpu["SGLANG_CPU_OMP_THREADS_BIND"] = os.environ.get("SGLANG_CPU_OMP_THREADS_BIND", each_rank)
         return server_environment(rollout.server_path or (str(_STUBS),), cpu)
     return server_environment(rollout.server_path, {})
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
