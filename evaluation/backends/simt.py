@@ -75,11 +75,13 @@ class SimtBackend:
             return Refusal(status=Status.COMPILE_ERROR, reason=missing)
         self._built += 1
         path = self._compiler.compile(translation_unit(source, kernels), f"kernel{self._built}")
+        refusal = self._gate.refuse(source, kernels) if self._gate else None
         if isinstance(path, Refusal):
-            return path
+            only_here = self._gate is not None and refusal is None and path.status is Status.COMPILE_ERROR
+            return _unsupported(path) if only_here else path
         built = SimtBuilt(path)
         weakref.finalize(built, path.unlink, missing_ok=True)
-        return (self._gate and self._gate.refuse(source, kernels)) or built
+        return refusal or built
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan in order, each in a fresh process; stops at the first that fails.
@@ -113,6 +115,12 @@ class SimtBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _unsupported(refusal: Refusal) -> Refusal:
+    """What it means that a source compiles for a GPU and not here: the shim lacks something."""
+    reason = f"it compiles for a GPU, but this backend lacks something: {refusal.reason}"
+    return Refusal(status=Status.UNSUPPORTED, reason=reason)
 
 
 def _memory_folder() -> Path | None:

@@ -136,6 +136,14 @@ FEATURES = {
         if (i < n) o[i] = v;""",
         lambda a: a,
     ),
+    "exponents": (
+        "int e; if (i < n) { float m = frexpf(a[i], &e); o[i] = scalbnf(m, e) + ilogbf(8.f); }",
+        lambda a: a + 3,
+    ),
+    "bytes": (
+        "if (i < n) o[i] = __byte_perm(0x03020100, 0x07060504, 0x7531) == 0x07050301 ? __sad(2, -3, 4) : 0;",
+        lambda a: 0 * a + 9,
+    ),
     "ballot": (
         """unsigned lanes = __ballot_sync(~0u, threadIdx.x % 2 == 0);
         if (i < n) o[i] = __popc(lanes);""",

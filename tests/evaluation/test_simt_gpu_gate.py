@@ -46,6 +46,14 @@ def test_what_only_the_cpu_takes_is_refused(backend, body, status, words):
     assert words in refusal.reason
 
 
+@needs_nvrtc
+def test_what_only_a_gpu_takes_is_unsupported(backend):
+    refusal = backend.build(K + "o[0] = __vadd4(1, 2); }", ["k"])
+    assert isinstance(refusal, Refusal)
+    assert refusal.status is Status.UNSUPPORTED
+    assert "__vadd4" in refusal.reason
+
+
 def test_nvrtc_without_cudas_headers_is_not_enough(monkeypatch, tmp_path):
     monkeypatch.setattr(
         "evaluation.backends.simt_gpu_gate.find_toolkit", lambda: Toolkit(tmp_path, None, None)

@@ -63,6 +63,14 @@ SIMT_INLINE unsigned __brev(unsigned x) {
     for (int bit = 0; bit < 32; bit++) reversed |= (x >> bit & 1u) << (31 - bit);
     return reversed;
 }
+SIMT_INLINE unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
+    unsigned long long bytes = (unsigned long long)high << 32 | low;
+    unsigned result = 0;
+    for (int i = 0; i < 4; i++) result |= ((unsigned)(bytes >> 8 * (selector >> 4 * i & 7)) & 0xff) << 8 * i;
+    return result;
+}
+SIMT_INLINE unsigned __sad(int x, int y, unsigned sum) { return sum + (x > y ? (unsigned)x - y : (unsigned)y - x); }
+SIMT_INLINE unsigned __usad(unsigned x, unsigned y, unsigned sum) { return sum + (x > y ? x - y : y - x); }
 SIMT_INLINE int __mul24(int x, int y) { return x * y; }
 SIMT_INLINE int __mulhi(int x, int y) { return (int)((long long)x * y >> 32); }
 SIMT_INLINE unsigned __umulhi(unsigned x, unsigned y) { return (unsigned)((unsigned long long)x * y >> 32); }

@@ -37,6 +37,16 @@ SIMT_INLINE double pow(int x, float y) { return pow((double)x, (double)y); }
 SIMT_INLINE double pow(int x, double y) { return pow((double)x, y); }
 
 SIMT_INLINE float ldexp(float x, int exponent) { return ldexpf(x, exponent); }
+SIMT_INLINE float scalbnf(float x, int exponent) { return ldexpf(x, exponent); }
+SIMT_INLINE double scalbn(double x, int exponent) { return ldexp(x, exponent); }
+SIMT_INLINE int ilogbf(float x) { return (int)logbf(x); }
+SIMT_INLINE int ilogb(double x) { return (int)logb(x); }
+static inline float frexpf(float x, int* exponent) {
+    *exponent = x == 0 ? 0 : ilogbf(x) + 1;
+    return ldexpf(x, -*exponent);
+}
+SIMT_INLINE float nanf(const char*) { return NAN; }
+SIMT_INLINE double nan(const char*) { return NAN; }
 SIMT_INLINE double rsqrt(double x) { return 1.0 / sqrt(x); }
 SIMT_INLINE float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 SIMT_INLINE float rsqrt(float x) { return rsqrtf(x); }
