@@ -111,8 +111,12 @@ def virtual_headers() -> dict[str, str]:
 
 def options(architecture: str, toolkit: Toolkit) -> list[str]:
     """Compiler options; they are part of what identifies a cubin."""
-    found = [f"--gpu-architecture={architecture}", "--std=c++17", "--disable-warnings"]
-    found.append("--pre-include=nvcc_implicit.h")
+    found = [
+        f"--gpu-architecture={architecture}",
+        "--std=c++17",
+        "--disable-warnings",
+        "--pre-include=nvcc_implicit.h",
+    ]
     if toolkit.include:
         found += [f"--include-path={toolkit.include}", f"--include-path={toolkit.include / 'cccl'}"]
     return found

@@ -75,13 +75,12 @@ class SimtBackend:
             return Refusal(status=Status.COMPILE_ERROR, reason=missing)
         self._built += 1
         path = self._compiler.compile(translation_unit(source, kernels), f"kernel{self._built}")
-        refusal = self._gate.refuse(source, kernels) if self._gate else None
         if isinstance(path, Refusal):
-            only_here = self._gate is not None and refusal is None and path.status is Status.COMPILE_ERROR
-            return _unsupported(path) if only_here else path
+            asks = self._gate is not None and path.status is Status.COMPILE_ERROR
+            return _unsupported(path) if asks and self._refused_by_gate(source, kernels) is None else path
         built = SimtBuilt(path)
         weakref.finalize(built, path.unlink, missing_ok=True)
-        return refusal or built
+        return self._refused_by_gate(source, kernels) or built
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan in order, each in a fresh process; stops at the first that fails.
@@ -98,6 +97,9 @@ class SimtBackend:
             outputs.append(result[0])
             budget = max(budget - result[1], 0)
         return RunOutcome(tuple(outputs))
+
+    def _refused_by_gate(self, source: str, kernels: Sequence[str]) -> Refusal | None:
+        return self._gate.refuse(source, kernels) if self._gate else None
 
     def close(self) -> None:
         """End the servers and remove the scratch folder."""

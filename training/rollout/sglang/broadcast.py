@@ -6,7 +6,6 @@ on the trainer's own GPUs get their weights by CUDA IPC (`transfer`) instead.
 
 from __future__ import annotations
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import torch.distributed as dist
 
 from evaluation.errors import WarpsmithError
+from training.ports import free_port
 from training.rollout.sglang.buckets import Bucket
 from training.rollout.sglang.fleet import Fleet, Member
 from training.rollout.sglang.protocol import ServerInfo
@@ -73,9 +73,7 @@ class BroadcastTransfer:
 
     def _join(self, members: list[Member]) -> None:
         self._count += 1
-        with socket.socket() as probe:
-            probe.bind((self._host, 0))
-            port = probe.getsockname()[1]
+        port = free_port(self._host)
         offsets = {member: 1 + i * self._info.tp_size for i, member in enumerate(members)}
         world = 1 + len(members) * self._info.tp_size
 
