@@ -10,7 +10,8 @@ tokens of prompts and responses that a second of wall time trains on, after the 
 
 Of ours it also prints a step's time by the clock over the sum of its parts (generate, score, train, new
 weights): 1 where they follow each other without loss, less where they overlap. For asynchronous steps with an
-engine on a second GPU add `--flags --grpo-asynchronous --grpo-importance-cap 2 --rollout-colocate false`.
+engine on a second GPU add `--flags --grpo-asynchronous --rollout-colocate false`; for two GPUs that train and
+generate in turn, `--flags --nproc-per-node 2 --tensor-model-parallel-size 2 --rollout-num-engines 2`.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def ours(options: argparse.Namespace, model: Path) -> list[tuple[float, float]]:
         settings=settings.training, evaluation=settings.evaluation, checkpoint=options.out / "torch_dist",
         prompts=options.out / "prompts.jsonl", problems=options.out / "problems.jsonl", out_dir=out,
     )  # fmt: skip
-    run_job("training.grpo", job, out, 1)
+    run_job("training.grpo", job, out, settings.training.megatron.nproc_per_node)
     steps = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     tokenizer = load_tokenizer(model)
     asked = [len(encode_prompt(tokenizer, [{"role": "user", "content": text}])) for text in prompts(64)]

@@ -34,7 +34,7 @@ def _scratch() -> TemporaryDirectory:
 
 
 @cache
-def _source() -> Path:
+def source() -> Path:
     """A torch_dist checkpoint of `qwen3()`."""
     folder = Path(_scratch().name)
     qwen3().save_pretrained(folder / "hf")
@@ -46,9 +46,9 @@ def _source() -> Path:
 @cache
 def _processes(count: int) -> Path:
     """A folder with the results of `count` processes, in every way to divide a model over them."""
-    folder = _source()
+    folder = source()
     wanted = [(*layout, PLAIN) for layout in LAYOUTS] + MODES
-    names = [_name(tp, pp, mode) for tp, pp, dp, mode in wanted if tp * pp * dp == count]
+    names = [layout_name(tp, pp, mode) for tp, pp, dp, mode in wanted if tp * pp * dp == count]
     arguments = [str(folder), str(folder), *names]
     run_processes("tests.training.parallel_worker", arguments, count, folder / "stderr.log")
     return folder
@@ -58,11 +58,10 @@ def _processes(count: int) -> Path:
 def results(tp: int, pp: int, dp: int, mode: str = PLAIN) -> dict[str, Any]:
     """What `parallel_worker.compute` gives at these sizes."""
     if (tp, pp, dp) == (1, 1, 1):
-        source = _source()
         with one_process():
-            return compute(source, 1, 1, mode)
-    return torch.load(_processes(tp * pp * dp) / f"{_name(tp, pp, mode)}.pt")
+            return compute(source(), 1, 1, mode)
+    return torch.load(_processes(tp * pp * dp) / f"{layout_name(tp, pp, mode)}.pt")
 
 
-def _name(tp: int, pp: int, mode: str) -> str:
+def layout_name(tp: int, pp: int, mode: str) -> str:
     return f"{tp}x{pp}-{mode}"

@@ -58,9 +58,10 @@ def logits_and_entropy(trainer: Trainer, examples: list[Example]) -> Any:
             torch.empty_like(logits) for _ in range(parallel_state.get_tensor_model_parallel_world_size())
         ]
         dist.all_gather(pieces, logits.contiguous(), group=parallel_state.get_tensor_model_parallel_group())
-        kept.append((torch.cat(pieces, -1), label_entropy(logits, 0.7)))
+        kept.append((torch.cat(pieces, -1).cpu(), label_entropy(logits, 0.7).cpu()))
 
-    batch = collate(examples, multiple_of=2 if sequence_parallel else 1)
+    device = next(trainer.model.parameters()).device
+    batch = collate(examples, device, multiple_of=2 if sequence_parallel else 1)
     with cpu_compat(), torch.no_grad():
         _run(trainer.model, [_Piece((), batch)], keep, forward_only=True)
     return kept[0] if kept else None
@@ -92,9 +93,9 @@ def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]
         "entropy": entropy,
         "logprobs": trainer.logprobs(examples, 0.7),
         "one": trainer.logprobs(examples[:1], 1.0),  # fewer examples than ranks
-        "loaded": {name: value.clone() for name, value in hf_weights(trainer.model, architecture)},
+        "loaded": _weights(trainer),
         "steps": [trainer.step(examples, loss) for _ in range(STEPS)],
-        "trained": {name: value.clone() for name, value in hf_weights(trainer.model, architecture)},
+        "trained": _weights(trainer),
     }
     if mode == DISTRIBUTED:  # what others' snapshots hold is tested with the runs
         snapshots = Snapshots(source / "snapshots", keep=1, fingerprint="one")
@@ -103,6 +104,10 @@ def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]
         snapshots.restore(restored)
         result["next"] = [one.step(examples, loss) for one in (trainer, restored)]
     return result
+
+
+def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone().cpu() for name, value in hf_weights(trainer.model, trainer.architecture)}
 
 
 def main() -> None:

@@ -4,11 +4,14 @@ import pytest
 import torch
 from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
 
+from tests.training.parallel import layout_name, source
+from tests.training.parallel_worker import DISTRIBUTED, PLAIN
 from tests.training.test_trainer import STEPS, reference
 from tests.training.tiny import load_hf_weights, random_examples
 from training.batch import Example, pack
 from training.checkpoint.weights import hf_weights
 from training.config import FusedKernels, MegatronSettings
+from training.launch import run_processes
 from training.losses import sft_loss
 from training.model.architecture import Architecture, read_architecture
 from training.model.attention import CausalAttention, packed_parameters
@@ -24,6 +27,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
 ]
 CHOICES = [FusedKernels.LIGER, FusedKernels.COMPILE]
+#: Tensor parallel, pipeline parallel, and a mode of `parallel_worker.MODES`, each on two GPUs.
+ON_TWO_GPUS = [(2, 1, PLAIN), (2, 1, "sequence"), (1, 2, PLAIN), (1, 1, PLAIN), (1, 1, DISTRIBUTED)]
 
 
 def kernels(choice):
@@ -122,11 +127,36 @@ def test_steps_are_transformers_steps(single_process, hf_dir, choice):
     load_hf_weights(trainer.model, hf_dir)
     trainer.weights_changed()
     steps = [sft_step(trainer, random_examples(13)) for _ in range(STEPS)]
+    assert_transformers_steps(steps, dict(hf_weights(trainer.model, architecture)))
+
+
+def assert_transformers_steps(steps, trained):
     for step, expected in zip(steps, reference()[0], strict=True):
         assert step["loss"] == pytest.approx(expected["loss"], abs=1e-4)
         assert step["grad_norm"] == pytest.approx(expected["grad_norm"], rel=1e-3)
-    for name, value in hf_weights(trainer.model, architecture):
+    for name, value in trained.items():
         torch.testing.assert_close(value.cpu(), reference()[1][name], atol=2e-4, rtol=0, msg=name)
+
+
+@pytest.fixture(scope="module")
+def two_gpus(tmp_path_factory):
+    """A folder with the results of two processes on a GPU each, in all layouts."""
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two NVIDIA GPUs")
+    folder = tmp_path_factory.mktemp("two-gpus")
+    names = [layout_name(*layout) for layout in ON_TWO_GPUS]
+    arguments = [str(source()), str(folder), *names]
+    run_processes("tests.training.parallel_worker", arguments, 2, folder / "stderr.log")
+    return folder
+
+
+@pytest.mark.parametrize("layout", ON_TWO_GPUS)
+def test_steps_on_two_gpus_are_transformers_steps(two_gpus, layout):
+    result = torch.load(two_gpus / f"{layout_name(*layout)}.pt")
+    assert_transformers_steps(result["steps"], result["trained"])
+    if layout[2] == DISTRIBUTED:
+        straight, restored = result["next"]
+        assert restored["loss"] == pytest.approx(straight["loss"], rel=1e-3)
 
 
 def sft_step(trainer, examples):
