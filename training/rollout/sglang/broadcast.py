@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # exported where it is built
 
 from evaluation.errors import WarpsmithError
-from training.ports import free_port
 from training.rollout.sglang.buckets import Bucket
 from training.rollout.sglang.fleet import Fleet, Member
 from training.rollout.sglang.protocol import ServerInfo
@@ -73,9 +73,9 @@ class BroadcastTransfer:
 
     def _join(self, members: list[Member]) -> None:
         self._count += 1
-        port = free_port(self._host)
-        offsets = {member: 1 + i * self._info.tp_size for i, member in enumerate(members)}
         world = 1 + len(members) * self._info.tp_size
+        store = _open_store(self._host, world)
+        offsets = {member: 1 + i * self._info.tp_size for i, member in enumerate(members)}
 
         def join(member: Member) -> None:
             if member in offsets:
@@ -83,7 +83,7 @@ class BroadcastTransfer:
                     "/init_weights_update_group",
                     {
                         "master_address": self._host,
-                        "master_port": port,
+                        "master_port": store.port,
                         "rank_offset": offsets[member],
                         "world_size": world,
                         "group_name": self._group_name,
@@ -94,9 +94,7 @@ class BroadcastTransfer:
         with ThreadPoolExecutor(1) as pool:
             answers = pool.submit(self._fleet.each, join)
             try:
-                self._group = _join_group(
-                    self._backend, f"tcp://{self._host}:{port}", world, self._group_name
-                )
+                self._group = _join_group(self._backend, store, world, self._group_name)
             except (RuntimeError, dist.DistError) as error:
                 raise WarpsmithError(
                     f"the trainer and the SGLang engines cannot form a {self._backend} group at {self._host} "
@@ -114,16 +112,21 @@ class BroadcastTransfer:
         self._group = None
 
 
-def _join_group(backend: str, init_method: str, world_size: int, name: str) -> dist.ProcessGroup:
+def _open_store(host: str, world_size: int) -> TCPStore:
+    """Where the processes of a group find each other, at a free port of this machine.
+
+    Not by torch's `rendezvous`: under torchrun that opens none, since it expects torchrun's at this address.
+    """
+    return TCPStore(host, 0, world_size, is_master=True, timeout=_GROUP_TIMEOUT, wait_for_workers=False)
+
+
+def _join_group(backend: str, store: Store, world_size: int, name: str) -> dist.ProcessGroup:
     """Rank 0 of a process group beside the trainer's own, joined as SGLang's side joins it.
 
     torch.distributed has no public call for a second world, so this uses the one that torch itself uses.
     """
     from torch.distributed import distributed_c10d as c10d
-    from torch.distributed.rendezvous import rendezvous
 
-    store, _, _ = next(rendezvous(init_method, 0, world_size, timeout=_GROUP_TIMEOUT))
-    store.set_timeout(_GROUP_TIMEOUT)
     make: Any = c10d._new_process_group_helper
     group, _ = make(
         world_size,

@@ -99,8 +99,9 @@ def test_the_longest_request_is_answered_in_full(own_engine):
 
 
 @pytest.mark.parametrize("way", ["tensor", "disk", "distributed"])
-def test_new_weights(url, model_dir, model, way):
+def test_new_weights(url, model_dir, model, way, monkeypatch):
     """Every update is proven by checksums, and the log-probabilities show it."""
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")  # as torchrun sets it
     settings = served(engine_urls=(url,), weight_sync=way, weight_check_interval=1)
     with open_engine(settings, model_dir, load_weights=False) as engine:
         for version in (3, 4):
