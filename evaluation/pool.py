@@ -270,7 +270,8 @@ class _Worker:
             )
             self.connection = Connection(ours.detach())
         self.dead = False
-        self._allowance = settings.time_limit_s + settings.compile_cpu_s + _GRACE_S
+        twice = 2 * settings.time_limit_s  # a timeout on a GPU counts only then
+        self._allowance = twice + settings.compile_cpu_s + _GRACE_S
         self.job: _Job | None = None
         self.deadline = 0.0
         self._send(settings)

@@ -74,8 +74,9 @@ class EvaluationSettings(Frozen):
     """Whether the `simt` backend asks that candidates also compile for sm_90 with NVRTC, which needs no GPU
     and takes two to three times as long; on where NVRTC and CUDA's headers are installed."""
     time_limit_s: float = Field(default=20.0, gt=0)
-    """CPU seconds for one run of a candidate: a backstop behind `access_budget`, which ends a run at the
-    same point on every machine. On the wall clock a run has ten times as long."""
+    """Seconds for one run of a candidate. On a GPU by the clock, and a timeout counts if it happens twice,
+    the second time within two seconds at least. In `simt` CPU seconds (ten times as many by the clock): a
+    backstop behind `access_budget`, which ends a run at the same point on every machine."""
     access_budget: int = Field(default=20_000_000, gt=0)
     """Steps (loads, stores, basic blocks, started threads) that the `simt` backend allows one candidate
     over all its runs; ends a spinning kernel deterministically, after one or two seconds."""

@@ -40,6 +40,8 @@ _BATCH_BYTES = 64 << 20
 _MAX_IMAGE_BYTES = 4 << 30
 _SEAT_SECONDS = 0.02
 """How long a candidate keeps its seat on the GPU: one that hangs must not keep the others waiting."""
+_HOLD_UP_SECONDS = 2.0
+"""Longer than the driver holds a process up while it takes down the contexts of others."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class CudaBackend:
                 if isinstance(prepared, Refusal):
                     return prepared
                 executions += prepared
-            result = believed(partial(self._execute, built, executions))
+            result = believed(partial(self._execute, built, executions), self._settings.time_limit_s)
             if isinstance(result, Refusal):
                 return result
             outputs += result
@@ -189,7 +191,7 @@ class CudaBackend:
         self._worker = None
 
     def _execute(
-        self, built: CudaBuilt, executions: Sequence[_Execution]
+        self, built: CudaBuilt, executions: Sequence[_Execution], limit_s: float
     ) -> list[dict[str, np.ndarray]] | Refusal:
         """One request to the worker, and our judgement of the memory that it left behind."""
         worker = self._ready_worker()
@@ -209,6 +211,7 @@ class CudaBackend:
                 "size": total,
             },
             built.cubin,
+            limit_s,
         )
         if refusal:
             return refusal
@@ -220,17 +223,16 @@ class CudaBackend:
         ]
         return _judge(executions, images)
 
-    def _ask(self, worker: Worker, request: dict[str, Any], cubin: bytes) -> Refusal | None:
+    def _ask(self, worker: Worker, request: dict[str, Any], cubin: bytes, limit_s: float) -> Refusal | None:
         """Have the worker run it; whatever goes wrong is the candidate's doing, and may cost the worker."""
-        limit = self._settings.time_limit_s
         try:
             with self._lock.share():
                 worker.send(request, cubin)
-                worker.wait(min(_SEAT_SECONDS, limit))
-            answer, _ = worker.receive(limit)
+                worker.wait(min(_SEAT_SECONDS, limit_s))
+            answer, _ = worker.receive(limit_s)
         except TimeoutError:
             self._discard_worker()
-            return Refusal(status=Status.TIMEOUT, reason=f"did not finish within {limit:g} s")
+            return Refusal(status=Status.TIMEOUT, reason=f"did not finish within {limit_s:g} s")
         except ChannelClosedError:
             self._discard_worker()
             return Refusal(status=Status.FAULT, reason="the process that ran the candidate died")
@@ -242,15 +244,15 @@ class CudaBackend:
         return Refusal(status=status, reason=str(answer.get("reason", "no reason given"))[:500])
 
 
-def believed(attempt: Callable[[], Result | Refusal]) -> Result | Refusal:
-    """What `attempt` gives; a timeout counts only if it happens twice, on two workers.
+def believed(attempt: Callable[[float], Result | Refusal], limit_s: float) -> Result | Refusal:
+    """What `attempt` gives within `limit_s`; a timeout counts only if it happens twice, on two workers.
 
     The limit is by the clock, and the driver can hold up a sound candidate for half a second while it takes
-    down the context of another.
+    down the context of another; where many fail, twice in a row. So the second time lasts that out.
     """
-    result = attempt()
+    result = attempt(limit_s)
     if isinstance(result, Refusal) and result.status is Status.TIMEOUT:
-        return attempt()
+        return attempt(max(limit_s, _HOLD_UP_SECONDS))
     return result
 
 

@@ -129,12 +129,20 @@ def test_a_dead_holder_leaves_its_seat(lock):
 def test_a_timeout_counts_only_if_it_happens_twice(statuses, expected, attempts):
     refusals = [Refusal(status=status, reason="") for status in statuses]
     remaining = list(refusals)
-    found = believed(lambda: remaining.pop(0))
+    found = believed(lambda limit_s: remaining.pop(0), 1.0)
     assert isinstance(found, Refusal)
     assert found.status is expected
     assert len(refusals) - len(remaining) == attempts
 
 
-def test_a_candidate_that_was_only_held_up_keeps_its_outputs():
+@pytest.mark.parametrize(("limit_s", "second"), [(0.5, 2.0), (3.0, 3.0)])
+def test_a_candidate_that_was_only_held_up_keeps_its_outputs(limit_s, second):
     answers = [Refusal(status=Status.TIMEOUT, reason="did not finish within 0.5 s"), ["outputs"]]
-    assert believed(lambda: answers.pop(0)) == ["outputs"]
+    limits = []
+
+    def attempt(given):
+        limits.append(given)
+        return answers.pop(0)
+
+    assert believed(attempt, limit_s) == ["outputs"]
+    assert limits == [limit_s, second]
