@@ -65,7 +65,9 @@ class LineServer:
         self._process.stdout.close()
 
     def _read_more(self, deadline: float) -> None:
-        ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
+        poll = select.poll()  # select() refuses descriptors from 1024 on
+        poll.register(self._answers, select.POLLIN)
+        ready = poll.poll(1000 * max(0.0, deadline - time.monotonic()))
         part = os.read(self._answers, 65536) if ready else b""
         if not part:
             raise ServerDied

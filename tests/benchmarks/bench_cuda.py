@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from multiprocessing.synchronize import Barrier
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -327,7 +328,7 @@ def timing(options: argparse.Namespace) -> None:
 
 
 def _together(work: Callable[..., Any], processes: int, *arguments: Any) -> list[Any]:
-    """Run `work(barrier, index, *arguments)` in several processes that begin at the same time."""
+    """What `work(barrier, index, *arguments)` gives in processes that begin together, in their order."""
     barrier, results = SPAWN.Barrier(processes), SPAWN.Queue()
     started = [
         SPAWN.Process(target=_report, args=(results, work, barrier, index, *arguments))
@@ -338,19 +339,19 @@ def _together(work: Callable[..., Any], processes: int, *arguments: Any) -> list
     found = [results.get() for _ in started]
     for process in started:
         process.join()
-    failed = [one for one in found if isinstance(one, str)]
+    failed = [one for _, one in found if isinstance(one, str)]
     if failed:
         raise SystemExit(f"a process failed: {failed[0]}")
-    return found
+    return [one for _, one in sorted(found, key=itemgetter(0))]
 
 
-def _report(results: Any, work: Callable[..., Any], barrier: Barrier, *arguments: Any) -> None:
+def _report(results: Any, work: Callable[..., Any], barrier: Barrier, index: int, *arguments: Any) -> None:
     """Hand over what the work gave, or in words why it gave nothing."""
     try:
-        results.put(work(barrier, *arguments))
+        results.put((index, work(barrier, index, *arguments)))
     except BaseException as error:
         barrier.abort()  # the others would wait for this process
-        results.put(repr(error))
+        results.put((index, repr(error)))
 
 
 def _resident_mib() -> float:

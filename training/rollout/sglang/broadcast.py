@@ -37,7 +37,7 @@ class BroadcastTransfer:
     def begin(self, version: int) -> None:
         """Join the engines in a group; in a new one if one of them was started again since."""
         self._version = version
-        ready = [(member, member.restarts) for member in self._fleet.members if member.is_ready]
+        ready = self._ready()
         if ready != self._joined:
             self._leave()
             self._join([member for member, _ in ready])
@@ -103,13 +103,27 @@ class BroadcastTransfer:
                 ) from None
             answers.result()
 
+    def _ready(self) -> list[tuple[Member, int]]:
+        """The engines that can take part, and which of their lives this is."""
+        return [(member, member.restarts) for member in self._fleet.members if member.is_ready]
+
     def _leave(self) -> None:
-        if self._group is None:
+        """End the group: all at once, since NCCL waits for the others; alone if one of them has died.
+
+        Engines that outlive another keep what NCCL holds for the group, and would wait for the dead one.
+        """
+        group, joined = self._group, self._joined
+        self._group, self._joined = None, []
+        if group is None:
+            return
+        if self._backend == "nccl" and self._ready() != joined:
+            _abort(group)
             return
         body = {"group_name": self._group_name}
-        self._fleet.each(lambda member: _destroy(member, body))
-        dist.destroy_process_group(self._group)
-        self._group = None
+        with ThreadPoolExecutor(1) as pool:
+            answers = pool.submit(self._fleet.each, lambda member: _destroy(member, body))
+            dist.destroy_process_group(group)
+            answers.result()
 
 
 def _open_store(host: str, world_size: int) -> TCPStore:
@@ -140,6 +154,13 @@ def _join_group(backend: str, store: Store, world_size: int, name: str) -> dist.
     c10d._world.pg_group_ranks[group] = {rank: rank for rank in range(world_size)}
     joined: dist.ProcessGroup = group
     return joined
+
+
+def _abort(group: dist.ProcessGroup) -> None:
+    """Leave a group without the others; torch has no public call for a single group."""
+    from torch.distributed import distributed_c10d as c10d
+
+    c10d._abort_process_group(group)
 
 
 def _destroy(member: Member, body: dict[str, str]) -> None:

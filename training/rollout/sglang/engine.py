@@ -84,8 +84,10 @@ class SglangEngine:
 
     def close(self) -> None:
         """Stop the servers that were started for this engine."""
-        self._weights.close()
-        self._close()
+        try:
+            self._weights.close()
+        finally:
+            self._close()
 
 
 def _resume(member: Member, released: dict[Member, int]) -> None:
