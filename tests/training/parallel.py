@@ -58,8 +58,9 @@ def _processes(count: int) -> Path:
 def results(tp: int, pp: int, dp: int, mode: str = PLAIN) -> dict[str, Any]:
     """What `parallel_worker.compute` gives at these sizes."""
     if (tp, pp, dp) == (1, 1, 1):
+        folder = source()
         with one_process():
-            return compute(source(), 1, 1, mode)
+            return compute(folder, 1, 1, mode)
     return torch.load(_processes(tp * pp * dp) / f"{layout_name(tp, pp, mode)}.pt")
 
 

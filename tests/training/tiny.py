@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -108,3 +109,4 @@ def one_process() -> Iterator[None]:
     ):
         yield
     torch.set_num_threads(threads)
+    gc.collect()  # a trainer refers to itself, and its groups keep 60 descriptors open
