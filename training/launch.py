@@ -7,12 +7,16 @@ kernel kills torchrun and its workers too, so that a restarted night never meets
 Training runs are stopped by SIGTERM or SIGUSR1, to this process or to any worker: the workers save a snapshot
 and end with the status `REQUEUE`, and `run_job` raises `Requeue`. torchrun itself knows no such status (its
 own is 1 whatever a worker's was, and SIGUSR1 would kill it), so it is made to ignore both signals.
+
+A worker that seems to hang says where: on `pkill -USR2 -f training.grpo` every worker writes the stacks of
+its threads to the run's stderr.log and goes on.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import faulthandler
 import os
 import signal
 import subprocess
@@ -33,6 +37,8 @@ REQUEUE = 75
 _REPORTS, _LAUNCHER = "WARPSMITH_REPORTS", "WARPSMITH_LAUNCHER"
 #: Files in the folder of reports: why a worker failed or stopped, that one failed, that all are to stop.
 _ERROR, _STOPPED, _FAILED, _STOP = "error", "stopped", "failed", "stop"
+#: Has a worker write the stacks of all its threads to its stderr.
+_WHERE = signal.SIGUSR2
 _FAREWELL_S = 10.0
 _PR_SET_PDEATHSIG = 1
 _LOG_TAIL_LINES = 30
@@ -78,7 +84,7 @@ def run_processes(
             torchrun_command(module, arguments, processes),
             stderr=stderr,
             env=_environment(os.environ, reports),
-            preexec_fn=_deaf_child if stoppable else die_with_parent,
+            preexec_fn=_stoppable_child if stoppable else _child,
         )
         try:
             status = process.wait()
@@ -102,9 +108,15 @@ def run_job(module: str, job: Frozen, out_dir: Path, processes: int) -> None:
     run_processes(module, ["--config", str(config)], processes, out_dir / "stderr.log", stoppable=True)
 
 
-def _deaf_child() -> None:
-    """What torchrun is before it starts: dying with us, and deaf to the signals that are its workers'."""
+def _child() -> None:
+    """What torchrun is before it starts: dying with us, and deaf to a signal that is for its workers."""
     die_with_parent()
+    signal.signal(_WHERE, signal.SIG_IGN)
+
+
+def _stoppable_child() -> None:
+    """The same, and deaf to the signals that ask workers to stop."""
+    _child()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -140,6 +152,7 @@ def _launcher_alive() -> bool:
 def run_worker(main: Callable[[], None]) -> None:
     """Entry point of a process under torchrun: dies with its parent, reports what the user can put right."""
     die_with_parent()
+    faulthandler.register(_WHERE)
     try:
         main()
     except Requeue as request:

@@ -2,12 +2,23 @@
 
 import os
 import sys
+import time
+from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 from training.launch import run_worker
 
 
+def wait_for_the_end(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    while not (folder / "end").exists():
+        time.sleep(0.05)
+
+
 def main() -> None:
+    if sys.argv[1] == "waiting":
+        wait_for_the_end(Path(sys.argv[2]))
+        return
     if os.environ["RANK"] == "1":
         return
     match sys.argv[1]:
