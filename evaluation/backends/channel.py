@@ -24,6 +24,13 @@ class ChannelClosedError(Exception):
     """The other end is gone, or sent what no sound process sends."""
 
 
+def is_readable(descriptor: int, timeout_s: float) -> bool:
+    """Whether something, or the end, has arrived within `timeout_s`."""
+    poll = select.poll()  # select() refuses descriptors from 1024 on
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * timeout_s))
+
+
 class Channel:
     """One end of a conversation."""
 
@@ -64,9 +71,7 @@ class Channel:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until something has arrived or the other end is gone; `False` if neither is in time."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(1000 * timeout_s))
+        return is_readable(self._socket.fileno(), timeout_s)
 
     def receive_with_descriptors(self) -> tuple[dict[str, Any], list[int]]:
         """The next message with the file descriptors that came beside it; only for a trusted other end."""

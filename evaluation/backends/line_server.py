@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from evaluation.backends.channel import is_readable
 
 
 class ServerDied(Exception):
@@ -65,9 +66,7 @@ class LineServer:
         self._process.stdout.close()
 
     def _read_more(self, deadline: float) -> None:
-        poll = select.poll()  # select() refuses descriptors from 1024 on
-        poll.register(self._answers, select.POLLIN)
-        ready = poll.poll(1000 * max(0.0, deadline - time.monotonic()))
+        ready = is_readable(self._answers, max(0.0, deadline - time.monotonic()))
         part = os.read(self._answers, 65536) if ready else b""
         if not part:
             raise ServerDied

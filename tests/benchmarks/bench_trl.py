@@ -24,14 +24,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 _WARM_UP_STEPS = 2
-_SHAPE = {
-    "vocab_size": 151_936, "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28,
-    "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "tie_word_embeddings": True,
-}  # fmt: skip
 
 
 def ascii_share(text: str) -> float:
@@ -54,17 +51,16 @@ def prompts(count: int) -> list[str]:
 def make_model(folder: Path) -> None:
     """A random bf16 model with a byte-level tokenizer, and the prompts as slime rows."""
     import torch
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3ForCausalLM
 
+    from tests.benchmarks.qwen3_shapes import MODELS, hf_config
     from training.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(prompts(64), 400)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
-    config = Qwen3Config(
-        **_SHAPE, max_position_embeddings=4096, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6}, dtype="bfloat16",
-    )  # fmt: skip
+    config = hf_config(replace(MODELS["0.6B"].architecture, max_positions=4096))
+    config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, None
     with torch.device("cuda"):
         Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
 

@@ -2,61 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evaluation.backends.base import Run, RunOutcome
 from evaluation.backends.simt import SimtBackend
-from evaluation.settings import EvaluationSettings
-from evaluation.verdict import Refusal, Status
 from tests.benchmarks.simt_mix import Launch, bfloat16_to_float, cases, float_to_bfloat16, make_run
+from tests.evaluation.simt_runs import RNG, SETTINGS, elementwise, outputs_of
 
 KERNELS = Path(__file__).parent / "kernels"
-HEAD = """extern "C" __global__ void k(float* o, const float* a, int n) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-"""
-RNG = np.random.default_rng(1)
 
 
 @pytest.fixture(scope="module")
 def backend():
-    with SimtBackend(EvaluationSettings(require_sm90=False)) as simt:
+    with SimtBackend(SETTINGS) as simt:
         yield simt
-
-
-def outputs_of(backend: SimtBackend, source: str, run: Run) -> dict[str, np.ndarray]:
-    kernels = tuple(dict.fromkeys(launch.kernel for launch in run.plan.launches))
-    built = backend.build(source, kernels)
-    assert not isinstance(built, Refusal), built.reason
-    outcome = backend.run(built, [run])
-    assert isinstance(outcome, RunOutcome), outcome.reason
-    return outcome.outputs[0]
-
-
-def refusal_of(backend: SimtBackend, source: str, run: Run) -> Refusal:
-    built = backend.build(source, [run.plan.launches[0].kernel])
-    outcome = built if isinstance(built, Refusal) else backend.run(built, [run])
-    assert isinstance(outcome, Refusal)
-    return outcome
-
-
-def plain_run(n: int, grid: int = 1, block: int = 1) -> Run:
-    """A run of `k(o, a, n)` on `n` ones."""
-    launch: Launch = ("k", (grid, 1, 1), (block, 1, 1), 0, ["o", "a", n])
-    return make_run([launch], {"a": np.ones(n, np.float32)}, {"o": ((n,), "float32")})
-
-
-def elementwise(
-    backend: SimtBackend, body: str, n: int = 300, head: str = ""
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run `body` (with i, n, o, a in scope) over `n` values in blocks of 128; returns input and output."""
-    a = RNG.standard_normal(n, dtype=np.float32)
-    launch: Launch = ("k", (-(-n // 128), 1, 1), (128, 1, 1), 1024, ["o", "a", n])
-    run = make_run([launch], {"a": a}, {"o": ((n,), "float32")})
-    return a, outputs_of(backend, head + HEAD + body + "}", run)["o"]
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.name)
@@ -294,183 +255,3 @@ def test_arguments_take_the_kernels_types(backend):
     launch: Launch = ("k", (1, 1, 1), (1, 1, 1), 0, ["o", 2**40, 200, 1, 0.1, 3, -7])
     got = outputs_of(backend, source, make_run([launch], {}, {"o": ((6,), "float64")}))["o"]
     assert got.tolist() == [2.0**40, 200, 1, 0.1, 3, -7]
-
-
-@pytest.mark.parametrize(
-    ("grid", "block", "shared", "arguments", "words"),
-    [
-        ((0, 1, 1), (32, 1, 1), 0, ["o", "a", 8], "at least 1"),
-        ((1, 1, 1), (0, 1, 1), 0, ["o", "a", 8], "at least 1"),
-        ((1, 1, 1), (1025, 1, 1), 0, ["o", "a", 8], "block"),
-        ((1, 1, 1), (64, 32, 1), 0, ["o", "a", 8], "block"),
-        ((1, 1, 1), (1, 1, 65), 0, ["o", "a", 8], "block"),
-        ((1, 65536, 1), (1, 1, 1), 0, ["o", "a", 8], "grid"),
-        ((1, 1, 1), (32, 1, 1), 227 * 1024 + 1, ["o", "a", 8], "shared memory"),
-        ((1, 1, 1), (32, 1, 1), 0, ["o", "a"], "takes 3 arguments"),
-        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", 8, 8], "takes 3 arguments"),
-        ((1, 1, 1), (32, 1, 1), 0, ["o", 8, "a"], "takes a pointer"),
-        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", "a"], "takes a number"),
-        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", 2**31], "does not fit"),
-        ((1, 1, 1), (32, 1, 1), 0, ["o", "a", 1.5], "fraction"),
-    ],
-)
-def test_launch_errors(backend, grid, block, shared, arguments, words):
-    run = make_run(
-        [("k", grid, block, shared, arguments)], {"a": np.ones(8, np.float32)}, {"o": ((8,), "float32")}
-    )
-    refusal = refusal_of(backend, HEAD + "if (i < n) o[i] = a[i]; }", run)
-    assert refusal.status is Status.LAUNCH_ERROR
-    assert words in refusal.reason
-
-
-def test_an_enormous_grid_ends_in_the_budget(backend):
-    run = plain_run(8, grid=2**31 - 1, block=1024)
-    with SimtBackend(EvaluationSettings(access_budget=100_000, require_sm90=False)) as small:
-        refusal = refusal_of(small, HEAD + "if (i < n) o[i] = a[i]; }", run)
-    assert refusal.status is Status.TIMEOUT
-
-
-def test_faults_name_kernel_block_and_thread(backend):
-    run = plain_run(100, grid=4, block=32)
-    refusal = refusal_of(backend, HEAD + "o[i] = a[i]; }", run)
-    assert refusal.status is Status.FAULT
-    assert refusal.reason == (
-        "kernel k, block (3, 0, 0), thread (4, 0, 0): "
-        "out-of-bounds read of 4 bytes at byte 400 of a, which has 400 bytes"
-    )
-
-
-@pytest.mark.parametrize(
-    ("declaration", "use"),
-    [
-        ("__device__ int runs = 0;", "++runs"),
-        ("static __device__ int runs;", "++runs"),
-        ("inline __device__ int runs;", "++runs"),
-        ("namespace { __device__ int runs[4]; }", "runs[i] = 1"),
-        ("__device__ __managed__ int runs;", "++runs"),
-        ("__device__ int next() { static int runs; return ++runs; }", "next()"),
-    ],
-)
-def test_a_variable_that_outlives_a_launch_is_refused_as_on_a_gpu(backend, declaration, use):
-    refusal = refusal_of(backend, f"{declaration}\n{HEAD}if (i == 0) o[0] = {use}; }}", plain_run(1))
-    assert refusal.status is Status.REJECTED
-    assert re.search(r"the global variable \w*runs\w* outlives a launch", refusal.reason)
-
-
-@pytest.mark.parametrize(
-    "declaration",
-    [
-        "__device__ int never_used;",
-        "__constant__ float t[2] = {2, 2};",
-        "__constant__ const float t[2] = {2, 2};",
-        "static __constant__ float t[2] = {2, 2}, other;",
-        "constexpr float t[2] = {2, 2};",
-    ],
-)
-def test_constants_may_be_global(backend, declaration):
-    factor = "2" if "never" in declaration else "t[i & 1]"
-    run = plain_run(32, block=32)
-    outcome = outputs_of(backend, f"{declaration}\n{HEAD}o[i] = {factor} * a[i]; }}", run)
-    np.testing.assert_array_equal(outcome["o"], 2 * run.inputs["a"])
-
-
-def test_inputs_stay_as_they_were(backend):
-    a = np.ones(8, np.float32)
-    run = make_run([("k", (1, 1, 1), (8, 1, 1), 0, ["o", "a", 8])], {"a": a}, {"o": ((8,), "float32")})
-    outputs_of(backend, HEAD + "o[i] = a[i]; }", run)
-    assert (a == 1).all()
-
-
-def test_neighbouring_bytes_in_shared_memory_are_no_race(backend):
-    body = "__shared__ unsigned char s[128]; s[threadIdx.x] = 3; if (i < n) o[i] = s[threadIdx.x];"
-    _, o = elementwise(backend, body)
-    assert (o == 3).all()
-
-
-def test_warp_synchronous_code_with_syncwarp_is_no_race(backend):
-    body = """
-        __shared__ float s[128];
-        s[threadIdx.x] = i;
-        __syncwarp();
-        float v = s[threadIdx.x ^ 1];
-        __syncwarp();
-        s[threadIdx.x] = v;
-        if (i < n) o[i] = s[threadIdx.x];
-    """
-    _, o = elementwise(backend, body, n=256)
-    assert o.tolist() == [float(i ^ 1) for i in range(256)]
-
-
-def test_a_spinning_flag_between_warps_ends(backend):
-    body = """
-        __shared__ int flag;
-        if (threadIdx.x == 0) flag = 0;
-        __syncthreads();
-        if (threadIdx.x < 32) {
-            while (atomicAdd(&flag, 0) == 0) {}
-        } else if (threadIdx.x == 64) {
-            atomicExch(&flag, 1);
-        }
-        if (i < n) o[i] = 1;
-    """
-    _, o = elementwise(backend, body)
-    assert (o == 1).all()
-
-
-def test_both_ways_of_compiling_agree(backend):
-    """The compile server and a compiler started for one source give the same object file."""
-    from evaluation.backends.simt_source import translation_unit
-
-    compiler = backend._compiler
-    if compiler._server is None:
-        pytest.skip("this compiler is not GCC, so there is no compile server")
-    unit = translation_unit(HEAD + "if (i < n) o[i] = a[i]; }", ["k"])
-    served = compiler.compile(unit, "served").read_bytes()
-    server, compiler._server = compiler._server, None
-    alone = compiler.compile(unit, "alone").read_bytes()
-    compiler._server = server
-    assert served == alone
-
-
-def test_waiting_for_a_volatile_flag_of_an_earlier_block_is_no_race(backend):
-    source = """
-        extern "C" __global__ void k(float* o, const float* a, int n) {
-            volatile float* flag = o + 1;
-            if (blockIdx.x == 0) {
-                o[0] = 5.0f;
-                __threadfence();
-                *flag = 1.0f;
-            } else {
-                while (*flag != 1.0f) {}
-                __threadfence();
-                o[2] = o[0];
-            }
-        }
-    """
-    assert outputs_of(backend, source, plain_run(3, grid=2))["o"].tolist() == [5, 1, 5]
-
-
-def test_dead_servers_are_replaced_and_change_no_verdict(backend):
-    source = HEAD + "if (i < n) o[i] = a[i]; }"
-    for server in (backend._compiler._server, backend._runner._server):
-        if server is not None:
-            server._process.kill()
-            server._process.wait()
-    assert (outputs_of(backend, source, plain_run(8, block=8))["o"] == 1).all()
-    assert (outputs_of(backend, source, plain_run(8, block=8))["o"] == 1).all()
-
-
-def test_object_files_and_abandoned_folders_are_removed(tmp_path):
-    with SimtBackend(EvaluationSettings(), tmp_path) as first:
-        built = first.build(HEAD + "o[i] = a[i]; }", ["k"])
-        path = built.path
-        assert path.exists()
-        del built
-        assert not path.exists()
-        abandoned = tmp_path / "warpsmith-simt-killed"
-        abandoned.mkdir()
-        (abandoned / "lock").touch()
-        with SimtBackend(EvaluationSettings(), tmp_path):
-            assert first.scratch.exists()
-            assert not abandoned.exists()
-    assert list(tmp_path.iterdir()) == []

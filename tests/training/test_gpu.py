@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
 ]
+needs_two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two NVIDIA GPUs")
 CHOICES = [FusedKernels.LIGER, FusedKernels.COMPILE]
 #: Tensor parallel, pipeline parallel, and a mode of `parallel_worker.MODES`, each on two GPUs.
 ON_TWO_GPUS = [(2, 1, PLAIN), (2, 1, "sequence"), (1, 2, PLAIN), (1, 1, PLAIN), (1, 1, DISTRIBUTED)]
@@ -141,8 +142,6 @@ def assert_transformers_steps(steps, trained):
 @pytest.fixture(scope="module")
 def two_gpus(tmp_path_factory):
     """A folder with the results of two processes on a GPU each, in all layouts."""
-    if torch.cuda.device_count() < 2:
-        pytest.skip("needs two NVIDIA GPUs")
     folder = tmp_path_factory.mktemp("two-gpus")
     names = [layout_name(*layout) for layout in ON_TWO_GPUS]
     arguments = [str(source()), str(folder), *names]
@@ -150,6 +149,7 @@ def two_gpus(tmp_path_factory):
     return folder
 
 
+@needs_two_gpus
 @pytest.mark.parametrize("layout", ON_TWO_GPUS)
 def test_steps_on_two_gpus_are_transformers_steps(two_gpus, layout):
     result = torch.load(two_gpus / f"{layout_name(*layout)}.pt")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from transformers import (
 
 from training.batch import Example
 from training.config import MegatronSettings
+from training.ports import free_port
 
 FAMILIES = ("qwen3", "qwen2", "llama")
 _SHAPE = {
@@ -97,13 +97,11 @@ def one_process() -> Iterator[None]:
     """Megatron's process groups for this process alone."""
     from training.processes import process_groups
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    variables = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    rank = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
     threads = torch.get_num_threads()
     with (
-        mock.patch.dict(os.environ, {**variables, "MASTER_PORT": str(port)}),
+        mock.patch.dict(os.environ, rank | address),
         torch.random.fork_rng(),
         process_groups(MegatronSettings(nproc_per_node=1)),
     ):

@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
-from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # exported where it is built
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # exported where it is built
+from torch.distributed import distributed_c10d as c10d
 
 from evaluation.errors import WarpsmithError
 from training.rollout.sglang.buckets import Bucket
@@ -134,13 +135,11 @@ def _open_store(host: str, world_size: int) -> TCPStore:
     return TCPStore(host, 0, world_size, is_master=True, timeout=_GROUP_TIMEOUT, wait_for_workers=False)
 
 
-def _join_group(backend: str, store: Store, world_size: int, name: str) -> dist.ProcessGroup:
+def _join_group(backend: str, store: TCPStore, world_size: int, name: str) -> dist.ProcessGroup:
     """Rank 0 of a process group beside the trainer's own, joined as SGLang's side joins it.
 
     torch.distributed has no public call for a second world, so this uses the one that torch itself uses.
     """
-    from torch.distributed import distributed_c10d as c10d
-
     make: Any = c10d._new_process_group_helper
     group, _ = make(
         world_size,
@@ -158,8 +157,6 @@ def _join_group(backend: str, store: Store, world_size: int, name: str) -> dist.
 
 def _abort(group: dist.ProcessGroup) -> None:
     """Leave a group without the others; torch has no public call for a single group."""
-    from torch.distributed import distributed_c10d as c10d
-
     c10d._abort_process_group(group)
 
 

@@ -8,19 +8,12 @@ import torch
 
 from evaluation.errors import WarpsmithError
 from tests.training.rollout.sglang.broadcast_peer import serve
+from tests.training.test_gpu import needs_two_gpus
+from training.launch import _NCCL
 from training.rollout.sglang.broadcast import BroadcastTransfer
 from training.rollout.sglang.buckets import pack
 
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two NVIDIA GPUs"),
-        ],
-    ),
-]
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_two_gpus])]
 #: Longer than NCCL takes to begin, shorter than it waits for a process that is gone.
 PATIENCE_S = 60
 
@@ -65,8 +58,8 @@ class Engine:
 
 @pytest.fixture(params=DEVICES)
 def device(request, monkeypatch):
-    monkeypatch.setenv("NCCL_CUMEM_ENABLE", "0")
-    monkeypatch.setenv("NCCL_NVLS_ENABLE", "0")
+    for name, value in _NCCL.items():
+        monkeypatch.setenv(name, value)
     return request.param
 
 

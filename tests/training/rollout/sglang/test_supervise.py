@@ -5,7 +5,6 @@ The "server" is a small HTTP server in a process of its own, so that its death i
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import WarpsmithError
+from training.ports import free_port
 from training.rollout.sglang import supervise
 from training.rollout.sglang.client import Client
 from training.rollout.sglang.server import Launch, require_module
@@ -34,9 +34,7 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 @pytest.fixture
 def launch(tmp_path) -> Launch:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     return Launch(
         name="engine 0",
         command=(sys.executable, "-c", SERVER, str(port), str(tmp_path / "broken")),
