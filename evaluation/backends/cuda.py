@@ -166,7 +166,8 @@ class CudaBackend:
             shutil.rmtree(self._owned, ignore_errors=True)
 
     def _cubin_path(self, source: str) -> Path:
-        key = json.dumps([options(self.architecture, self._toolkit), str(self._toolkit.library), source])
+        tools = self._toolkit
+        key = json.dumps([options(self.architecture, tools, source), str(tools.library), source])
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.cubin"
 
     def _ready_worker(self) -> Worker:

@@ -169,6 +169,35 @@ def test_harmless_sources_pass(compiler, source):
     assert inspected(compiler, source) is None
 
 
+GROUPS = "#include <cooperative_groups.h>\nnamespace cg = cooperative_groups; "
+WARP = "auto warp = cg::tiled_partition<32>(cg::this_thread_block()); "
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    "source",
+    [
+        "#include <cooperative_groups/reduce.h>\n"
+        + GROUPS + K + WARP + "a[0] = cg::reduce(warp, a[1], cg::plus<float>()); }",
+        "#include <cooperative_groups/scan.h>\n"
+        + GROUPS + K + WARP + "a[0] = cg::inclusive_scan(warp, a[threadIdx.x]); }",
+        "#include <cooperative_groups/memcpy_async.h>\n"
+        + GROUPS + K + "__shared__ float s[64]; auto block = cg::this_thread_block(); "
+        "cg::memcpy_async(block, s, a, 256); cg::wait(block); a[0] = s[1]; }",
+        GROUPS + K + "auto group = cg::labeled_partition(cg::coalesced_threads(), threadIdx.x % 3); "
+        "a[0] = group.size(); cg::this_grid().sync(); }",
+        # nvcc's cooperative_groups.h brings libcu++ along.
+        GROUPS + K + "cuda::atomic_ref<float, cuda::thread_scope_device>(a[0]).fetch_add(1.0f); }",
+        GROUPS + K + "static_assert(cuda::std::is_same<int, int>::value, \"\"); a[0] = 1; }",
+        "#include <cub/block/block_reduce.cuh>\n"
+        + GROUPS + K + "using Reduce = cub::BlockReduce<float, 128>; "
+        "__shared__ Reduce::TempStorage s; a[0] = Reduce(s).Sum(a[threadIdx.x]); }",
+    ],
+)  # fmt: skip
+def test_cooperative_groups_as_nvcc_takes_them(compiler, source):
+    assert isinstance(compiler.compile(source, "sm_90a"), Compiled)
+
+
 @needs_nvrtc
 @pytest.mark.parametrize(
     ("source", "status", "words"),
