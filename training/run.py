@@ -15,7 +15,7 @@ from training.checkpoint.commands import copy_hf_files
 from training.config import GrpoJob, SftJob
 from training.launch import Requeue
 from training.optimization import OptimizationSettings
-from training.processes import is_main
+from training.processes import is_main, spare_long_lived_objects
 from training.rollout.prompts import PromptCursor
 from training.signals import StopRequest
 from training.snapshots import Best, Progress, Snapshots, fingerprint
@@ -60,7 +60,7 @@ class Run:
         self._snapshots = Snapshots(self.folder, keep=settings.keep_checkpoints, fingerprint=identity)
         self.ahead = b""
         """What the snapshot holds of rollouts ahead of training."""
-        self.step = self._start()
+        self.step = self._first_step = self._start()
         self._truncate_logs()
 
     @property
@@ -98,6 +98,8 @@ class Run:
         Raises:
             Requeue: a snapshot is saved because someone wants the run to stop.
         """
+        if self.step == self._first_step:
+            spare_long_lived_objects()
         self.step += 1
         if is_main():
             self._metrics.append(self.step, [metrics])
