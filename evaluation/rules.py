@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from evaluation.source_text import directives, macros, plain, unclear, without_literals
 from evaluation.verdict import Refusal, Status
 
 MAX_CHARACTERS = 65_536
@@ -32,6 +33,8 @@ HEADERS = frozenset(
         "limits.h",
         "stddef.h",
         "stdio.h",
+        "stdlib.h",
+        "string.h",
         "assert.h",
         "cstdint",
         "cmath",
@@ -39,6 +42,8 @@ HEADERS = frozenset(
         "climits",
         "cstddef",
         "cstdio",
+        "cstdlib",
+        "cstring",
         "cassert",
     ]
 )
@@ -64,6 +69,7 @@ _DIRECTIVES = frozenset(
         "include",
     ]
 ) | {""}
+_CONDITIONS = frozenset(["if", "ifdef", "ifndef", "elif"])
 _PRAGMAS = re.compile(r"(unroll|nounroll|once|nv_diag\w*|diag_suppress)\b.*", re.DOTALL)
 
 _UNSUPPORTED_WORDS = {
@@ -71,7 +77,6 @@ _UNSUPPORTED_WORDS = {
     "tensor-core operations": r"wmma|nvcuda|__mma\w*",
     "barriers across the grid or a cluster": r"this_grid|grid_group|this_cluster|cluster_group",
     "asynchronous copies": r"memcpy_async|__pipeline_\w+|cp_async\w*|CUtensorMap|__cluster_\w+",
-    "library collectives": r"cub|thrust|cutlass|cute",
     "textures and surfaces": r"tex[123]D\w*|surf[123]D\w*|cudaTextureObject_t|cudaSurfaceObject_t",
     "random-number states": r"curand\w*",
     "8-bit floating types": r"__nv_fp[48]\w*",
@@ -84,12 +89,12 @@ _REJECTED_WORDS = {
     "names of the checker": r"[sS][iI][mM][tT]\w*"
     r"|__(?:tsan|ubsan|asan|msan|sanitizer|cov|cxa|gxx|libc|real|wrap)\w*",
     "macros that tell one compiler from another": r"__GNU\w*|__clang\w*|__x86_64\w*|__amd64\w*|__i386\w*"
-    r"|__SANITIZE\w*|__SSE\w*|__AVX\w*|__linux\w*|linux|unix|__unix\w*|__OPTIMIZE\w*|__NO_INLINE__|__ELF__"
+    r"|__SANITIZE\w*|__SSE\w*|__AVX\w*|__linux\w*|__unix\w*|__OPTIMIZE\w*|__NO_INLINE__|__ELF__"
     r"|__VERSION__|__INTEL\w*|__TIME__|__DATE__|__TIMESTAMP__|__FILE__|__BASE_FILE__|__COUNTER__|__INCLUDE_LEVEL__"
     r"|__CUDACC_\w+|__NVCC__|__PIC__",
-    "host code": r"main|system|dlopen|dlsym|cuda[A-Z]\w*|torch|ATen|c10|PYBIND11_MODULE",
-    "the device heap": r"malloc|free|realloc|calloc|new|delete",
-    "exceptions, modules and run-time types": r"throw|try|catch|typeid|dynamic_cast|import|module|export",
+    "host code": r"dlopen|dlsym|cuda[A-Z]\w*|PYBIND11_MODULE",
+    "the device heap": r"malloc|realloc|calloc|new|delete",
+    "exceptions and run-time types": r"throw|try|catch|typeid|dynamic_cast",
 }
 _WHAT = [
     *((Status.UNSUPPORTED, what) for what in _UNSUPPORTED_WORDS),
@@ -106,22 +111,19 @@ _PROTECTED_MACROS = re.compile(
     r"|struct|class|template|typename|namespace|using|auto|operator|true|false"
 )
 
-_TOKEN = re.compile(
-    r"""
-      (?P<comment> //[^\n]* | /\*.*?\*/ )
-    | (?P<string> (?:u8|[uUL])?"(?:\\.|[^"\\\n])*" )
-    | (?P<character> (?:u8|[uUL])?'(?:\\.|[^'\\\n])+' )
-    | (?P<number> \.?\d(?:[eEpP][+-]|'\w|[\w.])* )
-    | (?P<word> [^\W\d][\w$]* | \$[\w$]* )
-    """,
-    re.VERBOSE | re.DOTALL,
+#: What a condition of the preprocessor may ask that a source has not defined: the same on a GPU.
+_ASKED = re.compile(r"__CUDA_ARCH__|__CUDACC__|__cplusplus|[A-Za-z]\w*")
+_BUILT_IN = re.compile(r"threadIdx|blockIdx|blockDim|gridDim|warpSize")
+#: Names of libraries are other people's names, too, unless they stand as namespaces.
+_LIBRARY = re.compile(
+    r"\b(?:(?P<device>cub|thrust|cutlass|cute)|(?P<host>torch|ATen|c10))\s*::"
+    r"|\bnamespace\s(?:\s*\w+\s*=)?\s*(?:(?P<device2>cub|thrust|cutlass|cute)|(?P<host2>torch|ATen|c10))\b"
 )
-_KERNEL = re.compile(
-    r'(?P<linkage>\bextern\s*"C"\s+(?:static\s+)?)?(?:\bvoid\s+)?\b__global__\b'
-    r"(?:\s|\bvoid\b|\b__launch_bounds__\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*(?P<name>\w+)\s*\("
-)
+_HOST_CALL = re.compile(r"(?<![\w.])(main|system|free)\s*\(")
+_WORD_OR_SIGN = re.compile(r'\w+|"C"|[^\s\w]')
+_MOST_BOUND_TOKENS = 200
+"""Longest `__launch_bounds__(...)` that is understood."""
 _NAME = re.compile(r"(?<![\w$])[A-Za-z_$][\w$]*")
-_SPLICE = re.compile(r"\\[ \t\v\f]*\r?\n")
 
 
 def refuse(source: str) -> Refusal | None:
@@ -133,13 +135,13 @@ def refuse(source: str) -> Refusal | None:
 
 def undefined_kernel(source: str, kernels: Sequence[str]) -> Refusal | None:
     """Refuse a launched name that `source` does not define as `extern "C" __global__ void name(...)`."""
-    code = without_comments(source)
+    code = plain(source)
     block = re.search(r'\bextern\s*"C"\s*\{', code) is not None
-    defined = {match["name"]: block or match["linkage"] is not None for match in _KERNEL.finditer(code)}
+    defined = _kernels(_WORD_OR_SIGN.findall(code))
     for kernel in kernels:
         if kernel not in defined:
             reason = f"a launch line names the kernel {kernel}, which the source does not define"
-        elif not defined[kernel]:
+        elif not (block or defined[kernel]):
             reason = f'the kernel {kernel} is not declared extern "C"'
         else:
             continue
@@ -147,39 +149,64 @@ def undefined_kernel(source: str, kernels: Sequence[str]) -> Refusal | None:
     return None
 
 
-def without_comments(source: str) -> str:
-    """`source` with spliced lines joined and every comment replaced by a space."""
-    joined = _SPLICE.sub("", source)
-    return _TOKEN.sub(lambda token: " " if token["comment"] is not None else token.group(), joined)
+def _kernels(tokens: Sequence[str]) -> dict[str, bool]:
+    """The names declared `__global__`, and whether each is so with `extern "C"` before it."""
+    found: dict[str, bool] = {}
+    begin = 0
+    for position, token in enumerate(tokens):
+        if token in (";", "{", "}"):
+            begin = position + 1
+        elif token == "__global__":
+            before, begin = tokens[begin:position], position + 1
+            name = _declared_name(tokens, begin)
+            if name is not None:
+                found[name] = found.get(name, False) or ("extern" in before and '"C"' in before)
+    return found
+
+
+def _declared_name(tokens: Sequence[str], position: int) -> str | None:
+    """The name before the parameters of the declaration that goes on at `position`, if there is one."""
+    while position + 1 < len(tokens) and tokens[position].isidentifier():
+        if tokens[position] == "__global__":
+            return None
+        if tokens[position + 1] != "(":
+            position += 1
+        elif tokens[position] != "__launch_bounds__":
+            return tokens[position]
+        else:
+            position = _after_parentheses(tokens, position + 1)
+    return None
+
+
+def _after_parentheses(tokens: Sequence[str], position: int) -> int:
+    """Where the expression ends whose opening parenthesis stands at `position`."""
+    depth = 0
+    for offset, token in enumerate(tokens[position : position + _MOST_BOUND_TOKENS]):
+        depth += {"(": 1, ")": -1}.get(token, 0)
+        if depth == 0:
+            return position + offset + 1
+    return len(tokens)
 
 
 def _violations(source: str) -> Iterator[tuple[Status, str]]:
-    yield from _text_violations(source)
-    code = without_comments(source)
-    bare = _TOKEN.sub(lambda token: '""' if token["string"] or token["character"] else token.group(), code)
-    yield from _directive_violations(code)
-    yield from _symbol_violations(bare)
-    yield from _word_violations(bare)
-
-
-def _text_violations(source: str) -> Iterator[tuple[Status, str]]:
-    """What would make the text read differently to a compiler than to these rules."""
     if len(source) > MAX_CHARACTERS:
         yield (
             Status.REJECTED,
             f"the source has {len(source)} characters; at most {MAX_CHARACTERS} are allowed",
         )
-    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)", source):
-        yield Status.REJECTED, "the source contains control characters"
-    if re.search(r"\?\?[/=]", source):
-        yield Status.REJECTED, "trigraphs are not allowed"
-    if re.search(r'(?<!\w)(?:u8|[uUL])?R"', source):
-        yield Status.REJECTED, "raw string literals are not allowed"
+    doubt = unclear(source)
+    if doubt is not None:
+        yield Status.REJECTED, doubt
+    code = plain(source)
+    bare = without_literals(code)
+    yield from _directive_violations(code)
+    yield from _symbol_violations(bare)
+    yield from _word_violations(bare)
+    yield from _condition_violations(code)
 
 
 def _directive_violations(code: str) -> Iterator[tuple[Status, str]]:
-    for found in re.finditer(r"^[ \t]*(?:#|%:)[ \t]*(\w*)[ \t]*([^\n]*)", code, flags=re.MULTILINE):
-        directive, rest = found[1], found[2].strip()
+    for directive, rest in directives(code):
         if directive not in _DIRECTIVES:
             yield Status.REJECTED, f"the preprocessor directive #{directive} is not allowed"
         elif directive == "include":
@@ -190,6 +217,17 @@ def _directive_violations(code: str) -> Iterator[tuple[Status, str]]:
             name = (re.match(r"\w*", rest) or [""])[0]
             if _PROTECTED_MACROS.fullmatch(name):
                 yield Status.REJECTED, f"the macro {name} may not be redefined"
+
+
+def _condition_violations(code: str) -> Iterator[tuple[Status, str]]:
+    own = set(macros(code))
+    for directive, condition in directives(code):
+        for name in _NAME.findall(condition) if directive in _CONDITIONS else ():
+            if name not in own and (not _ASKED.fullmatch(name) or _BUILT_IN.fullmatch(name)):
+                yield (
+                    Status.REJECTED,
+                    f"#{directive} may not ask for {name}: it tells one compiler from another",
+                )
 
 
 def _include_violations(rest: str) -> Iterator[tuple[Status, str]]:
@@ -208,6 +246,13 @@ def _symbol_violations(bare: str) -> Iterator[tuple[Status, str]]:
         yield Status.REJECTED, "token pasting (##) is not allowed"
     if "<<<" in bare:
         yield Status.REJECTED, "kernels are launched by launch lines only, not by <<<...>>> in the source"
+    for library in _LIBRARY.finditer(bare):
+        if library["device"] or library["device2"]:
+            yield Status.UNSUPPORTED, f"{library.group()} cannot be used on the CPU (library collectives)"
+        else:
+            yield Status.REJECTED, f"{library.group()} is not allowed (host code)"
+    for call in _HOST_CALL.finditer(bare):
+        yield Status.REJECTED, f"{call[1]} is not allowed (host code)"
     if re.search(r"\bcuda\s*::", bare):
         yield Status.UNSUPPORTED, "the library namespace cuda:: cannot be used on the CPU"
     if not bare.isascii() or "$" in bare or re.search(r"\\[uUN]", bare):

@@ -2,13 +2,14 @@
 
 For floating point, element by element,
 
-    |got - want| <= (tolerance + eps) (|want| + rms(want)) + k e
+    |got - want| <= (tolerance + eps) (|want| + scale) + min(k e, max(|want|, scale) / 20)
 
 where `want` is the reference in float64, `eps` the spacing of the output's dtype at 1, and `e` the largest
-error of the float32 reference itself, taken k = 4 times but never beyond a twentieth of rms(want), so that a
-reference that is itself inaccurate cannot let zeros pass. The term in rms(want) allows for cancellation: a
-sum that happens to be near zero is as inexact as its neighbours. NaNs and infinities must stand exactly where
-the reference has them. Integers and booleans are compared exactly.
+error of the float32 reference itself, taken k = 4 times but never beyond a twentieth, so that a reference
+that is itself inaccurate cannot let zeros pass. `scale` is rms(want), but at most ten times the median of
+what is not zero, lest a few large values hide all others, as in exp(8 x). It allows for cancellation: a sum
+that happens to be near zero is as inexact as its neighbours. NaNs and infinities must stand exactly where the
+reference has them. Integers and booleans are compared exactly.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _EPSILON: dict[str, float] = {
 _BASELINE_FACTOR = 4.0
 """How many times the float32 reference's own error is allowed."""
 _BASELINE_SHARE = 0.05
-"""Most that the reference's own error may add, as a fraction of rms(want)."""
+"""Most that the reference's own error may add, as a fraction of the larger of |want| and the scale."""
+_MOST_MEDIANS = 10.0
+"""Largest scale, in medians of the magnitudes that are not zero."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def compare(
         return _worst(name, got, want, excess)
     values = widen(got, dtype)
     allowed = _allowance(want, tolerance + _EPSILON[dtype], baseline_error)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         excess = np.abs(values - want) / allowed
     finite = np.isfinite(values) & np.isfinite(want)
     same = (values == want) | (np.isnan(values) & np.isnan(want))
@@ -86,10 +89,18 @@ def widen(values: np.ndarray, dtype: str) -> NDArray[np.float64]:
 
 def _allowance(want: np.ndarray, relative: float, baseline_error: float) -> NDArray[np.float64]:
     """The error allowed at each element."""
-    scale = _root_mean_square(want[np.isfinite(want)])
+    size, scale = np.abs(want), _scale(want[np.isfinite(want)])
     own = _BASELINE_FACTOR * baseline_error if np.isfinite(baseline_error) else 0.0
-    allowed = relative * np.abs(want) + relative * scale + min(own, _BASELINE_SHARE * scale)
+    allowed = relative * (size + scale) + np.minimum(own, _BASELINE_SHARE * np.maximum(size, scale))
     return np.asarray(allowed, dtype=np.float64)
+
+
+def _scale(values: np.ndarray) -> float:
+    """How large the values are, without the few that are much larger than the others."""
+    sizes = np.abs(values[values != 0])
+    if not sizes.size:
+        return 0.0
+    return min(_root_mean_square(values), _MOST_MEDIANS * float(np.median(sizes)))
 
 
 def _root_mean_square(values: np.ndarray) -> float:
@@ -106,5 +117,6 @@ def _worst(name: str, got: np.ndarray, want: np.ndarray, excess: np.ndarray) -> 
         return Comparison(error, None)
     place = f"{name}[{', '.join(str(int(i)) for i in index)}]" if index else name
     wrong = int(np.count_nonzero(excess > 1))
-    reason = f"{place} is {got[index]:.6g}, expected {want[index]:.6g}; {wrong} of {got.size} elements differ"
+    shown = "{} is {}, expected {}" if got.dtype.kind in "iub" else "{} is {:.6g}, expected {:.6g}"
+    reason = f"{shown.format(place, got[index], want[index])}; {wrong} of {got.size} elements differ"
     return Comparison(error, reason)

@@ -31,6 +31,7 @@ from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
 from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
 from evaluation.plan import Role
 from evaluation.settings import EvaluationSettings
+from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
 
 Result = TypeVar("Result")
@@ -113,6 +114,7 @@ class CudaBackend:
         refusal = includes.refuse(source)
         if refusal:
             return refusal
+        source = plain(source)
         path = self._cubin_path(source)
         if path.exists():
             cubin, ptx = path.read_bytes(), path.with_suffix(".ptx").read_text()

@@ -1,12 +1,13 @@
 """Which headers a CUDA source may include: NVRTC's error messages would quote any other file.
 
-The text is read as the preprocessor reads it: spliced lines, comments and digraphs first.
+The text is read as the preprocessor reads it: see `evaluation.source_text`.
 """
 
 from __future__ import annotations
 
 import re
 
+from evaluation.source_text import directives, plain, unclear
 from evaluation.verdict import Refusal, Status
 
 ALLOWED = frozenset(
@@ -52,22 +53,21 @@ ALLOWED = frozenset(
 )
 """Headers of device code; the standard ones are ours (`nvrtc_include`)."""
 
-_SPLICE = re.compile(r"\\[ \t]*\r?\n")
-_COMMENT_OR_LITERAL = re.compile(r'//[^\n]*|/\*.*?(?:\*/|\Z)|("(?:\\.|[^"\\\n])*")', re.DOTALL)
-_DIRECTIVE = re.compile(
-    r"^[ \t\f\v]*(?:#|%:|\?\?=)[ \t\f\v]*(include|include_next|import|embed)\b(.*)$", re.MULTILINE
-)
+_READS = frozenset({"include", "include_next", "import", "embed"})
 _HEADER = re.compile(r'[<"]([^<>"]+)[>"]')
 
 
 def refuse(source: str) -> Refusal | None:
     """Refuse a source that includes, embeds or looks for a file that is not in ALLOWED."""
-    text = _COMMENT_OR_LITERAL.sub(lambda match: match[1] or " ", _SPLICE.sub("", source))
-    for directive, rest in _DIRECTIVE.findall(text):
-        header = _HEADER.fullmatch(rest.strip())
-        if directive != "include" or header is None or header[1] not in ALLOWED:
+    doubt = unclear(source)
+    if doubt is not None:
+        return _reject(doubt)
+    text = plain(source)
+    for directive, rest in directives(text):
+        header = _HEADER.fullmatch(rest)
+        if directive in _READS and (directive != "include" or header is None or header[1] not in ALLOWED):
             return _reject(
-                f"#{directive} {rest.strip()[:80]} is not allowed; a kernel may include device headers only"
+                f"#{directive} {rest[:80]} is not allowed; a kernel may include device headers only"
             )
     if re.search(r"\b__has_(?:include|embed)", text):
         return _reject("__has_include is not allowed; include the header, or do not")

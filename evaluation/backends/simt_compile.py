@@ -34,6 +34,7 @@ _LANGUAGE = [
     "-fno-builtin-printf",
     "-ffp-contract=off",
     "-fno-strict-aliasing",
+    "-fno-elide-constructors",  # a structure passed by value is then read by code that is checked
     "-Wno-narrowing",
 ]
 _CODE = [
@@ -72,7 +73,8 @@ _CLANG = [
 ]
 
 _SERVER_CPU_SECONDS = 86_400
-_ERROR = re.compile(r"(?:kernel\.cu|launch lines):(\d+)(?::\d+)?: (?:fatal )?error: ([^\n]*)")
+_ERROR = re.compile(r"^([^:\n]*):(\d+)(?::\d+)?: (?:fatal )?error: ([^\n]*)", re.MULTILINE)
+_LINE = re.compile(r"kernel\.cu:(\d+)")
 
 
 @dataclass(frozen=True)
@@ -225,12 +227,15 @@ class KernelCompiler:
         if found is None:
             lines = [line for line in text.splitlines() if "error" in line or "memory" in line]
             return _refuse(f"the compiler gave up: {(lines or ['no message'])[0][:200]}")
-        if "frame size" in found[2]:
-            reason = (
-                f"the local variables of one thread are too large for the CPU ({found[2].split(' [')[0]})"
-            )
+        message = found[3].strip()
+        if "[-Werror=frame-larger-than" in message:
+            reason = f"the local variables of one thread are too large for the CPU ({message.split(' [')[0]})"
             return Refusal(status=Status.UNSUPPORTED, reason=reason)
-        return _refuse(f"line {found[1]}: {found[2].strip()[:300]}")
+        # What fails within the shim is reported there; the note of where it was used names the source.
+        line = (
+            found[2] if found[1] in ("kernel.cu", "launch lines") else next(iter(_LINE.findall(text)), None)
+        )
+        return _refuse((f"line {line}: " if line else "") + message[:300])
 
 
 def _refuse(reason: str) -> Refusal:

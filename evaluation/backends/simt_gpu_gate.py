@@ -12,6 +12,7 @@ from evaluation.backends import cubin, includes
 from evaluation.backends.nvrtc import CompilerProcess, find_toolkit
 from evaluation.errors import WarpsmithError
 from evaluation.settings import EvaluationSettings
+from evaluation.source_text import plain
 from evaluation.verdict import Refusal
 
 _ARCHITECTURE = "sm_90a"
@@ -37,6 +38,7 @@ class GpuGate:
         refusal = includes.refuse(source)
         if refusal is not None:
             return refusal
+        source = plain(source)
         compiled = self._compiler.compile(source, _ARCHITECTURE)
         if isinstance(compiled, Refusal):
             return compiled.model_copy(update={"reason": f"for {_ARCHITECTURE}: {compiled.reason}"})

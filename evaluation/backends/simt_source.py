@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from evaluation.rules import without_comments
+from evaluation.source_text import directives, macros, plain, without_literals
 
 _INCLUDE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*include\b[^\n]*", re.MULTILINE)
 
-_ALIGNMENT = r"(?:__align__|alignas)\s*\([^()]*(?:\([^()]*\))?[^()]*\)"
-_DYNAMIC_SHARED = re.compile(
-    rf"\bextern(?P<specifiers>(?:\s+(?:__shared__|{_ALIGNMENT}))+)\s+(?P<type>[\w:<>,\s]*?[\w>])\s+"
-    r"(?P<name>\w+)\s*\[\s*\](?P<inner>(?:\s*\[[^\]]+\])*)\s*;"
+_ALIGNMENT = r"(?:__align__|alignas)\s{0,32}\([^()]{0,64}(?:\([^()]{0,64}\))?[^()]{0,64}\)"
+_SPECIFIER = rf"(?:extern|__shared__|volatile|static|{_ALIGNMENT})"
+#: Lengths are bounded, so that no text makes the search slow.
+_UNSIZED_ARRAY = re.compile(
+    rf"\b(?P<specifiers>{_SPECIFIER}(?:\s{{1,32}}{_SPECIFIER}){{1,4}})\s{{1,32}}"
+    r"(?P<type>[\w:<>,\s]{0,160}?[\w>])\s{1,32}(?P<name>\w{1,128})\s{0,32}\[\s{0,32}\]"
+    r"(?P<inner>(?:\s{0,32}\[[\w\s+*/()<>:-]{1,128}\]){0,4})\s{0,32};"
 )
 
 _NEEDS_HEADER = {
@@ -30,6 +33,11 @@ _NEEDS_HEADER = {
     ),
     "math_constants.h": re.compile(r"\bCUDART_\w+"),
 }
+#: Declares a name itself, as a variable or a type: `int half = n / 2;`.
+_DECLARES = re.compile(
+    r"\b(?:(?:int|unsigned|signed|char|short|long|float|double|bool|auto|size_t|u?int\d{1,2}_t|dim3)\s{1,32}){1,4}"
+    r"(?P<declared>\w{1,64})\b|\b(?P<assigned>\w{1,64})\s{0,32}=(?!=)"
+)
 #: Names in C++ of headers of C.
 _SAME_HEADER = {"cfloat": "float.h", "cstdint": "stdint.h"}
 
@@ -39,31 +47,43 @@ def missing_header(source: str) -> str | None:
 
     The shim declares everything, so without this check such a kernel would pass here and fail there.
     """
-    code = without_comments(source)
-    included = set(re.findall(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', code, re.MULTILINE))
+    code = plain(source)
+    headers = (re.match(r'[<"]([^>"]+)[>"]', text) for name, text in directives(code) if name == "include")
+    included = {header[1] for header in headers if header}
     if any(header.startswith("cooperative_groups/") for header in included):
         included.add("cooperative_groups.h")
     included |= {_SAME_HEADER[header] for header in included & _SAME_HEADER.keys()}
-    code = _INCLUDE.sub("", code)
+    code = without_literals(_INCLUDE.sub("", code))
+    own = {*macros(code), *(found["declared"] or found["assigned"] for found in _DECLARES.finditer(code))}
     for header, pattern in _NEEDS_HEADER.items():
-        found = pattern.search(code)
-        if found and header not in included:
-            return f"{found.group()} is not declared without #include <{header}>"
+        missing = (found.group() for found in pattern.finditer(code) if found.group() not in own)
+        name = None if header in included else next(missing, None)
+        if name is not None:
+            return f"{name} is not declared without #include <{header}>"
     return None
 
 
 def translation_unit(source: str, kernels: Sequence[str]) -> str:
-    """The text to compile behind the shim; diagnostics name the candidate's own lines of `kernel.cu`."""
-    text = _DYNAMIC_SHARED.sub(_dynamic_shared, _INCLUDE.sub("", source))
+    """The text to compile behind the shim; diagnostics name the candidate's own lines of `kernel.cu`.
+
+    It is the plain text that the rules have judged. Its macros end with it: those of the entry points, and
+    the names in them, are ours.
+    """
+    code = plain(source)
+    text = _UNSIZED_ARRAY.sub(_dynamic_shared, _INCLUDE.sub("", code))
+    forgotten = "".join(f"#undef {name}\n" for name in macros(code))
     entries = "".join(f"SIMT_KERNEL({kernel})\n" for kernel in kernels)
-    return f'{text}\n#line 1 "launch lines"\n{entries}'
+    return f'{text}\n#line 1 "launch lines"\n{forgotten}{entries}'
 
 
 def _dynamic_shared(declaration: re.Match[str]) -> str:
     """`extern __shared__ T name[];` as a pointer to the runner's dynamic shared memory."""
-    if "__shared__" not in declaration["specifiers"]:
+    specifiers = set(declaration["specifiers"].split())
+    if not specifiers >= {"extern", "__shared__"}:
         return declaration.group()
     kind, name, inner = declaration["type"], declaration["name"], declaration["inner"].strip()
+    if "volatile" in specifiers:
+        kind = f"volatile {kind}"
     if inner:
         pointer = f"static {kind} (*const {name}){inner} = ({kind} (*){inner})simt_dynamic_shared;"
     else:

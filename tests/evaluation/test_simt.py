@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from evaluation.backends.simt import SimtBackend
+from evaluation.verdict import Status
 from tests.benchmarks.simt_mix import Launch, bfloat16_to_float, cases, float_to_bfloat16, make_run
-from tests.evaluation.simt_runs import RNG, SETTINGS, elementwise, outputs_of
+from tests.evaluation.simt_runs import HEAD, RNG, SETTINGS, elementwise, outputs_of, plain_run, refusal_of
 
 KERNELS = Path(__file__).parent / "kernels"
 
@@ -164,6 +165,71 @@ def test_language_features(backend, feature):
     body, expected = FEATURES[feature]
     a, o = elementwise(backend, body)
     np.testing.assert_allclose(o, expected(a), rtol=2e-6)
+
+
+STAGED = "s[threadIdx.x] = i < n ? a[i] : 0.f; __syncthreads(); if (i < n) o[i] = s[threadIdx.x];"
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "__shared__ float s[128];",
+        "static __shared__ float s[128];",
+        "volatile __shared__ float s[/* a block */ 128];",
+        "__shared__ __align__(16) float s[128];",
+        "extern __shared__ float s[];",
+        "__shared__ extern float s[];",
+        "extern volatile __shared__ float s[ ];",
+        "extern __shared__ alignas(16) float s[];",
+        "extern __shared__ float rows[][32]; float* s = &rows[0][0];",
+    ],
+)
+def test_shared_memory_is_declared_in_many_ways(backend, declaration):
+    a, o = elementwise(backend, declaration + STAGED)
+    np.testing.assert_array_equal(o, a)
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("", "int half = n / 2, hlog = 0; if (i < n) o[i] = half + hlog;"),
+        ("#ifndef FLT_MAX\n#define FLT_MAX 150.0f\n#endif\n", "if (i < n) o[i] = FLT_MAX;"),
+        ("#define CUDART_INF_F 150.0f\n", "if (i < n) o[i] = CUDART_INF_F;"),
+        ("typedef unsigned int uint32_t;\n", "uint32_t u = 150; if (i < n) o[i] = u;"),
+        ("/* first */ #include <math.h>\n", "if (i < n) o[i] = fmaxf(150.f, 0.f);"),
+        ("", 'const char* text = "half"; if (i < n) o[i] = text ? 150 : 0;'),
+    ],
+)
+def test_a_source_may_define_names_that_headers_have(backend, head, body):
+    _, o = elementwise(backend, body, n=300, head=head)
+    assert (o == 150).all() or head.startswith("#ifndef")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("half h = a[0];", "half"),
+        ("float m = FLT_MAX;", "FLT_MAX"),
+        ("uint32_t u = 1;", "uint32_t"),
+        ("float f = CUDART_INF_F;", "CUDART_INF_F"),
+    ],
+)
+def test_a_header_that_a_gpu_would_need_is_named(backend, text, name):
+    refusal = refusal_of(backend, HEAD + text + "}", plain_run(4))
+    assert refusal.status is Status.COMPILE_ERROR
+    assert refusal.reason.startswith(f"{name} is not declared without #include <")
+
+
+def test_an_error_within_the_shim_names_the_line_of_the_source(backend):
+    refusal = refusal_of(backend, HEAD + "\natomicAdd((float4*)o, make_float4(1, 1, 1, 1)); }", plain_run(4))
+    assert refusal.status is Status.COMPILE_ERROR
+    assert "/" not in refusal.reason.split(":")[0] and "warpsmith" not in refusal.reason
+    assert refusal.reason.startswith("line 4: ")
+
+
+def test_an_error_that_only_speaks_of_frames_is_an_error(backend):
+    refusal = refusal_of(backend, "#error frame size of the world\n" + HEAD + "}", plain_run(4))
+    assert refusal.status is Status.COMPILE_ERROR
 
 
 def test_float_atomics_and_device_helpers(backend):

@@ -61,6 +61,25 @@ def test_near_cancellation_is_judged_by_the_scale_of_its_neighbours():
     assert judged(got, want).reason is not None
 
 
+def test_a_few_large_values_do_not_hide_the_others():
+    want = np.exp(8 * WANT)
+    assert judged(want.astype(np.float32), want).reason is None
+    got = np.where(WANT > 0, want, 7.0).astype(np.float32)
+    assert judged(got, want, baseline_error=1e-7 * want.max()).reason is not None
+
+
+def test_zeros_among_the_values_do_not_lower_the_scale():
+    want = np.where(WANT > 1, WANT, 0.0)
+    got = want.astype(np.float32)
+    got[want == 0] = 5e-5
+    assert judged(got, want).reason is None
+
+
+def test_integers_are_shown_in_full():
+    result = judged(np.array([12345678]), np.array([12345679]), "int32")
+    assert result.reason == "out[0] is 12345678, expected 12345679; 1 of 1 elements differ"
+
+
 def test_the_references_own_error_is_allowed_within_bounds():
     got = (WANT + 1e-3).astype(np.float32)
     assert judged(got).reason is not None

@@ -22,25 +22,26 @@ typedef unsigned long ulong;
 #define __CUDA_ARCH__ 900
 #define __NVCC__ 1
 
+// Attributes are spelled with underscores: a candidate may define macros of other names.
 #define __global__
 #define __device__
 #define __host__
 // A section for each variable (the compilers want constant and other data apart) that the loader write-protects.
 #define SIMT_TEXT_OF(x) #x
-#define SIMT_CONSTANT(number) __attribute__((section(".constant." SIMT_TEXT_OF(number))))
+#define SIMT_CONSTANT(number) __attribute__((__section__(".constant." SIMT_TEXT_OF(number))))
 #define __constant__ SIMT_CONSTANT(__COUNTER__)
 #define __managed__
 #define __grid_constant__
 #define __forceinline__ inline
 #define __inline__ inline
-#define __noinline__ __attribute__((noinline))
+#define __noinline__ __attribute__((__noinline__))
 #define __launch_bounds__(...)
-#define __align__(bytes) __attribute__((aligned(bytes)))
+#define __align__(bytes) __attribute__((__aligned__(bytes)))
 #define __restrict__ __restrict
 #define __builtin_assume(condition) ((void)0)
 // One block runs at a time on one operating-system thread, so a thread-local variable is one copy per block;
 // its section (.tbss) tells the loader which variables are shared.
-#define __shared__ alignas(16) static thread_local
+#define __shared__ __attribute__((__aligned__(16))) thread_local
 
 #define SIMT_UNCHECKED __attribute__((no_sanitize("thread", "alignment", "bounds"), no_sanitize_coverage))
 #define SIMT_INLINE static inline SIMT_UNCHECKED
