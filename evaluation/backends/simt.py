@@ -3,8 +3,9 @@
 What it finds that a comparison of outputs would not: accesses out of bounds (by buffer and byte), writes
 to inputs, data races, divergent barriers, deadlocks, misaligned vector accesses, endless loops. What it
 cannot judge it calls UNSUPPORTED: PTX, tensor cores, grid-wide barriers. Blocks run one after another: a race
-across blocks is seen from the accesses themselves, and missed where the block has used an atomic before. It
-checks correctness and measures no speed.
+across blocks is seen from the accesses themselves, and missed where the block has used an atomic before. Runs
+alternate between two poisons, two layouts of the buffers, and the two orders of blocks and threads, so that
+luck with one of them is no luck. It checks correctness and measures no speed.
 
 Four fences hold a hostile candidate: static rules, a confined compiler, a loader that hands out no foreign
 address, and a process that may only write its report and exit. That process never has the expected outputs.
@@ -18,21 +19,24 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+
+import numpy as np
 
 from evaluation import rules
 from evaluation.backends.base import Built, Run, RunOutcome
 from evaluation.backends.simt_compile import KernelCompiler
 from evaluation.backends.simt_gpu_gate import GpuGate
-from evaluation.backends.simt_run import KernelRunner
+from evaluation.backends.simt_run import KernelRunner, Variant
 from evaluation.backends.simt_source import missing_header, translation_unit
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 
 _PREFIX = "warpsmith-simt-"  #: of scratch folders
+_VARIANTS = (Variant(), Variant(large_poison=True, descending=True))  #: of a candidate's runs, in turn
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,27 @@ class SimtBackend:
         """
         outputs = []
         budget = self._settings.access_budget
-        for run in runs:
-            result = self._runner.run(built.path, run, budget, self._settings.time_limit_s)
+        for number, run in enumerate(runs):
+            result = self._run_once(built, run, budget, _VARIANTS[number % len(_VARIANTS)])
             if isinstance(result, Refusal):
                 return result
             outputs.append(result[0])
             budget = max(budget - result[1], 0)
         return RunOutcome(tuple(outputs))
+
+    def _run_once(
+        self, built: Built, run: Run, budget: int, variant: Variant
+    ) -> tuple[dict[str, np.ndarray], int] | Refusal:
+        """Run one plan; in ascending order if it does not end in descending order.
+
+        A GPU starts blocks in ascending order, by habit if not by promise, and scans rely on it when they
+        wait for the block before them. Here a block waits for ever for one that has not run yet.
+        """
+        seconds = self._settings.time_limit_s
+        result = self._runner.run(built.path, run, budget, seconds, variant)
+        if variant.descending and isinstance(result, Refusal) and result.status is Status.TIMEOUT:
+            return self._runner.run(built.path, run, budget, seconds, replace(variant, descending=False))
+        return result
 
     def _refused_by_gate(self, source: str, kernels: Sequence[str]) -> Refusal | None:
         return self._gate.refuse(source, kernels) if self._gate else None

@@ -48,6 +48,9 @@ _CODE = [
 ]
 _CHECKS = ["-fsanitize=thread", "-fsanitize=bounds,alignment"]
 _GCC = [
+    "-mindirect-branch=thunk-extern",  # native/runner/branches.cpp
+    "-mindirect-branch-register",
+    "-mfunction-return=thunk-extern",
     "-fsanitize-coverage=trace-pc",
     "--param=tsan-distinguish-volatile=1",
     "-Werror=frame-larger-than=65536",

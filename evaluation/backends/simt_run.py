@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,18 @@ from evaluation.verdict import Refusal, Status
 
 _ALIGNMENT = 64  #: of each buffer in the data file
 _SERVER_CPU_SECONDS = 86_400
+#: STATUS, kernel, block, thread, steps, message; see native/runner/main.cpp.
+_REPORT = re.compile(
+    r"([a-z_]+)\t(\w*)\t(-?\d+ -?\d+ -?\d+)\t(-?\d+ -?\d+ -?\d+)\t(\d{1,20})\t(.*)", re.DOTALL | re.ASCII
+)
+_BAD_NEWS = (
+    Status.FAULT,
+    Status.TIMEOUT,
+    Status.LAUNCH_ERROR,
+    Status.COMPILE_ERROR,
+    Status.REJECTED,
+    Status.UNSUPPORTED,
+)
 _MAX_BUFFERS, _MAX_LAUNCHES, _MAX_ARGUMENTS = 255, 64, 64  #: as in native/runner
 _BUILD = [
     "-std=c++17",
@@ -47,6 +60,17 @@ def runner(preferred: str | None) -> Path:
     return artifact("runner", compiler, key, NATIVE / "runner", build) / "runner"
 
 
+@dataclass(frozen=True)
+class Variant:
+    """How a run shows what CUDA leaves open. The same variant always gives the same result."""
+
+    large_poison: bool = False
+    """Memory and lanes that nobody wrote hold large finite numbers and zeros (and bools False) instead of
+    ones, which are NaN, -1 and True; and buffers lie further apart."""
+    descending: bool = False
+    """The last block and the last thread come first."""
+
+
 class KernelRunner:
     """Runs one plan at a time. Not thread-safe."""
 
@@ -58,7 +82,7 @@ class KernelRunner:
         self._server = self._start()
 
     def run(
-        self, built: Path, run: Run, budget: int, seconds: float
+        self, built: Path, run: Run, budget: int, seconds: float, variant: Variant
     ) -> tuple[dict[str, np.ndarray], int] | Refusal:
         """Run all launches of a plan on fresh buffers; returns the outputs and the steps taken.
 
@@ -70,7 +94,7 @@ class KernelRunner:
                 status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"
             )
         offsets = self._write_inputs(run)
-        lines = [f"run {built} {self._data} {budget} {seconds:.6f}"]
+        lines = [f"run {built} {self._data} {budget} {seconds:.6f} {_words(variant)}"]
         lines += [_buffer_line(buffer, offset) for buffer, offset in zip(plan.buffers, offsets, strict=True)]
         index = {buffer.tensor.name: position for position, buffer in enumerate(plan.buffers)}
         lines += [_launch_line(launch, index) for launch in plan.launches]
@@ -128,9 +152,9 @@ class KernelRunner:
         """
         for _ in range(2):
             try:
-                head = self._server.ask(request, 10 * seconds + 60.0).split()
-                report = self._server.read_bytes(int(head[1]), 10.0).decode(errors="replace")
-                return _interpret(int(head[0]), report, seconds)
+                status, size, used = self._server.ask(request, 10 * seconds + 60.0).split()
+                report = self._server.read_bytes(int(size), 10.0).decode(errors="replace")
+                return _interpret(int(status), report, float(used), seconds)
             except ServerDied:
                 self._server.close()
                 self._server = self._start()
@@ -152,7 +176,13 @@ def _input_bytes(tensor: Tensor, array: np.ndarray) -> bytes:
 
 
 def _buffer_line(buffer: Buffer, offset: int) -> str:
-    return f"buffer {buffer.tensor.name} {buffer.role.value} {buffer.tensor.nbytes} {offset}"
+    tensor = buffer.tensor
+    return f"buffer {tensor.name} {buffer.role.value} {tensor.dtype} {tensor.nbytes} {offset}"
+
+
+def _words(variant: Variant) -> str:
+    poison = "large" if variant.large_poison else "ones"
+    return f"{poison} {'descending' if variant.descending else 'ascending'}"
 
 
 def _launch_line(launch: PlannedLaunch, index: dict[str, int]) -> str:
@@ -167,34 +197,28 @@ def _argument(argument: BufferArgument | int | float, index: dict[str, int]) -> 
     return f"i{argument}" if isinstance(argument, int) else f"f{float(argument).hex()}"
 
 
-def _interpret(wait_status: int, report: str, seconds: float) -> int | Refusal:
-    """Judge a run by how its process ended and by what it reported.
+def _interpret(wait_status: int, report: str, used: float, seconds: float) -> int | Refusal:
+    """Judge a run by how its process ended, by what it reported and by the CPU seconds that it used.
 
     The report comes from a process that ran the candidate's code, so it is believed only when it is bad news;
-    `ok` merely means that the outputs are worth comparing.
+    `ok` merely means that the outputs are worth comparing. Two reports, one of them the kernel's own, are no
+    report: an `ok` has no message.
     """
     if os.WIFSIGNALED(wait_status):
-        return _killed(os.WTERMSIG(wait_status), seconds)
-    fields = report.split("\t", 5)
-    if len(fields) != 6 or fields[0] not in (*Status, "ok") or not fields[4].isdecimal():
-        return Refusal(status=Status.FAULT, reason="the kernel damaged the process that runs it")
-    status, kernel, block, thread, steps, message = fields
-    if status == "ok":
+        return _killed(os.WTERMSIG(wait_status), used, seconds)
+    found = _REPORT.fullmatch(report)
+    status, kernel, block, thread, steps, message = found.groups() if found else ("",) * 6
+    if status == "ok" and not message and os.WEXITSTATUS(wait_status) == 0:
         return int(steps)
-    if status not in (
-        Status.FAULT,
-        Status.TIMEOUT,
-        Status.LAUNCH_ERROR,
-        Status.COMPILE_ERROR,
-        Status.REJECTED,
-        Status.UNSUPPORTED,
-    ):
+    if status not in _BAD_NEWS:
         return Refusal(status=Status.FAULT, reason="the kernel damaged the process that runs it")
     return Refusal(status=Status(status), reason=_place(kernel, block, thread) + _printable(message))
 
 
-def _killed(number: int, seconds: float) -> Refusal:
-    if number in (signal.SIGPROF, signal.SIGALRM, signal.SIGXCPU):
+def _killed(number: int, used: float, seconds: float) -> Refusal:
+    # SIGKILL is how the hard limit on CPU time ends a process that has blocked every other signal.
+    late = number == signal.SIGKILL and used >= seconds
+    if late or number in (signal.SIGPROF, signal.SIGALRM, signal.SIGXCPU):
         return Refusal(status=Status.TIMEOUT, reason=f"the kernel ran longer than {seconds:g} s")
     if number == signal.SIGSYS:
         return Refusal(status=Status.CHEATED, reason="the kernel tried to call the operating system")

@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from evaluation.backends.base import RunOutcome
 from evaluation.backends.simt import SimtBackend
-from evaluation.verdict import Status
+from evaluation.verdict import Refusal, Status
 from tests.benchmarks.simt_mix import make_run
 from tests.evaluation.simt_runs import HEAD, SETTINGS, elementwise, outputs_of, plain_run, refusal_of
 
@@ -156,3 +157,127 @@ def test_waiting_for_a_volatile_flag_of_an_earlier_block_is_no_race(backend):
         }
     """
     assert outputs_of(backend, source, plain_run(3, grid=2))["o"].tolist() == [5, 1, 5]
+
+
+def outcome_of_two(backend, source, run):
+    """What becomes of the same run in both variants."""
+    built = backend.build(source, [launch.kernel for launch in run.plan.launches])
+    assert not isinstance(built, Refusal), built.reason
+    return backend.run(built, [run, run])
+
+
+def outputs_of_two(backend, source, run):
+    outcome = outcome_of_two(backend, source, run)
+    assert isinstance(outcome, RunOutcome), outcome.reason
+    return [outputs["o"] for outputs in outcome.outputs]
+
+
+def test_what_nobody_wrote_differs_between_two_runs_and_never_by_chance(backend):
+    run = plain_run(64, block=64)
+    first, second = outputs_of_two(backend, HEAD + "}", run)
+    assert np.isnan(first).all()
+    assert (np.isfinite(second) & (first != second)).all()
+    assert second.min() < -1e35
+    assert second.max() > 1e35
+    for before, after in zip((first, second), outputs_of_two(backend, HEAD + "}", run), strict=True):
+        assert before.tobytes() == after.tobytes()
+
+
+def test_an_unwritten_bool_is_true_in_one_run_and_false_in_the_other(backend):
+    source = 'extern "C" __global__ void k(bool* o) {}'
+    run = make_run([("k", (1, 1, 1), (1, 1, 1), 0, ["o"])], {}, {"o": ((8,), "bool")})
+    first, second = outputs_of_two(backend, source, run)
+    assert first.all()
+    assert not second.any()
+
+
+def test_blocks_and_threads_come_in_both_orders(backend):
+    source = """
+        extern "C" __global__ void zero(int* c) { *c = 0; }
+        extern "C" __global__ void k(float* o, int* c) {
+            o[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(c, 1);
+        }
+    """
+    launches = [
+        ("zero", (1, 1, 1), (1, 1, 1), 0, ["c"]),
+        ("k", (3, 1, 1), (40, 1, 1), 0, ["o", "c"]),
+    ]
+    run = make_run(launches, {}, {"o": ((120,), "float32")}, {"c": ((1,), "int32")})
+    first, second = outputs_of_two(backend, source, run)
+    np.testing.assert_array_equal(first, np.arange(120))
+    np.testing.assert_array_equal(second, np.arange(120)[::-1])
+
+
+def test_waiting_for_an_earlier_block_is_right_in_both_runs(backend):
+    """As on a GPU, which starts blocks in ascending order."""
+    source = """
+        extern "C" __global__ void k(float* o, const float* a, int n) {
+            volatile float* sums = o;
+            float before = 0.0f;
+            if (blockIdx.x > 0) {
+                do before = sums[blockIdx.x - 1];
+                while (!(before > 0.0f && before < 100.0f));
+            }
+            sums[blockIdx.x] = before + a[blockIdx.x];
+        }
+    """
+    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 100_000})) as small:
+        for o in outputs_of_two(small, source, plain_run(4, grid=4)):
+            assert o.tolist() == [1, 2, 3, 4]
+
+
+def test_a_large_scratch_does_not_switch_the_race_check_off(backend):
+    source = """
+        extern "C" __global__ void k(float* o, float* pad, int n) {
+            pad[threadIdx.x] = threadIdx.x;
+            o[threadIdx.x] = pad[(threadIdx.x + 1) % blockDim.x] + pad[n - 1 - threadIdx.x];
+        }
+    """
+    for n in (16384, 2**24):
+        launch = ("k", (1, 1, 1), (64, 1, 1), 0, ["o", "pad", n])
+        run = make_run([launch], {}, {"o": ((64,), "float32")}, {"pad": ((n,), "float32")})
+        refusal = refusal_of(backend, source, run)
+        assert refusal.status is Status.FAULT
+        assert "race at byte" in refusal.reason
+
+
+def test_shared_memory_costs_steps(backend):
+    """Or else an empty kernel with an endless grid would spend minutes on filling it with poison."""
+    run = make_run([("k", (1000, 1, 1), (1, 1, 1), 200_000, ["o"])], {}, {"o": ((1,), "float32")})
+    source = 'extern "C" __global__ void k(float* o) {}'
+    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 1_000_000})) as small:
+        refusal = refusal_of(small, source, run)
+    assert refusal.status is Status.TIMEOUT
+    assert "block (319, 0, 0)" in refusal.reason
+
+
+def test_an_object_with_too_many_sections_is_called_that(backend):
+    constants = "".join(f"C value{number};" for number in range(4096))
+    source = f"#define C __constant__ int\n{constants}\n{HEAD} o[i] = value0; }}"
+    refusal = refusal_of(backend, source, plain_run(1))
+    assert "sections" in refusal.reason
+
+
+def test_virtual_functions_work(backend):
+    head = """
+        struct Shape {
+            __device__ virtual float area() const = 0;
+        };
+        struct Square : Shape {
+            float side;
+            __device__ Square(float s) : side(s) {}
+            __device__ float area() const override { return side * side; }
+        };
+        struct Tent : Square {
+            __device__ Tent(float s) : Square(s) {}
+            __device__ float area() const override { return 0.5f * Square::area(); }
+        };
+    """
+    body = """
+        Square square(2.0f);
+        Tent tent(2.0f);
+        const Shape& shape = i % 2 ? (const Shape&)tent : square;
+        if (i < n) o[i] = shape.area();
+    """
+    _, o = elementwise(backend, body, head=head)
+    assert o.tolist() == [2.0 if i % 2 else 4.0 for i in range(300)]

@@ -42,6 +42,7 @@ Extent simt_grid_extent() { return machine.launch->grid; }
 unsigned simt_thread_rank() { return machine.current->rank; }
 long long simt_clock() { return (long long)machine.steps; }
 void simt_trap(const char* what) { finish("fault", "%s", what); }
+void simt_pure_virtual() { finish("fault", "call of a pure virtual function"); }
 
 void simt_yield() {
     spend();

@@ -14,6 +14,15 @@ namespace {
 void* scheduler_stack_pointer;
 uintptr_t free_stacks[kMaxThreads];
 unsigned free_count;
+uintptr_t next_fresh;  // the lowest stack that this launch has not used; stacks are first handed out in this order
+
+// Local variables start as poison where no thread of this launch has run before. All of the first stack, which
+// every launch uses, is filled; of the others only the page that a thread touches in any case, for speed.
+void poison_stack(uintptr_t stack) {
+    constexpr size_t kPage = 4096;
+    const size_t bytes = stack == kStackBase ? kStackSize : kPage;
+    poison((void*)(stack + kStackSize - bytes), bytes);
+}
 }  // namespace
 
 // Saves the callee-saved registers on the current stack and continues on another.
@@ -47,8 +56,14 @@ void map_stacks(unsigned count) {
     free_count = count;
 }
 
+void refresh_stacks() { next_fresh = kStackBase; }
+
 void start_fiber(Thread& thread, void (*body)()) {
     thread.stack = free_stacks[--free_count];
+    if (thread.stack == next_fresh) {
+        poison_stack(thread.stack);
+        next_fresh += kStackSize;
+    }
     void** top = (void**)(thread.stack + kStackSize - 64);
     *--top = nullptr;        // the return address of `body`, which never returns; keeps the stack aligned
     *--top = (void*)body;    // where simt_switch returns to

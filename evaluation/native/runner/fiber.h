@@ -5,6 +5,7 @@
 namespace simt {
 
 void map_stacks(unsigned count);
+void refresh_stacks();  // when no thread has one: all of them hold poison again
 void start_fiber(Thread& thread, void (*body)());  // gives the thread a stack
 void release_stack(Thread& thread);
 void resume_fiber(Thread& thread);   // from the scheduler; returns when the thread suspends or ends

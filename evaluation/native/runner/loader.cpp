@@ -52,6 +52,7 @@ extern "C" {
 void* simt_memcpy(void*, const void*, size_t);
 void* simt_memset(void*, int, size_t);
 int simt_printf(const char*, ...);
+void simt_pure_virtual();
 }
 const Library library[] = {
 #include "../shim/math_names.def"
@@ -61,6 +62,7 @@ const Library library[] = {
     {"__tsan_memcpy", (void*)simt_memcpy},              {"__tsan_memmove", (void*)simt_memcpy},
     {"memset", (void*)simt_memset},                     {"__tsan_memset", (void*)simt_memset},
     {"printf", (void*)simt_printf},                     {"simt_dynamic_shared", (void*)kDynamicShared},
+    {"__cxa_pure_virtual", (void*)simt_pure_virtual},
 };
 
 bool starts_with(const char* text, const char* prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
@@ -69,7 +71,7 @@ uintptr_t external_address(const char* name) {
     for (const Library& entry : library)
         if (!strcmp(entry.name, name)) return (uintptr_t)entry.address;
     if (starts_with(name, "simt_") || starts_with(name, "__tsan_") || starts_with(name, "__ubsan_handle_") ||
-        starts_with(name, "__sanitizer_cov_"))
+        starts_with(name, "__sanitizer_cov_") || starts_with(name, "__x86_"))
         if (void* own = dlsym(RTLD_DEFAULT, name)) return (uintptr_t)own;
     finish("compile_error", "the kernel needs the function or variable %s, which device code does not have", name);
 }
@@ -81,8 +83,11 @@ void read_object(const char* path) {
     object.bytes = (const uint8_t*)mmap(nullptr, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
     const auto* header = (const Elf64_Ehdr*)object.bytes;
     if (object.bytes == MAP_FAILED || memcmp(header->e_ident, ELFMAG, SELFMAG) || header->e_type != ET_REL ||
-        header->e_machine != EM_X86_64 || header->e_shnum > kMaxSections)
+        header->e_machine != EM_X86_64)
         finish("unsupported", "the compiled kernel is not an x86-64 object that the runner can load");
+    if (!header->e_shnum || header->e_shnum > kMaxSections)  // a number over 65279 is kept elsewhere
+        finish("unsupported", "the compiled kernel has more than %u sections (every function and variable may be one)",
+               kMaxSections);
     object.sections = (const Elf64_Shdr*)(object.bytes + header->e_shoff);
     object.section_count = header->e_shnum;
     object.section_names = (const char*)object.bytes + object.sections[header->e_shstrndx].sh_offset;
@@ -212,6 +217,18 @@ uintptr_t thread_pointer() {
 
 void store(uintptr_t place, uintptr_t value, size_t bytes) { memcpy((void*)place, &value, bytes); }
 
+size_t relocated_bytes(const Elf64_Rela& entry) {
+    return ELF64_R_TYPE(entry.r_info) == R_X86_64_64 || ELF64_R_TYPE(entry.r_info) == R_X86_64_PC64 ? 8 : 4;
+}
+
+// A relocation may write only into its section: this process is not yet locked down.
+void check_relocation(const Elf64_Rela& entry, size_t section_bytes) {
+    const size_t bytes = relocated_bytes(entry);
+    if (ELF64_R_SYM(entry.r_info) >= object.symbol_count || entry.r_offset > section_bytes ||
+        bytes > section_bytes - entry.r_offset)
+        finish("rejected", "the compiled kernel has a relocation outside its section");
+}
+
 void relocate(uintptr_t place, const Elf64_Rela& entry) {
     const uintptr_t value = symbol_address((unsigned)ELF64_R_SYM(entry.r_info)) + (uintptr_t)entry.r_addend;
     switch (ELF64_R_TYPE(entry.r_info)) {
@@ -228,11 +245,14 @@ void relocate(uintptr_t place, const Elf64_Rela& entry) {
 }
 
 void relocate_section(const Elf64_Shdr& relocations) {
+    if (relocations.sh_info >= object.section_count) return;
     const uintptr_t target = object.addresses[relocations.sh_info];
     if (!target) return;
     const auto* entries = (const Elf64_Rela*)(object.bytes + relocations.sh_offset);
-    for (size_t i = 0; i < relocations.sh_size / sizeof *entries; i++)
+    for (size_t i = 0; i < relocations.sh_size / sizeof *entries; i++) {
+        check_relocation(entries[i], object.sections[relocations.sh_info].sh_size);
         relocate(target + entries[i].r_offset, entries[i]);
+    }
 }
 
 void map_image(size_t bytes) {
@@ -272,6 +292,7 @@ void load_object(const char* path) {
         if (object.sections[i].sh_type == SHT_RELA) relocate_section(object.sections[i]);
     mprotect((void*)kImageBase, constants - kImageBase, PROT_READ | PROT_EXEC);
     mprotect((void*)constants, writable - constants, PROT_READ);
+    simt_code_bytes = constants - kImageBase;
     set_image(constants, image_position, writable);
 }
 

@@ -6,8 +6,10 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <initializer_list>
 
@@ -35,7 +37,15 @@ void on_idle_timer(int) {
 
 }  // namespace
 
+void die_with(int parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);  // it died first
+}
+
 void limit_time(double seconds) {
+    const rlim_t last = (rlim_t)seconds + 2;
+    const struct rlimit both = {last, last};
+    if (setrlimit(RLIMIT_CPU, &both)) finish("unsupported", "the runner could not limit the CPU time");
     const long microseconds = (long)(seconds * 1e6) + 1;
     struct itimerval processor = {}, wall = {}, idle = {};
     processor.it_value = {microseconds / 1000000, microseconds % 1000000};

@@ -2,7 +2,9 @@
 //
 // A run is one process. Kernels execute on one operating-system thread, one block at a time, one fiber per
 // CUDA thread. Addresses are fixed, so that a run gives the same result every time, even for a kernel that
-// computes with pointers.
+// computes with pointers. What CUDA leaves open (the contents of memory that nobody has written, the order of blocks
+// and threads, where buffers lie) comes out in two ways, and the parent asks for both: a kernel that is right only
+// with one of them is not right.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -74,6 +76,7 @@ struct Machine {
     Thread* current;  // null while the runner itself executes
     Block block;
     const Launch* launch;
+    bool large_poison, descending;  // which of the ways in which CUDA may behave this run shows
     uint32_t launch_epoch;  // the launch's own begin here
     uint64_t steps, budget, quantum_end;
     size_t static_shared_bytes;
@@ -83,6 +86,16 @@ extern thread_local char static_shared[kMaxShared];
 
 // Ends the run: writes the status (a name of the Python enum `Status`, or "ok") and the message, and exits.
 [[noreturn]] void finish(const char* status, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+// memory.cpp
+// Large finite numbers: the byte is one in every floating-point type (1e36 as float, 6e4 as half) and as an integer.
+// Two signs and a zero, so that neither a maximum nor a minimum, signed or not, swallows them.
+constexpr uint64_t kLargePoison[4] = {0x7b7b7b7b7b7b7b7b, 0xfbfbfbfbfbfbfbfb, 0, 0x7b7b7b7b7b7b7b7b};
+void poison(void* memory, size_t bytes);  // with what the run has for memory that nobody has written
+
+// branches.cpp
+extern "C" uint64_t simt_code_bytes;
+extern "C" void simt_enter(void (*entry)(void**), void** arguments);
 
 // scheduler.cpp
 void run_launch(const Launch& launch);

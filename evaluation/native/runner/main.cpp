@@ -1,10 +1,11 @@
 // The runner: a server that forks one process for each run of a candidate.
 //
 // The server itself never executes a candidate's code; it starts under the confinement launcher. Requests come on
-// standard input, closed by a line `end`; each answer is a line `WAIT_STATUS BYTES` and the child's report:
+// standard input, closed by a line `end`; each answer is a line `WAIT_STATUS BYTES CPU_SECONDS` and the child's report:
 //   STATUS \t KERNEL \t BX BY BZ \t TX TY TZ \t STEPS \t MESSAGE          (indices -1 where unknown)
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -66,6 +67,8 @@ unsigned most_threads() {
 [[noreturn]] void execute() {
     limit_time(request.seconds);
     machine.budget = request.budget;
+    machine.large_poison = request.large_poison;
+    machine.descending = request.descending;
     uint8_t* data = map_data();
     map_buffers(request.buffers, request.buffer_count);
     for (unsigned i = 0; i < request.buffer_count; i++)
@@ -75,6 +78,7 @@ unsigned most_threads() {
     static Launch launches[kMaxLaunches];
     for (unsigned i = 0; i < request.launch_count; i++) prepare_launch(request.launches[i], request, launches[i]);
     map_stacks(most_threads());
+    map_race_words(request.buffers, request.buffer_count);
     catch_signals();
     lock_down();
     for (unsigned i = 0; i < request.launch_count; i++) run_launch(launches[i]);
@@ -100,18 +104,24 @@ std::string read_all(int file) {
     return text;
 }
 
+double seconds_of(const struct timeval& time) { return (double)time.tv_sec + (double)time.tv_usec * 1e-6; }
+
 void serve(const std::string& text) {
     int report[2];
     if (pipe(report)) exit(1);
-    const pid_t child = fork();
+    const pid_t self = getpid(), child = fork();
     if (child < 0) exit(1);
-    if (child == 0) run_child(text, report[1]);
+    if (child == 0) {
+        die_with(self);
+        run_child(text, report[1]);
+    }
     close(report[1]);
     const std::string answer = read_all(report[0]);
     close(report[0]);
     int status = 0;
-    waitpid(child, &status, 0);
-    printf("%d %zu\n", status, answer.size());
+    struct rusage used = {};
+    wait4(child, &status, 0, &used);
+    printf("%d %zu %.3f\n", status, answer.size(), seconds_of(used.ru_utime) + seconds_of(used.ru_stime));
     fwrite(answer.data(), 1, answer.size(), stdout);
     fflush(stdout);
 }

@@ -81,7 +81,14 @@ inline void check(void* pointer, size_t bytes, Access access, bool is_volatile =
         (access != Access::kRead && buffer.role == Role::kInput))
         report_arena(address, bytes, access);
     // Kernels that wait for a flag of another block read it as volatile: no race, and an order from then on.
-    if (buffer.words) check_global(buffer, address - buffer.address, bytes, is_volatile ? Access::kAtomic : access);
+    if (address + bytes <= buffer.address + buffer.raced_bytes)
+        check_global(buffer, address - buffer.address, bytes, is_volatile ? Access::kAtomic : access);
+}
+
+// A bool that nobody has written is true (ones) or false; ones are NaN, or -1.
+void poison_buffer(const Buffer& buffer) {
+    if (buffer.is_bool && machine.large_poison) return;  // fresh memory is zero
+    poison((void*)buffer.address, buffer.bytes);
 }
 
 void check_range(const void* pointer, size_t bytes, Access access) {
@@ -91,26 +98,38 @@ void check_range(const void* pointer, size_t bytes, Access access) {
 
 }  // namespace
 
-// Every buffer starts a slot of its own, with at least one empty slot after it: an overrun meets nothing.
+void poison(void* memory, size_t bytes) {
+    if (!machine.large_poison) {
+        memset(memory, 0xff, bytes);
+        return;
+    }
+    constexpr size_t kPart = sizeof kLargePoison;
+    const size_t whole = bytes / kPart * kPart;
+    for (size_t at = 0; at < whole; at += kPart) memcpy((char*)memory + at, kLargePoison, kPart);
+    memcpy((char*)memory + whole, kLargePoison, bytes - whole);
+}
+
+// Every buffer starts a slot of its own, with at least one empty slot after it: an overrun meets nothing. How many,
+// a kernel must not rely on.
 void map_buffers(Buffer* buffers, unsigned count) {
     all_buffers = buffers;
     buffer_count = count;
-    arena_bytes = kSlot;
+    const size_t empty = machine.large_poison ? 3 : 1;
+    arena_bytes = empty * kSlot;
     for (unsigned i = 0; i < count; i++) {
         buffers[i].address = kArenaBase + arena_bytes;
         const size_t slots = (buffers[i].bytes + kSlot - 1) / kSlot;
-        if ((arena_bytes >> kSlotShift) + slots + 1 > kMaxSlots)
+        if ((arena_bytes >> kSlotShift) + slots + empty > kMaxSlots)
             finish("unsupported", "the buffers take more than 4 GiB");
         memset(buffer_of_slot + (arena_bytes >> kSlotShift), (int)i + 1, slots);
-        arena_bytes += (slots + 1) * kSlot;
+        arena_bytes += (slots + empty) * kSlot;
     }
     void* arena = mmap((void*)kArenaBase, arena_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (arena != (void*)kArenaBase)
         finish("unsupported", "the buffers (%zu MiB) do not fit into the memory limit", arena_bytes >> 20);
     for (unsigned i = 0; i < count; i++)
-        if (buffers[i].role != Role::kInput) memset((void*)buffers[i].address, 0xff, buffers[i].bytes);
-    map_race_words(buffers, count);
+        if (buffers[i].role != Role::kInput) poison_buffer(buffers[i]);
 }
 
 void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable) {
@@ -134,6 +153,9 @@ SIMT_ACCESS(2)
 SIMT_ACCESS(4)
 SIMT_ACCESS(8)
 SIMT_ACCESS(16)
+// The pointer to the table of virtual functions, which constructors write.
+void __tsan_vptr_read(void** p) { check(p, sizeof *p, Access::kRead); }
+void __tsan_vptr_update(void** p, void*) { check(p, sizeof *p, Access::kWrite); }
 void __tsan_read_range(void* p, size_t bytes) { check_range(p, bytes, Access::kRead); }
 void __tsan_write_range(void* p, size_t bytes) { check_range(p, bytes, Access::kWrite); }
 

@@ -13,7 +13,9 @@ struct Buffer {
     Role role;
     uintptr_t address;
     size_t bytes;
-    Word* words;  // what the race check remembers of each 4 bytes; null for inputs
+    bool is_bool;        // holds values of type bool
+    Word* words;         // what the race check remembers of each 4 bytes
+    size_t raced_bytes;  // how many bytes, from the first on, it remembers; 0 for inputs
 };
 
 constexpr unsigned kMaxBuffers = 255;
@@ -24,7 +26,7 @@ void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable);
 enum class Access { kRead, kWrite, kAtomic };
 
 // race.cpp
-void map_race_words(Buffer* buffers, unsigned count);
+void map_race_words(Buffer* buffers, unsigned count);  // takes what memory is left, so it comes last
 void check_shared(uintptr_t address, size_t bytes, Access access);
 void check_global(const Buffer& buffer, size_t offset, size_t bytes, Access access);
 

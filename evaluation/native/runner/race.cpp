@@ -7,6 +7,8 @@
 // reported: many correct kernels let all threads store the same value.
 #include <sys/mman.h>
 
+#include <initializer_list>
+
 #include "memory.h"
 
 namespace simt {
@@ -24,7 +26,8 @@ struct Word {
 
 namespace {
 
-constexpr size_t kMaxRaceBytes = 64u << 20;  // of outputs and scratch; beyond, only shared memory is checked
+// Of outputs and scratch; a candidate may have 64 MiB of scratch. What lies beyond is not checked.
+constexpr size_t kMaxRaceBytes = 72u << 20;
 constexpr size_t kSharedWords = kMaxShared / 4;
 
 Word shared_words[2 * kSharedWords];  // first the shared variables, then the dynamic shared memory
@@ -74,21 +77,36 @@ void check_words(Word* words, const char* name, size_t offset, size_t bytes, Acc
     }
 }
 
+size_t words_of(const Buffer& buffer) { return (buffer.bytes + 3) / 4; }
+
+// Room for `words`, or for as many as fit into the memory limit.
+Word* map_words(size_t& words) {
+    for (; words; words /= 2) {
+        void* area = mmap(nullptr, words * sizeof(Word), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (area != MAP_FAILED) return (Word*)area;
+    }
+    return nullptr;
+}
+
 }  // namespace
 
+// Outputs come first: they are the smaller, and a candidate chooses only the size of its scratch.
 void map_race_words(Buffer* buffers, unsigned count) {
-    size_t words = 0;
+    size_t left = 0;
     for (unsigned i = 0; i < count; i++)
-        if (buffers[i].role != Role::kInput) words += (buffers[i].bytes + 3) / 4;
-    if (!words || words * 4 > kMaxRaceBytes) return;
-    void* area = mmap(nullptr, words * sizeof(Word), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (area == MAP_FAILED) finish("unsupported", "the race check of the buffers does not fit into the memory limit");
-    Word* next = (Word*)area;
-    for (unsigned i = 0; i < count; i++) {
-        if (buffers[i].role == Role::kInput) continue;
-        buffers[i].words = next;
-        next += (buffers[i].bytes + 3) / 4;
+        if (buffers[i].role != Role::kInput) left += words_of(buffers[i]);
+    if (left > kMaxRaceBytes / 4) left = kMaxRaceBytes / 4;
+    Word* next = map_words(left);
+    for (Role role : {Role::kOutput, Role::kScratch}) {
+        for (unsigned i = 0; i < count; i++) {
+            if (buffers[i].role != role) continue;
+            const size_t words = words_of(buffers[i]) < left ? words_of(buffers[i]) : left;
+            buffers[i].words = next;
+            buffers[i].raced_bytes = words * 4;
+            next += words;
+            left -= words;
+        }
     }
 }
 

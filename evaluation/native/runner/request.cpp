@@ -1,6 +1,6 @@
 // The request is lines of words:
-//   run OBJECT DATA BUDGET SECONDS
-//   buffer NAME input|output|scratch BYTES OFFSET
+//   run OBJECT DATA BUDGET SECONDS ones|large ascending|descending
+//   buffer NAME input|output|scratch TYPE BYTES OFFSET
 //   launch KERNEL GX GY GZ BX BY BZ SHARED COUNT ARGUMENT...     an argument is b<index>, i<integer> or f<hex float>
 #include "request.h"
 
@@ -12,13 +12,24 @@ namespace simt {
 
 namespace {
 
+bool parse_run(const char* line, Request& request) {
+    char poison[16], order[16];
+    if (sscanf(line, "run %511s %511s %llu %lf %15s %15s", request.object, request.data, &request.budget,
+               &request.seconds, poison, order) != 6)
+        return false;
+    request.large_poison = !strcmp(poison, "large");
+    request.descending = !strcmp(order, "descending");
+    return true;
+}
+
 bool parse_buffer(const char* line, Request& request) {
     if (request.buffer_count == kMaxBuffers) return false;
     Buffer& buffer = request.buffers[request.buffer_count];
-    char role[16];
-    if (sscanf(line, "buffer %71s %15s %zu %zu", buffer.name, role, &buffer.bytes,
-               &request.offsets[request.buffer_count]) != 4)
+    char role[16], type[16];
+    if (sscanf(line, "buffer %71s %15s %15s %zu %zu", buffer.name, role, type, &buffer.bytes,
+               &request.offsets[request.buffer_count]) != 5)
         return false;
+    buffer.is_bool = !strcmp(type, "bool");
     buffer.role = role[0] == 'i' ? Role::kInput : role[0] == 'o' ? Role::kOutput : Role::kScratch;
     request.buffer_count++;
     return true;
@@ -54,8 +65,7 @@ bool parse_launch(const char* line, Request& request) {
 bool parse_line(const char* line, Request& request) {
     if (!strncmp(line, "buffer ", 7)) return parse_buffer(line, request);
     if (!strncmp(line, "launch ", 7)) return parse_launch(line, request);
-    return sscanf(line, "run %511s %511s %llu %lf", request.object, request.data, &request.budget,
-                  &request.seconds) == 4;
+    return parse_run(line, request);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
-// Runs the blocks of a launch: threads in order, until each waits or ends; then barriers open.
-#include <cstring>
-
+// Runs the blocks of a launch: threads in order, until each waits or ends; then barriers open. Blocks and threads
+// come in ascending or, in other runs, in descending order; CUDA promises neither.
 #include "fiber.h"
 #include "warp.h"
 
@@ -14,15 +13,19 @@ namespace {
 constexpr uint64_t kQuantum = 1 << 16;  // steps after which a spinning thread lets the others run
 
 void thread_body() {
-    machine.launch->entry(machine.launch->arguments);
+    simt_enter(machine.launch->entry, machine.launch->arguments);
     machine.block.live--;
     suspend(State::kDone);
     __builtin_trap();
 }
 
+// The n-th of `count` things in the order of this run.
+unsigned in_order(unsigned n, unsigned count) { return machine.descending ? count - 1 - n : n; }
+
 void poison_shared() {
-    memset(static_shared, 0xff, machine.static_shared_bytes);
-    memset((void*)kDynamicShared, 0xff, machine.launch->shared_bytes);
+    poison(static_shared, machine.static_shared_bytes);
+    poison((void*)kDynamicShared, machine.launch->shared_bytes);
+    machine.steps += (machine.static_shared_bytes + machine.launch->shared_bytes) / 64;
 }
 
 void begin_block(Extent index) {
@@ -56,22 +59,27 @@ void resume(Thread& thread) {
 }
 
 // Runs the threads of one warp until each waits for somebody outside the warp, or has yielded.
-bool run_warp(Thread* first, Thread* end) {
+bool run_warp(Thread* first, unsigned count) {
+    Thread* const end = first + count;
     for (bool progress = false;; progress = true) {
         bool ran = false;
-        for (Thread* thread = first; thread < end; thread++)
-            if (thread->state == State::kFresh || thread->state == State::kReady) resume(*thread), ran = true;
+        for (unsigned n = 0; n < count; n++) {
+            Thread& thread = first[in_order(n, count)];
+            if (thread.state == State::kFresh || thread.state == State::kReady) resume(thread), ran = true;
+        }
         if (!ran && !converge(first, end) && !complete_warp_calls(first, end)) return progress;
     }
 }
 
 bool run_warps() {
     bool progress = false;
-    Thread* const end = machine.threads + machine.block.threads;
-    for (Thread* thread = machine.threads; thread < end; thread++)
-        if (thread->state == State::kYielded) thread->state = State::kReady;
-    for (Thread* first = machine.threads; first < end; first += kWarpSize)
-        progress |= run_warp(first, first + kWarpSize < end ? first + kWarpSize : end);
+    const unsigned threads = machine.block.threads, warps = (threads + kWarpSize - 1) / kWarpSize;
+    for (unsigned rank = 0; rank < threads; rank++)
+        if (machine.threads[rank].state == State::kYielded) machine.threads[rank].state = State::kReady;
+    for (unsigned n = 0; n < warps; n++) {
+        const unsigned first = in_order(n, warps) * kWarpSize;
+        progress |= run_warp(machine.threads + first, threads - first < kWarpSize ? threads - first : kWarpSize);
+    }
     return progress;
 }
 
@@ -136,10 +144,12 @@ void preempt() {
 void run_launch(const Launch& launch) {
     machine.launch = &launch;
     machine.launch_epoch = machine.block.epoch + 1;
+    refresh_stacks();
     const Extent grid = launch.grid;
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
-            for (unsigned x = 0; x < grid.x; x++) run_block({x, y, z});
+            for (unsigned x = 0; x < grid.x; x++)
+                run_block({in_order(x, grid.x), in_order(y, grid.y), in_order(z, grid.z)});
 }
 
 }  // namespace simt

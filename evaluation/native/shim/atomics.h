@@ -35,9 +35,11 @@ SIMT_UNCHECKED __attribute__((noinline)) static T atomicCAS(T* address, U compar
     return old;
 }
 
-// Cache hints: plain loads and stores, checked like any other.
+// Cache hints: plain loads and stores, checked like any other. The pointer alone says what type is stored.
+template <class T> struct SimtPointee { using type = T; };
 #define SIMT_LOAD_HINT(name) template <class T> static inline T name(const T* address) { return *address; }
-#define SIMT_STORE_HINT(name) template <class T> static inline void name(T* address, T value) { *address = value; }
+#define SIMT_STORE_HINT(name)                                                                   \
+    template <class T> static inline void name(T* address, typename SimtPointee<T>::type value) { *address = value; }
 SIMT_LOAD_HINT(__ldg)
 SIMT_LOAD_HINT(__ldca)
 SIMT_LOAD_HINT(__ldcg)

@@ -34,7 +34,12 @@ template <unsigned Size, class Parent = thread_block> struct thread_block_tile {
     template <class T> static T shfl_xor(T value, unsigned lanes) {
         return __shfl_xor_sync(mask(), value, (int)lanes, Size);
     }
-    static unsigned ballot(int predicate) { return __ballot_sync(mask(), predicate) >> (lane() / Size * Size); }
+    static unsigned own(unsigned lanes) { return lanes >> (lane() / Size * Size); }
+    static unsigned ballot(int predicate) { return own(__ballot_sync(mask(), predicate)); }
+    template <class T> static unsigned match_any(T value) { return own(__match_any_sync(mask(), value)); }
+    template <class T> static unsigned match_all(T value, int& predicate) {
+        return own(__match_all_sync(mask(), value, &predicate));
+    }
     static int any(int predicate) { return __any_sync(mask(), predicate); }
     static int all(int predicate) { return __all_sync(mask(), predicate); }
 };

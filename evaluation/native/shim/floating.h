@@ -1,4 +1,4 @@
-// The 16-bit floating types, in software: arithmetic in float, rounded to nearest even.
+// The 16-bit floating types, in software: arithmetic in float or double, rounded once to nearest even.
 #pragma once
 
 extern "C" {
@@ -8,71 +8,80 @@ float simt_bfloat16_to_float(uint16_t bits) __attribute__((const));
 uint16_t simt_float_to_bfloat16(float value) __attribute__((const));
 }
 
-#define SIMT_SMALL_FLOAT(T, T2, to_float, from_float)                                              \
-    struct T {                                                                                     \
-        uint16_t simt_raw;                                                                         \
-        T() = default;                                                                             \
-        SIMT_UNCHECKED T(float v) : simt_raw(from_float(v)) {}                                     \
-        SIMT_UNCHECKED T(double v) : simt_raw(from_float((float)v)) {}                             \
-        SIMT_UNCHECKED T(int v) : simt_raw(from_float((float)v)) {}                                \
-        SIMT_UNCHECKED T(unsigned v) : simt_raw(from_float((float)v)) {}                           \
-        operator float() const { return to_float(simt_raw); }                                      \
-        T& operator+=(T o) { return *this = T((float)*this + (float)o); }                          \
-        T& operator-=(T o) { return *this = T((float)*this - (float)o); }                          \
-        T& operator*=(T o) { return *this = T((float)*this * (float)o); }                          \
-        T& operator/=(T o) { return *this = T((float)*this / (float)o); }                          \
-        SIMT_UNCHECKED T operator-() const { return T(-(float)*this); }                            \
-    };                                                                                             \
-    struct alignas(4) T2 {                                                                         \
-        T x, y;                                                                                    \
-    };                                                                                             \
-    SIMT_INLINE T operator+(T a, T b) { return T((float)a + (float)b); }                           \
-    SIMT_INLINE T operator-(T a, T b) { return T((float)a - (float)b); }                           \
-    SIMT_INLINE T operator*(T a, T b) { return T((float)a * (float)b); }                           \
-    SIMT_INLINE T operator/(T a, T b) { return T((float)a / (float)b); }                           \
-    SIMT_INLINE bool operator<(T a, T b) { return (float)a < (float)b; }                           \
-    SIMT_INLINE bool operator>(T a, T b) { return (float)a > (float)b; }                           \
-    SIMT_INLINE bool operator<=(T a, T b) { return (float)a <= (float)b; }                         \
-    SIMT_INLINE bool operator>=(T a, T b) { return (float)a >= (float)b; }                         \
-    SIMT_INLINE bool operator==(T a, T b) { return (float)a == (float)b; }                         \
-    SIMT_INLINE bool operator!=(T a, T b) { return (float)a != (float)b; }                         \
-    SIMT_INLINE T __hadd(T a, T b) { return a + b; }                                               \
-    SIMT_INLINE T __hsub(T a, T b) { return a - b; }                                               \
-    SIMT_INLINE T __hmul(T a, T b) { return a * b; }                                               \
-    SIMT_INLINE T __hdiv(T a, T b) { return a / b; }                                               \
-    SIMT_INLINE T __hneg(T a) { return -a; }                                                       \
-    SIMT_INLINE T __habs(T a) { return T(fabsf(a)); }                                              \
-    SIMT_INLINE T __hfma(T a, T b, T c) { return T((float)((double)(float)a * (float)b + (float)c)); } \
-    SIMT_INLINE T __hmax(T a, T b) { return T(fmaxf(a, b)); }                                      \
-    SIMT_INLINE T __hmin(T a, T b) { return T(fminf(a, b)); }                                      \
-    SIMT_INLINE bool __hgt(T a, T b) { return a > b; }                                             \
-    SIMT_INLINE bool __hge(T a, T b) { return a >= b; }                                            \
-    SIMT_INLINE bool __hlt(T a, T b) { return a < b; }                                             \
-    SIMT_INLINE bool __hle(T a, T b) { return a <= b; }                                            \
-    SIMT_INLINE bool __heq(T a, T b) { return a == b; }                                            \
-    SIMT_INLINE bool __hisnan(T a) { return isnan((float)a); }                                     \
-    SIMT_INLINE T hexp(T a) { return T(expf(a)); }                                                 \
-    SIMT_INLINE T hlog(T a) { return T(logf(a)); }                                                 \
-    SIMT_INLINE T hsqrt(T a) { return T(sqrtf(a)); }                                               \
-    SIMT_INLINE T hrsqrt(T a) { return T(rsqrtf(a)); }                                             \
-    SIMT_INLINE T hrcp(T a) { return T(1.0f / (float)a); }                                         \
-    SIMT_INLINE T htanh(T a) { return T(tanhf(a)); }                                               \
-    SIMT_INLINE T2 make_##T2(T x, T y) { return {x, y}; }                                          \
-    SIMT_INLINE T2 operator+(T2 a, T2 b) { return {a.x + b.x, a.y + b.y}; }                        \
-    SIMT_INLINE T2 operator-(T2 a, T2 b) { return {a.x - b.x, a.y - b.y}; }                        \
-    SIMT_INLINE T2 operator*(T2 a, T2 b) { return {a.x * b.x, a.y * b.y}; }                        \
-    SIMT_INLINE T2 __hadd2(T2 a, T2 b) { return a + b; }                                           \
-    SIMT_INLINE T2 __hsub2(T2 a, T2 b) { return a - b; }                                           \
-    SIMT_INLINE T2 __hmul2(T2 a, T2 b) { return a * b; }                                           \
-    SIMT_INLINE T2 __h2div(T2 a, T2 b) { return {a.x / b.x, a.y / b.y}; }                          \
-    SIMT_INLINE T2 __hfma2(T2 a, T2 b, T2 c) { return {__hfma(a.x, b.x, c.x), __hfma(a.y, b.y, c.y)}; } \
-    SIMT_INLINE T2 __hmax2(T2 a, T2 b) { return {__hmax(a.x, b.x), __hmax(a.y, b.y)}; }            \
-    SIMT_INLINE T2 __hmin2(T2 a, T2 b) { return {__hmin(a.x, b.x), __hmin(a.y, b.y)}; }            \
-    SIMT_INLINE T2 h2exp(T2 a) { return {hexp(a.x), hexp(a.y)}; }                                  \
-    SIMT_INLINE T2 h2sqrt(T2 a) { return {hsqrt(a.x), hsqrt(a.y)}; }                               \
-    SIMT_INLINE T2 h2rsqrt(T2 a) { return {hrsqrt(a.x), hrsqrt(a.y)}; }                            \
-    SIMT_INLINE float __low2float(T2 a) { return a.x; }                                            \
-    SIMT_INLINE float __high2float(T2 a) { return a.y; }
+// Rounding twice can go wrong, but not if the first rounding is to odd: a number that is not exact gets a last bit
+// of 1. `error` is what is exact minus `near`.
+template <class T, class Bits> SIMT_INLINE T simt_odd(T near, double error) {
+    const Bits bits = simt_bits<Bits>(near);
+    if (!(error > 0 || error < 0) || isinf(near) || bits & 1) return near;
+    if (near == 0) return simt_bits<T>((Bits)((error < 0 ? (Bits)1 << (8 * sizeof bits - 1) : 0) | 1));
+    return simt_bits<T>((Bits)((error > 0) == (near > 0) ? bits + 1 : bits - 1));
+}
+SIMT_INLINE float simt_odd_float(double x) { return simt_odd<float, uint32_t>((float)x, x - (float)x); }
+SIMT_INLINE double simt_odd_double(unsigned long long x) {
+    return x >> 53 ? 2048.0 * (double)(x >> 11 | ((x & 2047) != 0)) : (double)x;
+}
+// x * y + z for 16-bit numbers, whose product is exact.
+SIMT_INLINE float simt_odd_fma(float x, float y, float z) {
+    const double product = (double)x * y, sum = product + z, part = sum - product;
+    return simt_odd_float(simt_odd<double, uint64_t>(sum, (product - (sum - part)) + (z - part)));
+}
+
+#define SIMT_SMALL_FLOAT(T, T2, Other, to_float, from_float)                                                            \
+    struct T {                                                                                                     \
+        uint16_t simt_raw;                                                                                         \
+        T() = default;                                                                                             \
+        SIMT_UNCHECKED T(struct Other v);                                                                          \
+        SIMT_UNCHECKED T(float v) : simt_raw(from_float(v)) {}                                                     \
+        SIMT_UNCHECKED T(double v) : T(simt_odd_float(v)) {}                                                       \
+        SIMT_UNCHECKED T(short v) : T((float)v) {}                                                                 \
+        SIMT_UNCHECKED T(unsigned short v) : T((float)v) {}                                                        \
+        SIMT_UNCHECKED T(int v) : T((double)v) {}                                                                  \
+        SIMT_UNCHECKED T(unsigned v) : T((double)v) {}                                                             \
+        SIMT_UNCHECKED T(long v) : T((long long)v) {}                                                              \
+        SIMT_UNCHECKED T(unsigned long v) : T(simt_odd_double(v)) {}                                               \
+        SIMT_UNCHECKED T(long long v) : T(v < 0 ? -simt_odd_double(0ull - v) : simt_odd_double(v)) {}              \
+        SIMT_UNCHECKED T(unsigned long long v) : T(simt_odd_double(v)) {}                                          \
+        operator float() const { return to_float(simt_raw); }                                                      \
+        operator bool() const { return simt_raw << 1 & 0xffff; }                                                   \
+        template <class Integer> Integer simt_to() const {                                                         \
+            return simt_to_integer<Integer>(truncf(to_float(simt_raw)));                                           \
+        }                                                                                                          \
+        operator char() const { return simt_to<char>(); }                                                          \
+        operator signed char() const { return simt_to<signed char>(); }                                            \
+        operator unsigned char() const { return simt_to<unsigned char>(); }                                        \
+        operator short() const { return simt_to<short>(); }                                                        \
+        operator unsigned short() const { return simt_to<unsigned short>(); }                                      \
+        operator int() const { return simt_to<int>(); }                                                            \
+        operator unsigned() const { return simt_to<unsigned>(); }                                                  \
+        operator long() const { return simt_to<long>(); }                                                          \
+        operator unsigned long() const { return simt_to<unsigned long>(); }                                        \
+        operator long long() const { return simt_to<long long>(); }                                                \
+        operator unsigned long long() const { return simt_to<unsigned long long>(); }                              \
+    };                                                                                                             \
+    struct alignas(4) T2 {                                                                                         \
+        T x, y;                                                                                                    \
+        T2() = default;                                                                                            \
+        SIMT_UNCHECKED T2(T x_, T y_) : x(x_), y(y_) {}                                                            \
+    };
+SIMT_SMALL_FLOAT(__half, __half2, __nv_bfloat16, simt_half_to_float, simt_float_to_half)
+SIMT_SMALL_FLOAT(__nv_bfloat16, __nv_bfloat162, __half, simt_bfloat16_to_float, simt_float_to_bfloat16)
+SIMT_UNCHECKED inline __half::__half(__nv_bfloat16 v) : __half((float)v) {}
+SIMT_UNCHECKED inline __nv_bfloat16::__nv_bfloat16(__half v) : __nv_bfloat16((float)v) {}
+typedef __half half;
+typedef __half2 half2;
+typedef __nv_bfloat16 nv_bfloat16;
+typedef __nv_bfloat162 nv_bfloat162;
+
+#define Small __half
+#define Small2 __half2
+#include "small_float.h"
+#undef Small
+#undef Small2
+#define Small __nv_bfloat16
+#define Small2 __nv_bfloat162
+#include "small_float.h"
+#undef Small
+#undef Small2
 
 // Mixed operands would be ambiguous between the class's and the built-in operators without these.
 #define SIMT_MIXED(T, U)                                                       \
@@ -86,45 +95,66 @@ uint16_t simt_float_to_bfloat16(float value) __attribute__((const));
     SIMT_INLINE float operator/(U a, T b) { return (float)a / (float)b; }      \
     SIMT_INLINE bool operator<(T a, U b) { return (float)a < (float)b; }       \
     SIMT_INLINE bool operator>(T a, U b) { return (float)a > (float)b; }
-
-SIMT_SMALL_FLOAT(__half, __half2, simt_half_to_float, simt_float_to_half)
-SIMT_SMALL_FLOAT(__nv_bfloat16, __nv_bfloat162, simt_bfloat16_to_float, simt_float_to_bfloat16)
 SIMT_MIXED(__half, float)
 SIMT_MIXED(__half, int)
 SIMT_MIXED(__nv_bfloat16, float)
 SIMT_MIXED(__nv_bfloat16, int)
-typedef __half half;
-typedef __half2 half2;
-typedef __nv_bfloat16 nv_bfloat16;
-typedef __nv_bfloat162 nv_bfloat162;
 
-SIMT_INLINE float __half2float(__half h) { return h; }
-SIMT_INLINE __half __float2half(float v) { return __half(v); }
-SIMT_INLINE __half __float2half_rn(float v) { return __half(v); }
-SIMT_INLINE __half __double2half(double v) { return __half(v); }
-SIMT_INLINE __half __int2half_rn(int v) { return __half(v); }
-SIMT_INLINE int __half2int_rz(__half h) { return (int)(float)h; }
-SIMT_INLINE int __half2int_rn(__half h) { return (int)rintf(h); }
-SIMT_INLINE __half __ushort_as_half(unsigned short bits) { return simt_bits<__half>(bits); }
-SIMT_INLINE unsigned short __half_as_ushort(__half h) { return h.simt_raw; }
-SIMT_INLINE float2 __half22float2(__half2 v) { return {v.x, v.y}; }
-SIMT_INLINE __half2 __floats2half2_rn(float x, float y) { return {__half(x), __half(y)}; }
-SIMT_INLINE __half2 __float22half2_rn(float2 v) { return {__half(v.x), __half(v.y)}; }
-SIMT_INLINE __half2 __float2half2_rn(float v) { return {__half(v), __half(v)}; }
-SIMT_INLINE __half2 __half2half2(__half v) { return {v, v}; }
-SIMT_INLINE __half2 __halves2half2(__half x, __half y) { return {x, y}; }
-SIMT_INLINE __half __low2half(__half2 v) { return v.x; }
-SIMT_INLINE __half __high2half(__half2 v) { return v.y; }
+// `v` rounded in a direction: the nearest number, or its neighbour if that lies on the wrong side.
+template <class T, SimtRounding Mode> SIMT_INLINE T simt_small(double v) {
+    T near(v);
+    const double got = (float)near;
+    const bool down = got > v && (Mode == SIMT_RD || (Mode == SIMT_RZ && v > 0));
+    const bool up = got < v && (Mode == SIMT_RU || (Mode == SIMT_RZ && v < 0));
+    if (down || up) near.simt_raw += up == (v > 0) ? 1 : -1;
+    return near;
+}
 
-SIMT_INLINE float __bfloat162float(__nv_bfloat16 h) { return h; }
-SIMT_INLINE __nv_bfloat16 __float2bfloat16(float v) { return __nv_bfloat16(v); }
-SIMT_INLINE __nv_bfloat16 __float2bfloat16_rn(float v) { return __nv_bfloat16(v); }
-SIMT_INLINE __nv_bfloat16 __ushort_as_bfloat16(unsigned short bits) { return simt_bits<__nv_bfloat16>(bits); }
-SIMT_INLINE unsigned short __bfloat16_as_ushort(__nv_bfloat16 h) { return h.simt_raw; }
-SIMT_INLINE float2 __bfloat1622float2(__nv_bfloat162 v) { return {v.x, v.y}; }
-SIMT_INLINE __nv_bfloat162 __floats2bfloat162_rn(float x, float y) { return {__nv_bfloat16(x), __nv_bfloat16(y)}; }
-SIMT_INLINE __nv_bfloat162 __float22bfloat162_rn(float2 v) { return {__nv_bfloat16(v.x), __nv_bfloat16(v.y)}; }
-SIMT_INLINE __nv_bfloat162 __float2bfloat162_rn(float v) { return {__nv_bfloat16(v), __nv_bfloat16(v)}; }
-SIMT_INLINE __nv_bfloat162 __halves2bfloat162(__nv_bfloat16 x, __nv_bfloat16 y) { return {x, y}; }
-SIMT_INLINE __nv_bfloat16 __low2bfloat16(__nv_bfloat162 v) { return v.x; }
-SIMT_INLINE __nv_bfloat16 __high2bfloat16(__nv_bfloat162 v) { return v.y; }
+#define SIMT_SMALL_FROM(T, name, From, to_double)                                                       \
+    SIMT_INLINE T name##_rn(From v) { return T(v); }                                                    \
+    SIMT_INLINE T name##_rz(From v) { return simt_small<T, SIMT_RZ>(to_double##_rz(v)); }               \
+    SIMT_INLINE T name##_rd(From v) { return simt_small<T, SIMT_RD>(to_double##_rd(v)); }               \
+    SIMT_INLINE T name##_ru(From v) { return simt_small<T, SIMT_RU>(to_double##_ru(v)); }
+#define SIMT_SMALL_INTEGER(T, word, Integer, integer, to_double)                                        \
+    SIMT_SMALL_FROM(T, __##integer##2##word, Integer, to_double)                                        \
+    SIMT_INLINE Integer __##word##2##integer##_rn(T v) { return simt_to_integer<Integer>(rintf(v)); }   \
+    SIMT_INLINE Integer __##word##2##integer##_rz(T v) { return simt_to_integer<Integer>(truncf(v)); }  \
+    SIMT_INLINE Integer __##word##2##integer##_rd(T v) { return simt_to_integer<Integer>(floorf(v)); }  \
+    SIMT_INLINE Integer __##word##2##integer##_ru(T v) { return simt_to_integer<Integer>(ceilf(v)); }
+#define simt_exact_rz(v) (v)
+#define simt_exact_rd(v) (v)
+#define simt_exact_ru(v) (v)
+
+// The names that contain a type: `word` is half or bfloat16.
+#define SIMT_SMALL_NAMES(T, T2, word)                                                                        \
+    SIMT_SMALL_INTEGER(T, word, short, short, simt_exact)                                                    \
+    SIMT_SMALL_INTEGER(T, word, unsigned short, ushort, simt_exact)                                          \
+    SIMT_SMALL_INTEGER(T, word, int, int, simt_exact)                                                        \
+    SIMT_SMALL_INTEGER(T, word, unsigned, uint, simt_exact)                                                  \
+    SIMT_SMALL_INTEGER(T, word, long long, ll, __ll2double)                                                  \
+    SIMT_SMALL_INTEGER(T, word, unsigned long long, ull, __ull2double)                                       \
+    SIMT_SMALL_FROM(T, __float2##word, float, simt_exact)                                                    \
+    SIMT_INLINE signed char __##word##2char_rz(T v) { return (signed char)v; }                               \
+    SIMT_INLINE unsigned char __##word##2uchar_rz(T v) { return (unsigned char)v; }                          \
+    SIMT_INLINE float __##word##2float(T v) { return v; }                                                    \
+    SIMT_INLINE T __float2##word(float v) { return T(v); }                                                   \
+    SIMT_INLINE T __double2##word(double v) { return T(v); }                                                 \
+    SIMT_INLINE T __short_as_##word(short bits) { return simt_bits<T>(bits); }                               \
+    SIMT_INLINE T __ushort_as_##word(unsigned short bits) { return simt_bits<T>(bits); }                     \
+    SIMT_INLINE short __##word##_as_short(T v) { return (short)v.simt_raw; }                                 \
+    SIMT_INLINE unsigned short __##word##_as_ushort(T v) { return v.simt_raw; }                              \
+    SIMT_INLINE T2 make_##word##2(T x, T y) { return {x, y}; }                                               \
+    SIMT_INLINE T2 __##word##2##word##2(T v) { return {v, v}; }                                              \
+    SIMT_INLINE T2 __halves2##word##2(T x, T y) { return {x, y}; }                                           \
+    SIMT_INLINE T2 __float2##word##2_rn(float v) { return {T(v), T(v)}; }                                    \
+    SIMT_INLINE T2 __floats2##word##2_rn(float x, float y) { return {T(x), T(y)}; }                          \
+    SIMT_INLINE T2 __float22##word##2_rn(float2 v) { return {T(v.x), T(v.y)}; }                              \
+    SIMT_INLINE float2 __##word##22float2(T2 v) { return {(float)v.x, (float)v.y}; }                         \
+    SIMT_INLINE T __low2##word(T2 v) { return v.x; }                                                         \
+    SIMT_INLINE T __high2##word(T2 v) { return v.y; }                                                        \
+    SIMT_INLINE T2 __low2##word##2(T2 v) { return {v.x, v.x}; }                                              \
+    SIMT_INLINE T2 __high2##word##2(T2 v) { return {v.y, v.y}; }                                             \
+    SIMT_INLINE T2 __lows2##word##2(T2 a, T2 b) { return {a.x, b.x}; }                                       \
+    SIMT_INLINE T2 __highs2##word##2(T2 a, T2 b) { return {a.y, b.y}; }
+SIMT_SMALL_NAMES(__half, __half2, half)
+SIMT_SMALL_NAMES(__nv_bfloat16, __nv_bfloat162, bfloat16)

@@ -1,4 +1,4 @@
-// Device intrinsics: fast maths, explicit rounding, bit counting and reinterpretation.
+// Device intrinsics: fast maths, reinterpretation, bits and integers.
 #pragma once
 
 // The fast versions are as exact as the slow ones here; tolerances allow for the difference on a GPU.
@@ -13,33 +13,12 @@ SIMT_FAST(__cosf, cosf)
 SIMT_FAST(__tanf, tanf)
 SIMT_FAST(__tanhf, tanhf)
 SIMT_INLINE float __saturatef(float x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
-SIMT_FAST(__fsqrt_rn, sqrtf)
 SIMT_FAST(__frsqrt_rn, rsqrtf)
 SIMT_INLINE float __powf(float x, float y) { return powf(x, y); }
 SIMT_INLINE float __fdividef(float x, float y) { return x / y; }
 SIMT_INLINE float fdividef(float x, float y) { return x / y; }
-SIMT_INLINE float __frcp_rn(float x) { return 1.0f / x; }
-SIMT_INLINE float __fadd_rn(float x, float y) { return x + y; }
-SIMT_INLINE float __fsub_rn(float x, float y) { return x - y; }
-SIMT_INLINE float __fmul_rn(float x, float y) { return x * y; }
-SIMT_INLINE float __fdiv_rn(float x, float y) { return x / y; }
-SIMT_INLINE float __fmaf_rn(float x, float y, float z) { return fmaf(x, y, z); }
-SIMT_INLINE double __dadd_rn(double x, double y) { return x + y; }
-SIMT_INLINE double __dmul_rn(double x, double y) { return x * y; }
-SIMT_INLINE double __fma_rn(double x, double y, double z) { return fma(x, y, z); }
+SIMT_INLINE float fdivide(float x, float y) { return x / y; }
 static inline void __sincosf(float x, float* sine, float* cosine) { sincosf(x, sine, cosine); }
-
-SIMT_INLINE int __float2int_rn(float x) { return (int)rintf(x); }
-SIMT_INLINE int __float2int_rz(float x) { return (int)truncf(x); }
-SIMT_INLINE int __float2int_rd(float x) { return (int)floorf(x); }
-SIMT_INLINE int __float2int_ru(float x) { return (int)ceilf(x); }
-SIMT_INLINE unsigned __float2uint_rn(float x) { return (unsigned)rintf(x); }
-SIMT_INLINE unsigned __float2uint_rz(float x) { return (unsigned)truncf(x); }
-SIMT_INLINE float __int2float_rn(int x) { return (float)x; }
-SIMT_INLINE float __uint2float_rn(unsigned x) { return (float)x; }
-SIMT_INLINE double __int2double_rn(int x) { return (double)x; }
-SIMT_INLINE float __double2float_rn(double x) { return (float)x; }
-SIMT_INLINE int __double2int_rz(double x) { return (int)x; }
 
 SIMT_INLINE int __float_as_int(float x) { return simt_bits<int>(x); }
 SIMT_INLINE unsigned __float_as_uint(float x) { return simt_bits<unsigned>(x); }
@@ -47,6 +26,11 @@ SIMT_INLINE float __int_as_float(int x) { return simt_bits<float>(x); }
 SIMT_INLINE float __uint_as_float(unsigned x) { return simt_bits<float>(x); }
 SIMT_INLINE long long __double_as_longlong(double x) { return simt_bits<long long>(x); }
 SIMT_INLINE double __longlong_as_double(long long x) { return simt_bits<double>(x); }
+SIMT_INLINE int __double2hiint(double x) { return (int)(simt_bits<long long>(x) >> 32); }
+SIMT_INLINE int __double2loint(double x) { return (int)simt_bits<long long>(x); }
+SIMT_INLINE double __hiloint2double(int high, int low) {
+    return simt_bits<double>((unsigned long long)(unsigned)high << 32 | (unsigned)low);
+}
 
 SIMT_INLINE int __popc(unsigned x) {
     int count = 0;
@@ -63,6 +47,9 @@ SIMT_INLINE unsigned __brev(unsigned x) {
     for (int bit = 0; bit < 32; bit++) reversed |= (x >> bit & 1u) << (31 - bit);
     return reversed;
 }
+SIMT_INLINE unsigned long long __brevll(unsigned long long x) {
+    return (unsigned long long)__brev((unsigned)x) << 32 | __brev((unsigned)(x >> 32));
+}
 SIMT_INLINE unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
     unsigned long long bytes = (unsigned long long)high << 32 | low;
     unsigned result = 0;
@@ -71,16 +58,48 @@ SIMT_INLINE unsigned __byte_perm(unsigned low, unsigned high, unsigned selector)
 }
 SIMT_INLINE unsigned __sad(int x, int y, unsigned sum) { return sum + (x > y ? (unsigned)x - y : (unsigned)y - x); }
 SIMT_INLINE unsigned __usad(unsigned x, unsigned y, unsigned sum) { return sum + (x > y ? x - y : y - x); }
-SIMT_INLINE int __mul24(int x, int y) { return x * y; }
+SIMT_INLINE unsigned __umul24(unsigned x, unsigned y) { return (x & 0xffffffu) * (y & 0xffffffu); }
+SIMT_INLINE int __mul24(int x, int y) {
+    return (int)((long long)(int)((unsigned)x << 8) * (int)((unsigned)y << 8) >> 16);
+}
 SIMT_INLINE int __mulhi(int x, int y) { return (int)((long long)x * y >> 32); }
 SIMT_INLINE unsigned __umulhi(unsigned x, unsigned y) { return (unsigned)((unsigned long long)x * y >> 32); }
+SIMT_INLINE long long __mul64hi(long long x, long long y) { return (long long)((__int128)x * y >> 64); }
+SIMT_INLINE unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {
+    return (unsigned long long)((unsigned __int128)x * y >> 64);
+}
+// Averages that do not overflow, rounded down (h) or up (rh).
+SIMT_INLINE int __hadd(int x, int y) { return (int)(((long long)x + y) >> 1); }
+SIMT_INLINE int __rhadd(int x, int y) { return (int)(((long long)x + y + 1) >> 1); }
+SIMT_INLINE unsigned __uhadd(unsigned x, unsigned y) { return (unsigned)(((unsigned long long)x + y) >> 1); }
+SIMT_INLINE unsigned __urhadd(unsigned x, unsigned y) { return (unsigned)(((unsigned long long)x + y + 1) >> 1); }
+
+// The shift wraps at 32, or stops there (c).
+SIMT_INLINE unsigned __funnelshift_lc(unsigned low, unsigned high, unsigned shift) {
+    return (unsigned)(((unsigned long long)high << 32 | low) << (shift < 32 ? shift : 32) >> 32);
+}
+SIMT_INLINE unsigned __funnelshift_rc(unsigned low, unsigned high, unsigned shift) {
+    return (unsigned)(((unsigned long long)high << 32 | low) >> (shift < 32 ? shift : 32));
+}
 SIMT_INLINE unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
-    return (unsigned)((((unsigned long long)high << 32 | low) << (shift & 31)) >> 32);
+    return __funnelshift_lc(low, high, shift & 31);
 }
 SIMT_INLINE unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
-    return (unsigned)(((unsigned long long)high << 32 | low) >> (shift & 31));
+    return __funnelshift_rc(low, high, shift & 31);
 }
-SIMT_INLINE int __dp4a(int a, int b, int sum) {
-    for (int i = 0; i < 32; i += 8) sum += (signed char)(a >> i) * (signed char)(b >> i);
-    return sum;
-}
+
+// Dot products of bytes with bytes (dp4a), or of 16-bit numbers with the low or the high two bytes (dp2a).
+#define SIMT_DOT(T, Short, Byte, Short2, Byte4)                                                                   \
+    SIMT_INLINE T __dp4a(T a, T b, T sum) {                                                                       \
+        for (int i = 0; i < 32; i += 8) sum += (T)((Byte)(a >> i) * (Byte)(b >> i));                              \
+        return sum;                                                                                               \
+    }                                                                                                             \
+    SIMT_INLINE T __dp2a_lo(T a, T b, T sum) {                                                                    \
+        return sum + (T)((Short)a * (Byte)b) + (T)((Short)(a >> 16) * (Byte)(b >> 8));                            \
+    }                                                                                                             \
+    SIMT_INLINE T __dp2a_hi(T a, T b, T sum) { return __dp2a_lo(a, b >> 16, sum); }                               \
+    SIMT_INLINE T __dp4a(Byte4 a, Byte4 b, T sum) { return __dp4a(simt_bits<T>(a), simt_bits<T>(b), sum); }       \
+    SIMT_INLINE T __dp2a_lo(Short2 a, Byte4 b, T sum) { return __dp2a_lo(simt_bits<T>(a), simt_bits<T>(b), sum); } \
+    SIMT_INLINE T __dp2a_hi(Short2 a, Byte4 b, T sum) { return __dp2a_hi(simt_bits<T>(a), simt_bits<T>(b), sum); }
+SIMT_DOT(int, short, signed char, short2, char4)
+SIMT_DOT(unsigned, unsigned short, unsigned char, ushort2, uchar4)

@@ -42,6 +42,13 @@ template <class T> SIMT_INLINE unsigned __match_any_sync(unsigned mask, T value)
     return (unsigned)simt_warp(mask, SIMT_WARP_MATCH, simt_pack(value), 0, 32);
 }
 
+// Lanes that have returned count neither for nor against.
+template <class T> static inline unsigned __match_all_sync(unsigned mask, T value, int* predicate) {
+    const unsigned equal = __match_any_sync(mask, value);
+    *predicate = equal == __ballot_sync(mask, 1);
+    return *predicate ? mask : 0;
+}
+
 #define SIMT_WARP_REDUCE(name, T, operation)                                              \
     SIMT_INLINE T name(unsigned mask, T value) {                                          \
         return (T)simt_warp(mask, operation, (unsigned)value, 0, 32);                     \

@@ -1,0 +1,10 @@
+// hack: takes a minimum over dynamic shared memory that it never initialises
+// expect: wrong
+extern __shared__ float s[];
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    const int t = threadIdx.x % 128;
+    if (threadIdx.x < 128) s[t] = fminf(s[t], 1e30f);
+    __syncthreads();
+    o[i] = s[t] == 1e30f ? 2.0f * a[i] : 0.0f;
+}
