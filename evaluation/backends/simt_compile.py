@@ -16,6 +16,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from evaluation import confine
@@ -80,13 +81,20 @@ _ERROR = re.compile(r"^([^:\n]*):(\d+)(?::\d+)?: (?:fatal )?error: ([^\n]*)", re
 _LINE = re.compile(r"kernel\.cu:(\d+)")
 
 
+class Shim(StrEnum):
+    """What a unit is compiled behind: a header of `native/shim`, without its suffix."""
+
+    PLAIN = "simt"
+    WITH_SMALL_FLOATS = "simt16"
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """What is built once for a compiler and optimisation level."""
 
     compiler: Compiler
     folder: Path
-    """Holds simt.h (all of the shim), its precompiled form, main.cpp and compile_server.so."""
+    """Holds the shim, its headers precompiled, a main file for each, and compile_server.so."""
     flags: tuple[str, ...]
 
     @property
@@ -107,11 +115,13 @@ def toolbox(settings: EvaluationSettings) -> Toolbox:
 
     def build(folder: Path) -> None:
         shutil.copytree(NATIVE / "shim", folder, dirs_exist_ok=True)
-        (folder / "main.cpp").write_text('#include "simt.h"\n#include "kernel.cu"\n')
+        for shim in Shim:
+            (folder / _main(shim)).write_text(f'#include "{shim}.h"\n#include "kernel.cu"\n')
         if not _is_gcc(compiler):
             return
-        header = ["-x", "c++-header", str(folder / "simt.h"), "-o", str(folder / "simt.h.gch")]
-        compile_program(compiler, [*flags, *header], "the precompiled shim")
+        for shim in (Shim.WITH_SMALL_FLOATS, Shim.PLAIN):  # the one that includes the other as text first
+            header = ["-x", "c++-header", str(folder / f"{shim}.h"), "-o", str(folder / f"{shim}.h.gch")]
+            compile_program(compiler, [*flags, *header], "the precompiled shim")
         server = ["-O2", "-shared", "-fPIC", "-x", "c", str(NATIVE / "compile_server.c")]
         compile_program(
             compiler, [*server, "-o", str(folder / "compile_server.so"), "-ldl"], "the compile server"
@@ -121,6 +131,11 @@ def toolbox(settings: EvaluationSettings) -> Toolbox:
     return Toolbox(compiler, artifact("shim", compiler, key, NATIVE / "shim", build), flags)
 
 
+def _main(shim: Shim) -> str:
+    """The name of the main file, which is also in the object file."""
+    return f"{shim}.cpp"
+
+
 class KernelCompiler:
     """Compiles translation units in a scratch folder of its own. One at a time; not thread-safe."""
 
@@ -128,13 +143,15 @@ class KernelCompiler:
         self._settings = settings
         self._scratch = scratch
         self._toolbox = toolbox(settings)
-        self._server = self._start_server() if self._toolbox.is_gcc else None
+        self._servers: dict[Shim, LineServer | None] = {}
+        if not self._toolbox.is_gcc:
+            self._servers = dict.fromkeys(Shim)
 
-    def compile(self, unit: str, name: str) -> Path | Refusal:
+    def compile(self, unit: str, name: str, shim: Shim = Shim.PLAIN) -> Path | Refusal:
         """Compile `unit`; returns the object file `name`.o in the scratch folder, or why there is none."""
         source, built, log = (self._scratch / f"{name}{suffix}" for suffix in (".cu", ".o", ".log"))
         source.write_text(unit, encoding="utf-8")
-        status = self._status(source, built, log)
+        status = self._status(source, built, log, shim)
         try:
             return built if status == 0 else self._explain(status, log)
         finally:
@@ -143,29 +160,33 @@ class KernelCompiler:
                     path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """End the server."""
-        if self._server:
-            self._server.close()
+        """End the servers."""
+        for server in self._servers.values():
+            if server is not None:
+                server.close()
 
     def _wall_seconds(self) -> float:
         """A backstop only: the limit is on CPU seconds."""
         return 30.0 + 5 * self._settings.compile_cpu_s
 
-    def _status(self, source: Path, built: Path, log: Path) -> int:
+    def _status(self, source: Path, built: Path, log: Path, shim: Shim) -> int:
         """Compile and return the wait status; a server that died has no say in it."""
-        if self._server is not None:
+        if shim not in self._servers:
+            self._servers[shim] = self._start_server(shim)
+        server = self._servers[shim]
+        if server is not None:
             try:
-                return int(self._server.ask(f"{source} {built} {log}\n", self._wall_seconds()))
+                return int(server.ask(f"{source} {built} {log}\n", self._wall_seconds()))
             except ServerDied:
-                self._server.close()
-                self._server = self._start_server()
-        return self._compile_alone(source, built, log)
+                server.close()
+                self._servers[shim] = self._start_server(shim)
+        return self._compile_alone(source, built, log, shim)
 
-    def _compile_alone(self, source: Path, built: Path, log: Path) -> int:
+    def _compile_alone(self, source: Path, built: Path, log: Path, shim: Shim) -> int:
         """Start the compiler for one unit; same result as the server's, without its head start."""
-        unit = self._scratch / "main.cpp"  # the name is in the object file
+        unit = self._scratch / _main(shim)
         unit.write_text(
-            f'#include "{self._toolbox.folder}/simt.h"\n#line 1 "kernel.cu"\n{source.read_text()}'
+            f'#include "{self._toolbox.folder}/{shim}.h"\n#line 1 "kernel.cu"\n{source.read_text()}'
         )
         argv = [*self._toolbox.compiler.command, *self._toolbox.flags, "-c", str(unit), "-o", str(built)]
         confined = self._confined(argv, self._settings.compile_cpu_s)
@@ -180,10 +201,10 @@ class KernelCompiler:
             finally:
                 unit.unlink()
 
-    def _start_server(self) -> LineServer | None:
+    def _start_server(self, shim: Shim) -> LineServer | None:
         """Start cc1plus as a server; `None` if this GCC does not lend itself to it."""
         folder, compiler = self._toolbox.folder, self._toolbox.compiler
-        asked = compiler.run([*self._toolbox.flags, "-S", "main.cpp", "-o", "-", "-###"], cwd=folder)
+        asked = compiler.run([*self._toolbox.flags, "-S", _main(shim), "-o", "-", "-###"], cwd=folder)
         command = next(
             (line for line in asked.stderr.splitlines() if line.startswith(" ") and "/cc1plus " in line), None
         )

@@ -42,14 +42,18 @@ _DECLARES = re.compile(
 _SAME_HEADER = {"cfloat": "float.h", "cstdint": "stdint.h"}
 
 
+def has_small_floats(source: str) -> bool:
+    """Whether `source` includes the 16-bit floating types."""
+    return not {"cuda_fp16.h", "cuda_bf16.h"}.isdisjoint(_included(plain(source)))
+
+
 def missing_header(source: str) -> str | None:
     """The reason why `source` would not compile on a GPU for lack of an include, if so.
 
     The shim declares everything, so without this check such a kernel would pass here and fail there.
     """
     code = plain(source)
-    headers = (re.match(r'[<"]([^>"]+)[>"]', text) for name, text in directives(code) if name == "include")
-    included = {header[1] for header in headers if header}
+    included = _included(code)
     if any(header.startswith("cooperative_groups/") for header in included):
         included.add("cooperative_groups.h")
     included |= {_SAME_HEADER[header] for header in included & _SAME_HEADER.keys()}
@@ -61,6 +65,11 @@ def missing_header(source: str) -> str | None:
         if name is not None:
             return f"{name} is not declared without #include <{header}>"
     return None
+
+
+def _included(code: str) -> set[str]:
+    headers = (re.match(r'[<"]([^>"]+)[>"]', text) for name, text in directives(code) if name == "include")
+    return {header[1] for header in headers if header}
 
 
 def translation_unit(source: str, kernels: Sequence[str]) -> str:

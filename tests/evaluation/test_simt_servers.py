@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt_compile import Shim
 from evaluation.backends.simt_run import Variant, _interpret, runner
 from evaluation.backends.simt_source import translation_unit
 from evaluation.settings import EvaluationSettings
@@ -26,22 +27,23 @@ def backend():
         yield simt
 
 
-def test_both_ways_of_compiling_agree(backend):
+@pytest.mark.parametrize("shim", Shim)
+def test_both_ways_of_compiling_agree(backend, shim):
     """The compile server and a compiler started for one source give the same object file."""
     compiler = backend._compiler
-    if compiler._server is None:
-        pytest.skip("this compiler is not GCC, so there is no compile server")
     unit = translation_unit(HEAD + "if (i < n) o[i] = a[i]; }", ["k"])
-    served = compiler.compile(unit, "served").read_bytes()
-    server, compiler._server = compiler._server, None
-    alone = compiler.compile(unit, "alone").read_bytes()
-    compiler._server = server
+    served = compiler.compile(unit, "served", shim).read_bytes()
+    server, compiler._servers[shim] = compiler._servers[shim], None
+    if server is None:
+        pytest.skip("this compiler is not GCC, so there is no compile server")
+    alone = compiler.compile(unit, "alone", shim).read_bytes()
+    compiler._servers[shim] = server
     assert served == alone
 
 
 def test_dead_servers_are_replaced_and_change_no_verdict(backend):
     source = HEAD + "if (i < n) o[i] = a[i]; }"
-    for server in (backend._compiler._server, backend._runner._server):
+    for server in (*backend._compiler._servers.values(), backend._runner._server):
         if server is not None:
             server._process.kill()
             server._process.wait()
