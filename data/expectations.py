@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -65,8 +66,7 @@ def validate(prepared: Path, out: Path) -> dict[str, float]:
     missing = [name for name in _FILES if not (prepared / name).is_file()]
     if missing:
         raise GateError(f"{prepared} has no {', '.join(missing)}: run the prepare stage first.")
-    table = load_table(prepared)
-    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
+    table, summary = load_table(prepared), _load_summary(prepared)
     out.mkdir(parents=True, exist_ok=True)
     outcomes = judge(table, summary, out / "docs")
     text = json.dumps([asdict(outcome) for outcome in outcomes], indent=2) + "\n"
@@ -87,23 +87,43 @@ def load_table(prepared: Path) -> pd.DataFrame:
     """The table of the problems in problems.jsonl with the measurements in outputs.csv.
 
     A problem without a measurement gets empty cells. `splits` counts the splits that the row's
-    combination appears in. Raises GateError for a line that is no problem.
+    combination appears in. Raises GateError for a file, or a line, that is not what prepare writes.
     """
-    rows = []
-    with (prepared / "problems.jsonl").open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                rows.append(asdict(row(Problem.model_validate_json(line))))
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(map(str, first["loc"])) or "the line"
-                reason = f"problems.jsonl line {number} is no problem ({place}: {first['msg']})"
-                raise GateError(f"{reason}: run prepare again.") from None
+    with _broken_file_named("problems.jsonl"):
+        lines = (prepared / "problems.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [asdict(row(_problem(line, number))) for number, line in enumerate(lines, start=1)]
     table = pd.DataFrame(rows, columns=[field.name for field in fields(Row)])
-    measured = pd.read_csv(prepared / "outputs.csv").drop_duplicates("id")
-    table = table.merge(measured, how="left", on="id")
+    with _broken_file_named("outputs.csv"):
+        measured = pd.read_csv(prepared / "outputs.csv").drop_duplicates("id")
+        table = table.merge(measured, how="left", on="id")
     table["splits"] = table.groupby("combination")["split"].transform("nunique")
     return table
+
+
+def _problem(line: str, number: int) -> Problem:
+    try:
+        return Problem.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the line"
+        reason = f"problems.jsonl line {number} is no problem ({place}: {first['msg']})"
+        raise GateError(f"{reason}: run prepare again.") from None
+
+
+def _load_summary(prepared: Path) -> dict[str, Any]:
+    with _broken_file_named("summary.json"):
+        summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
+        return {name: summary[name] for name in ("problems", "expected")}
+
+
+@contextmanager
+def _broken_file_named(name: str) -> Iterator[None]:
+    """Say in one sentence that a file is not what prepare writes: cut short, or not even text."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise GateError(f"{name} cannot be read ({reason}): run prepare again.") from None
 
 
 def judge(table: pd.DataFrame, summary: dict[str, Any], docs: Path) -> list[Outcome]:

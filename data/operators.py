@@ -30,8 +30,6 @@ class Family(StrEnum):
 
 #: One value in, one value out.
 POINTWISE = frozenset({Family.UNARY, Family.ACTIVATION})
-#: Operators that keep shape and index.
-ELEMENTWISE = POINTWISE | {Family.BINARY}
 #: Operators that take a kernel of their own shape; at most one pointwise operator joins them.
 STRUCTURED = frozenset({Family.ROW, Family.SCAN, Family.TRANSPOSE, Family.MATMUL})
 

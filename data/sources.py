@@ -21,7 +21,8 @@ from evaluation.program import ProgramError, problem_from_program
 from evaluation.reference import ReferencePool
 from evaluation.syntax import detect_dialect, fingerprint
 
-_PROGRAM_FIELDS = ("pytorch", "program")
+#: Names under which a row may have its program.
+PROGRAM_FIELDS = ("pytorch", "program")
 _LEVEL_FIELDS = ("difficulty", "level")
 _LEVELS = range(1, 5)
 _LEVEL_FOLDER = re.compile(r"level_?([1-4])", re.IGNORECASE)
@@ -151,7 +152,7 @@ def _from_line(path: Path, number: int, line: bytes) -> _Row | Refused:
         return Refused(name, f"the row is not valid JSON ({error}); write one object a line", text)
     if not isinstance(fields, dict):
         return Refused(name, f"the row is a JSON {type(fields).__name__}; it must be an object", text)
-    program = _field(fields, _PROGRAM_FIELDS)
+    program = _field(fields, PROGRAM_FIELDS)
     level = _field(fields, _LEVEL_FIELDS)
     if not isinstance(program, str):
         wrong = "has no program" if program is None else f"has a {type(program).__name__} for its program"

@@ -17,14 +17,18 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from evaluation.backends import open_backend
-from evaluation.backends.base import Backend
-from evaluation.check import SizeSet, check
-from evaluation.errors import WarpsmithError
-from evaluation.program import problem_from_program
-from evaluation.reference import ReferencePool
-from evaluation.settings import BackendName, EvaluationSettings
-from evaluation.verdict import Verdict
+try:
+    from evaluation.backends import open_backend
+    from evaluation.backends.base import Backend
+    from evaluation.check import SizeSet, check
+    from evaluation.errors import WarpsmithError
+    from evaluation.program import problem_from_program
+    from evaluation.reference import ReferencePool
+    from evaluation.settings import BackendName, EvaluationSettings
+    from evaluation.verdict import Verdict
+except KeyboardInterrupt:  # they take a second
+    print("error: interrupted", file=sys.stderr)
+    sys.exit(130)
 
 if TYPE_CHECKING:
     from evaluation.speed import Stopwatch

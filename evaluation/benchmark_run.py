@@ -8,6 +8,7 @@ that the file does not name are left out.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from evaluation.judging import Draft, judge_drafts, machine_of
 from evaluation.problem import Frozen, Problem
 from evaluation.report import render, render_one
 from evaluation.settings import EvaluationSettings
+
+#: All that a benchmark writes to its folder; fingerprint.json only where kernels are timed.
+WRITTEN = ("report.json", "report.html", "responses.jsonl", "table.jsonl", "fingerprint.json", "kernels")
 
 
 class BenchmarkError(WarpsmithError):
@@ -45,33 +49,56 @@ def run(
 ) -> Benchmark | Rates:
     """Judge every response, time what is correct if the backend is cuda, and write the report to `out`.
 
-    Writes report.json, report.html, responses.jsonl, table.jsonl and the best kernels (kernels/). Gives the
-    comparison of two models, or the rates of a single one. `facts` are shown on the page as they are.
+    Writes `WRITTEN`. Gives the comparison of two models, or the rates of a single one. `facts` are shown on
+    the page as they are.
 
     Raises:
-        BenchmarkError: if a response names no problem, or their numbers differ.
+        BenchmarkError: if a response names no problem, their numbers differ, or `out` cannot be written to.
         WarpsmithError: if the machine lacks what the backend needs.
     """
     if len({one.contender for one in responses}) == 1:
         responses = [one.model_copy(update={"contender": Contender.TRAINED}) for one in responses]
     asked = _asked(problems, responses)
     _require_equal_numbers(responses)
+    make_folder(out)
     samples = judge_drafts(_drafts(asked, responses), settings, seed=seed)
     machine = machine_of(settings)
-    shown = {"backend": settings.backend.value, "seed": str(seed), "responses": str(len(responses))}
+    contenders = {one.contender for one in responses}
+    shown = {
+        "backend": settings.backend.value,
+        "seed": str(seed),
+        "responses": str(len(responses)),
+        "samples per problem": str(len(responses) // (len(asked) * len(contenders))),
+    }
     shown |= facts or {}
     found: Benchmark | Rates
-    if {one.contender for one in responses} == set(Contender):
+    if contenders == set(Contender):
         found = summarise(asked, samples, machine)
         page = render(found, asked, samples, shown)
     else:
         found = rates(asked, samples)
         page = render_one(found, asked, samples, shown, machine)
     write_results(out, found, page, asked, samples)
+    (out / "fingerprint.json").unlink(missing_ok=True)
     if machine is not None:
         (out / "fingerprint.json").write_text(machine.model_dump_json(indent=2) + "\n", encoding="utf-8")
     save_finalists(out / "kernels", choose_finalists(asked, samples, settings, seed=seed), asked, samples)
     return found
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of a report: better now than after hours of judging.
+
+    Raises:
+        BenchmarkError: if it cannot be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        reason = f"the folder {out} cannot be written to ({error.strerror})"
+        raise BenchmarkError(f"{reason}; name another with --out") from None
 
 
 def write_results(

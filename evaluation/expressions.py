@@ -231,14 +231,6 @@ class Parser:
         return Operation(function, tuple(operands))
 
 
-def parse_expression(text: str) -> Expression:
-    """Parse a text that is one expression and nothing else; raises ExpressionError."""
-    parser = Parser(text)
-    value = parser.expression()
-    parser.end()
-    return value
-
-
 def evaluate(expression: Expression, scope: Scope) -> int:
     """Work an expression out at one choice of sizes.
 

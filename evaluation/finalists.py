@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +23,7 @@ from evaluation.plan import Plan
 from evaluation.planning import plan
 from evaluation.problem import Frozen, Problem
 from evaluation.reference import ReferencePool
+from evaluation.rows import read_rows
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Refusal
 
@@ -33,6 +34,7 @@ _Job: TypeAlias = "tuple[CudaBuilt, Plan, dict[str, np.ndarray]]"
 """A kernel built, its launches, and the inputs to run it on."""
 _TRIES = 3
 """Kernels of one problem that the sanitizer sees before the problem goes without a finalist."""
+_LIST = "finalists.jsonl"
 NOT_SANITIZED = "not run"
 PASSED = "passed"
 
@@ -65,17 +67,35 @@ def choose_finalists(
 def save_finalists(
     folder: Path, finalists: Sequence[Finalist], problems: Sequence[Problem], samples: Sequence[Sample]
 ) -> None:
-    """Write each finalist as NAME.md beside its reference program NAME.py, and `finalists.jsonl`."""
+    """Write each finalist as NAME.md beside its reference program NAME.py, and `finalists.jsonl`.
+
+    What an earlier run kept there is removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(folder)
     programs = {problem.id: problem.shipped.program for problem in problems}
     responses = {(s.problem_id, s.index): s.response for s in samples if s.contender is Contender.TRAINED}
     for finalist in finalists:
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", finalist.problem_id)
+        kernel, program = _files(folder, finalist)
         response = responses[finalist.problem_id, finalist.index]
-        (folder / f"{name}.md").write_text(response.strip() + "\n", encoding="utf-8")
-        (folder / f"{name}.py").write_text(programs[finalist.problem_id], encoding="utf-8")
+        kernel.write_text(response.strip() + "\n", encoding="utf-8")
+        program.write_text(programs[finalist.problem_id], encoding="utf-8")
     lines = [finalist.model_dump_json() + "\n" for finalist in finalists]
-    (folder / "finalists.jsonl").write_text("".join(lines), encoding="utf-8")
+    (folder / _LIST).write_text("".join(lines), encoding="utf-8")
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Delete what an earlier run kept, as its list says: other files of the folder are not ours."""
+    with suppress(WarpsmithError):  # no list, or none of ours
+        for finalist in read_rows(Finalist, folder / _LIST):
+            for path in _files(folder, finalist):
+                path.unlink(missing_ok=True)
+
+
+def _files(folder: Path, finalist: Finalist) -> tuple[Path, Path]:
+    """Where a finalist's kernel and its reference program are kept."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", finalist.problem_id)
+    return folder / f"{name}.md", folder / f"{name}.py"
 
 
 def _ranked(problem: Problem, samples: Sequence[Sample]) -> list[Sample]:

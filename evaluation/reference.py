@@ -129,6 +129,7 @@ class ReferencePool:
         self._starter = ThreadPoolExecutor(
             1
         )  # its thread lives as long as the pool: workers die with their creator
+        self._workers: set[Worker] = set()
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(workers):
             self._idle.put(None)
@@ -143,13 +144,15 @@ class ReferencePool:
         self.close()
 
     def close(self) -> None:
-        """End all workers; the pool cannot be used afterwards."""
+        """End all workers, also those that start or compute; the pool cannot be used afterwards."""
+        for worker in list(self._workers):
+            worker.kill()
         for _ in range(self._count):
-            worker = self._idle.get()
-            if worker is not None:
-                worker.close()
+            self._idle.get()
         self._count = 0
         self._starter.shutdown()
+        for worker in list(self._workers):
+            self._end(worker)
         self._folder.cleanup()
 
     def survey(self, programs: Sequence[str], limit: int | None = None) -> list[Survey | ProgramError]:
@@ -263,11 +266,13 @@ class ReferencePool:
             raise WarpsmithError("the reference pool is closed; open a new one")
         worker = self._idle.get()
         try:
-            worker = worker or self._starter.submit(self._start).result()
+            if worker is None:
+                worker = self._starter.submit(self._start).result()
+                worker.wait_until_ready()  # in this thread: who interrupts it need not wait for torch
             yield worker
         except BaseException:
             if worker is not None:
-                worker.close()
+                self._end(worker)
             worker = None
             raise
         finally:
@@ -277,7 +282,13 @@ class ReferencePool:
         self._started += 1
         folder = Path(self._folder.name) / str(self._started)
         folder.mkdir()
-        return Worker(folder, self._memory_mb)
+        worker = Worker(folder, self._memory_mb)
+        self._workers.add(worker)  # before it is ready, so that `close` can end it
+        return worker
+
+    def _end(self, worker: Worker) -> None:
+        worker.close()
+        self._workers.discard(worker)
 
 
 class _TrialCache:

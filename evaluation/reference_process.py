@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,7 @@ class Worker:
     """
 
     def __init__(self, scratch: Path, memory_mb: int) -> None:
-        """Start the process, with the empty folder `scratch` to itself, and wait until it is ready.
-
-        Raises `WarpsmithError` when it does not start.
-        """
+        """Start the process, with the empty folder `scratch` to itself; it is not ready yet."""
         self._log = scratch / "worker.log"
         argv = [sys.executable, "-c", _BOOTSTRAP, str(_PACKAGE)]
         confined = confine.command(
@@ -70,10 +68,12 @@ class Worker:
             )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
+
+    def wait_until_ready(self) -> None:
+        """Wait until torch is imported, for seconds; raises `WarpsmithError` when that fails."""
         try:
             self._receive(time.monotonic() + _START_SECONDS, len(frames.READY))
         except WorkerDied:
-            self.close()
             raise WarpsmithError(
                 f"the reference worker did not start ({self._last_words()}); "
                 "check that `import torch` works in this environment"
@@ -87,10 +87,15 @@ class Worker:
             raise WorkerDied("the reference worker had died") from None
         return self._receive(time.monotonic() + seconds, request["reply_bytes"] + _FRAME_OVERHEAD)
 
-    def close(self) -> None:
-        """End the worker and whatever child it has."""
+    def kill(self) -> None:
+        """End the worker and whatever child it has; a thread that waits for it is told so."""
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the worker, and let go of it."""
+        self.kill()
         self._process.wait()
         self._requests.close()
         self._replies.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from unicodedata import category
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from evaluation.verdict import Status
 Contenders = tuple[tuple[Contender, Rates], ...]
 """The models that a page is about, in the order of its columns."""
 
-_NAMES = {Contender.START: "start", Contender.TRAINED: "after GRPO"}
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c2530}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d5dbe3}
@@ -67,7 +67,7 @@ def render(
             "<h2>By problem</h2>",
             _problem_rows(benchmark.per_problem, problems, samples),
             "<h2>What produced this</h2>",
-            _table(("", ""), [(escape(k), escape(v)) for k, v in facts.items()]),
+            _table(("", ""), [(_shown(k), _shown(v)) for k, v in facts.items()]),
             "</html>",
         )
     )
@@ -103,7 +103,7 @@ def render_one(
             "<h2>By problem</h2>",
             _problem_rows(shares, problems, samples),
             "<h2>What produced this</h2>",
-            _table(("", ""), [(escape(k), escape(v)) for k, v in facts.items()]),
+            _table(("", ""), [(_shown(k), _shown(v)) for k, v in facts.items()]),
             "</html>",
         )
     )
@@ -133,7 +133,7 @@ def _headline(benchmark: Benchmark) -> str:
         f"<p class='head'>{start} &rarr; <b class='correct'>{trained}</b> correct, "
         f"gain {_interval(benchmark.gain)} on {benchmark.problems} problems &times; "
         f"{benchmark.samples_per_problem} samples</p>"
-        + _table(("", "start", "after GRPO", "gain [95 %]"), cells)
+        + _table(("", *_heads(_contenders(benchmark)), "gain [95 %]"), cells)
         + "<p class='note'>Intervals: paired bootstrap over problems. The two rows split the gain: "
         "a kernel that is right at aligned sizes and wrong at ragged ones lacks a bounds guard.</p>"
     )
@@ -141,18 +141,18 @@ def _headline(benchmark: Benchmark) -> str:
 
 def _funnel(contenders: Contenders) -> str:
     rows = []
-    for contender, rates in contenders:
+    for (contender, rates), name in zip(contenders, _heads(contenders), strict=True):
         left = rates.samples
         for step, lost in _FUNNEL:
             left -= sum(rates.statuses.get(status, 0) for status in lost)
             share = left / rates.samples
-            rows.append((contender.value, step, _bar(share, contender), _percent(share)))
+            rows.append((name, step, _bar(share, contender), _percent(share)))
     return _table(("model", "step", "", "share"), rows)
 
 
 def _taxonomy(contenders: Contenders) -> str:
     rows = []
-    for status in Status:
+    for status in (status for status in Status if status is not Status.CORRECT):
         counts = [rates.statuses.get(status, 0) for _, rates in contenders]
         if any(counts):
             rows.append((status.value, *map(str, counts)))
@@ -165,7 +165,7 @@ def _groups(contenders: Contenders) -> str:
     k = max(last.pass_at_k, default=1)
     rows = [
         (
-            escape(name),
+            _shown(name),
             *(_percent(rates.by_group[name]) for _, rates in contenders),
             _percent(last.pass_by_group[name][k]) if name in last.pass_by_group else "",
             _bar(last.by_group[name], Contender.TRAINED),
@@ -182,14 +182,14 @@ def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samp
 
 
 def _problem(problem: Problem, rate: float, sample: Sample) -> str:
-    operators = escape(" + ".join(problem.operators))
-    title = f"{escape(problem.id)} &middot; level {problem.level} &middot; {operators}"
-    verdict = f"{sample.checks.status.value}: {escape(sample.checks.reason)}"
+    operators = _shown(" + ".join(problem.operators))
+    title = f"{_shown(problem.id)} &middot; level {problem.level} &middot; {operators}"
+    verdict = f"{sample.checks.status.value}: {_shown(sample.checks.reason)}"
     if sample.speedup is not None:
         title += f" &middot; {sample.speedup:.2f}x"
     return (
-        f"<details><summary>{_percent(rate)} {title}</summary><pre>{escape(problem.shipped.program)}</pre>"
-        f"<pre>{escape(sample.response)}</pre><p>{verdict}</p></details>"
+        f"<details><summary>{_percent(rate)} {title}</summary><pre>{_shown(problem.shipped.program)}</pre>"
+        f"<pre>{_shown(sample.response)}</pre><p>{verdict}</p></details>"
     )
 
 
@@ -201,12 +201,23 @@ def _heads(contenders: Contenders) -> list[str]:
     """What the columns of the models are called."""
     if len(contenders) == 1:
         return [""]
-    return [_NAMES[contender] for contender, _ in contenders]
+    return [contender.value for contender, _ in contenders]
 
 
 def _series(contenders: Contenders) -> list[Series]:
     """The models that were timed."""
-    return [(_NAMES[contender], rates.speeds) for contender, rates in contenders if rates.speeds is not None]
+    return [(contender.value, rates.speeds) for contender, rates in contenders if rates.speeds is not None]
+
+
+def _shown(text: str) -> str:
+    """Text of others as HTML; characters that would hide or reorder what stands there are replaced."""
+    lines = text.replace("\r\n", "\n")
+    return escape("".join("\ufffd" if _deceives(character) else character for character in lines))
+
+
+def _deceives(character: str) -> bool:
+    """Whether it is a control, a format (such as a bidirectional override) or a line separator."""
+    return character not in "\n\t" and category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

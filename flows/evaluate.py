@@ -9,7 +9,7 @@ from prefect import flow
 from flows.nightly import Name
 from tasks.layout import Layout, Stage
 from tasks.lock import exclusive
-from tasks.night_tasks import active_night_task, gate_task, record_task, say, stage_task
+from tasks.night_tasks import active_night_task, gate_task, log_sentences, record_task, say, stage_task
 
 
 @flow(name="evaluate", validate_parameters=True)
@@ -20,6 +20,7 @@ def evaluate(profile: Name = "cpu", force: bool = False) -> None:
         profile: a file of infra/profiles/, without its ending.
         force: judge again although nothing changed.
     """
+    log_sentences()
     layout = Layout(Path(), profile)
     with exclusive(layout.lock("night"), f"a night of profile {profile} is running already"):
         night = active_night_task(layout)

@@ -18,6 +18,7 @@ from tasks.layout import Layout, Stage
 from tasks.lock import exclusive
 from tasks.night_tasks import (
     gate_task,
+    log_sentences,
     mark_failed,
     open_night_task,
     push_task,
@@ -39,6 +40,7 @@ def nightly(profile: Name = "cpu", night: Name | None = None, arguments: tuple[s
         night: the night's name, `today` for the date; none for the profile's own night.
         arguments: flags for settings and their values, such as `["--grpo-steps", "5"]`.
     """
+    log_sentences()
     if "PREFECT__FLOW_RUN_ID" in os.environ:  # set by a worker; what outlived it could not be stopped
         die_with_parent()
     layout = Layout(Path(), profile)

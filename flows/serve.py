@@ -26,6 +26,9 @@ POOL = "warpsmith"
 #: Runs its arguments; ends the whole process group when they end, or when the pipe at its input closes, which
 #: happens however we end. SIGTERM is for the part: the shell only waits for it.
 _GROUP = 'trap : TERM; exec 3<&0; (read -r _ <&3; kill -9 0) & "$@" </dev/null; kill -9 0'
+#: Nights share the machine, and a profile has one folder: what is launched meanwhile waits in the queue. This
+#: limit ends with the worker; one of the pool would count runs that were killed, and block it for ever.
+_ONE_AT_A_TIME = ("--type", "process", "--limit", "1")
 _STOP_S = 10.0
 
 Process = subprocess.Popen[bytes]
@@ -48,7 +51,7 @@ def serve(prefect_port: int, mlflow_port: int) -> None:
         PrefectApi(api, parts["Prefect server"]).wait()
         _prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
         _prefect("deploy", "--all")
-        parts["worker"] = _start("prefect", "worker", "start", "--pool", POOL, "--type", "process")
+        parts["worker"] = _start("prefect", "worker", "start", "--pool", POOL, *_ONE_AT_A_TIME)
         write_atomically(SERVE_FILE, json.dumps({"prefect_api_url": api}))
         print(_welcome(prefect_port, mlflow_port), flush=True)
         _wait(parts)
@@ -127,6 +130,7 @@ def _welcome(prefect_port: int, mlflow_port: int) -> str:
 In another terminal, in this folder:
   .venv/bin/prefect deployment run nightly/cpu
   .venv/bin/prefect deployment run evaluate/cpu
+Runs wait for each other.
 Ctrl-C stops all of it."""
 
 

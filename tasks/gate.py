@@ -24,7 +24,9 @@ class Decision(Frozen):
 
 
 def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_champion: bool) -> Decision:
-    """Promote on a better correct@1 at ragged sizes whose 95 % interval excludes zero, or as the first ever.
+    """Promote on a better correct@1 at ragged sizes whose 95 % interval excludes zero.
+
+    The first model ever is promoted if it solves anything: later nights skip SFT and start from it.
 
     Args:
         challenger: the night's benchmark.
@@ -33,7 +35,7 @@ def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_ch
             the champion beside the challenger: that comparison is taken instead of the old figures.
     """
     if champion is None:
-        return Decision(promote=True, reason="the first model of this profile is its champion")
+        return _judge_first(challenger)
     if started_from_champion:
         return _judge(challenger.gain)
     if challenger.per_problem.keys() != champion.per_problem.keys():
@@ -49,6 +51,12 @@ def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_ch
     before = np.array([champion.per_problem[problem] for problem in problems])
     after = np.array([challenger.per_problem[problem] for problem in problems])
     return _judge(paired_bootstrap(before, after))
+
+
+def _judge_first(challenger: Benchmark) -> Decision:
+    if challenger.trained.correct > 0:
+        return Decision(promote=True, reason="the first model of this profile that solves something")
+    return Decision(promote=False, reason="not promoted: it solves nothing yet")
 
 
 def _judge(gain: Interval) -> Decision:

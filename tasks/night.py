@@ -126,7 +126,8 @@ def active_night(layout: Layout) -> Night:
         WarpsmithError: if none is.
     """
     if not layout.night_file.exists():
-        raise WarpsmithError(f"{layout.night_file} is missing: no night is open; `make setup` opens one")
+        opens = "make setup" if layout.profile == "cpu" else f"make setup PROFILE={layout.profile}"
+        raise WarpsmithError(f"{layout.night_file} is missing: no night is open; `{opens}` opens one")
     return _read(layout.night_file)
 
 

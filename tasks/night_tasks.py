@@ -29,7 +29,7 @@ from tasks.dvc_stage import (
 from tasks.layout import Layout, Stage
 from tasks.manifest import Manifest
 from tasks.night import Night, active_settings, open_night, recorded_night
-from tasks.profile import Profile, read_flags
+from tasks.profile import Profile, flat, read_flags
 from tasks.promotion import Promotion, promote
 from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
@@ -55,6 +55,18 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def log_sentences() -> None:
+    """Leave the traceback of an error that a sentence explains out of the runs' Prefect logs."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_drop_traceback)
+
+
+def _drop_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], WarpsmithError):
+        record.exc_info = None
+    return True
+
+
 @task(cache_policy=NO_CACHE, task_run_name="open night")
 def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ()) -> Night:
     """Make a night the active one; a new one starts from the champion, if there is one."""
@@ -73,9 +85,9 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
     open_workspace(layout)
     start = f"the champion of {night.champion.night}" if night.champion else "the base model"
     say(f"night {night.name} of profile {profile.name}, from {start}")
-    _say_what_flags_change(night, before)
+    _say_what_flags_change(layout, night, before)
     settings = [
-        {"setting": name, "value": str(value)} for name, value in _flat(profile.model_dump(mode="json"))
+        {"setting": name, "value": str(value)} for name, value in flat(profile.model_dump(mode="json"))
     ]
     create_table_artifact(
         key="night",
@@ -94,13 +106,17 @@ def _check_model(layout: Layout, profile: Profile, night: Night) -> None:
     check_given(architecture, megatron.model_dump())
 
 
-def _say_what_flags_change(night: Night, before: Night | None) -> None:
-    """A night has the flags of its last launch: nobody should have to guess which those are."""
+def _say_what_flags_change(layout: Layout, night: Night, before: Night | None) -> None:
+    """A night has the flags of its last launch: nobody should have to guess which those are.
+
+    A night that `make setup` opened, without flags, was not launched yet.
+    """
     now = changes(night.overrides)
     if now:
         say(f"flags set {now}")
-    if before is not None and before.overrides != night.overrides:
-        earlier = changes(before.overrides)
+    earlier = changes(before.overrides) if before else ""
+    launched = any(layout.lock(stage).exists() for stage in Stage)
+    if before is not None and before.overrides != night.overrides and (earlier or launched):
         had = f"set {earlier}" if earlier else "were none"
         say(f"when this night was launched last, flags {had}; stages that read what differs are out of date")
 
@@ -163,9 +179,7 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
     metrics = manifests[Stage.EVALUATE].metrics
     tracking = Tracking(layout)
     run_id = tracking.night_run(night.name)
-    tracking.set_tags(
-        run_id, _links(outcomes, manifests) | {"warpsmith.promoted": str(promotion.decision.promote)}
-    )
+    tracking.set_tags(run_id, _links(outcomes, manifests) | _facts(night, promotion))
     tracking.set_note(run_id, note(night, outcomes, manifests, promotion))
     profile, _ = active_settings(layout)
     tracking.log_json(run_id, "config.json", profile.model_dump(mode="json"))
@@ -185,13 +199,12 @@ def _links(outcomes: Sequence[Outcome], manifests: dict[Stage, Manifest]) -> dic
     return links | {f"warpsmith.outcome.{outcome.stage}": outcome.how.value for outcome in outcomes}
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as dotted names and values."""
-    rows: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        path = f"{prefix}{name}"
-        rows += _flat(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
-    return rows
+def _facts(night: Night, promotion: Promotion) -> dict[str, str]:
+    """Tags by which nights are compared; flags may change with the next launch, parameters could not."""
+    return {
+        "warpsmith.promoted": str(promotion.decision.promote),
+        "warpsmith.flags": changes(night.overrides) or "none",
+    }
 
 
 def mark_failed(layout: Layout, night: str, error: BaseException) -> None:

@@ -107,6 +107,15 @@ SECTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
 )
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as dotted names and values."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        rows += flat(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
+    return rows
+
+
 def read_flags(layout: Layout, flags: Sequence[str]) -> tuple[Profile, Overrides]:
     """The profile with flags on top, and what they change in it.
 

@@ -29,6 +29,7 @@ from tasks.lock import exclusive
 from tasks.manifest import Manifest, code_revision
 from tasks.night import active_settings
 from tasks.pipeline import config_hash, dependencies, hash_inputs
+from tasks.profile import flat
 from tasks.steps import STEPS, Step
 from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
 from training.launch import REQUEUE, Requeue, die_with_parent
@@ -140,7 +141,9 @@ def _record(attempt: _Attempt, tracking: Tracking, manifest: Manifest) -> None:
     if context.stage not in RESUMABLE:  # those have logged every step already
         tracking.log_metrics(run_id, manifest.metrics)
     tracking.log_datasets(run_id, {p: md5 for p, md5 in attempt.inputs.items() if p.startswith("artifacts/")})
-    tracking.log_json(run_id, "config.json", context.profile.sections(attempt.sections))
+    settings = context.profile.sections(attempt.sections)
+    tracking.log_json(run_id, "config.json", settings)
+    tracking.log_params(run_id, dict(flat(settings)))
     tracking.set_tags(run_id, {CONFIG_HASH: attempt.config_hash, CODE_REVISION: manifest.code_revision})
     _log_artifacts(context, tracking, run_id)
     if context.stage is Stage.EVALUATE:

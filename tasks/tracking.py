@@ -27,6 +27,8 @@ NIGHT, STAGE, FINGERPRINT = "warpsmith.night", "warpsmith.stage", "warpsmith.fin
 #: Tags that say what a run was made from, and why it failed.
 CONFIG_HASH, CODE_REVISION, ERROR = "warpsmith.config_hash", "warpsmith.code_revision", "warpsmith.error"
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
+#: Most parameters that MLflow takes in one request.
+_PARAMS = 100
 #: Quiet, private, and not patient for minutes with a server that does not answer.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -131,6 +133,14 @@ class Tracking:
         ]
         for first in range(0, len(metrics), 1000):
             self.client.log_batch(run_id, metrics[first : first + 1000])
+
+    def log_params(self, run_id: str, settings: Mapping[str, Any]) -> None:
+        """Settings by which MLflow's UI compares runs; a run's cannot be changed any more."""
+        from mlflow.entities import Param
+
+        params = [Param(name, str(value)) for name, value in settings.items()]
+        for first in range(0, len(params), _PARAMS):
+            self.client.log_batch(run_id, params=params[first : first + _PARAMS])
 
     def last_step(self, run_id: str, metric: str) -> int:
         """The highest step that a run has of a metric; -1 if it has none."""

@@ -1,4 +1,4 @@
-"""Compiling CUDA C++ to a cubin with NVRTC, in a pool of processes that may hang or die.
+"""Compiling CUDA C++ to a cubin with NVRTC, in a process that may hang or die.
 
 NVRTC needs no GPU, so any machine that has the library can compile for a real architecture.
 """
@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from evaluation import confine
@@ -213,30 +212,6 @@ class CompilerProcess:
             memory_mb=_OWN_MEMORY_MB + self._memory_mb,
             file_mb=_PCH_MB,
         )
-
-
-class CompilerPool:
-    """Several compiler processes; `compile` may be called from as many threads at once."""
-
-    def __init__(self, processes: int, *, seconds: float, memory_mb: int = 1024) -> None:
-        toolkit = find_toolkit()
-        self._idle: SimpleQueue[CompilerProcess] = SimpleQueue()
-        self._all = [CompilerProcess(toolkit, seconds=seconds, memory_mb=memory_mb) for _ in range(processes)]
-        for process in self._all:
-            self._idle.put(process)
-
-    def compile(self, source: str, architecture: str) -> Compiled | Refusal:
-        """Compile in the next process that is free."""
-        process = self._idle.get()
-        try:
-            return process.compile(source, architecture)
-        finally:
-            self._idle.put(process)
-
-    def close(self) -> None:
-        """End all processes."""
-        for process in self._all:
-            process.close()
 
 
 def search_path() -> str:

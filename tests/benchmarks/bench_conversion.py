@@ -161,7 +161,7 @@ def measure(source: Path, tiny: Path, folder: Path, layout: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_conversion", description=__doc__)
     parser.add_argument("--layers", type=int, default=28)
     parser.add_argument("--layouts", nargs="+", default=["1x1", "2x1", "1x2"], metavar="TPxPP")
     parser.add_argument("--folder", type=Path, help="where to write (a temporary folder)")

@@ -367,7 +367,9 @@ def main() -> None:
     """Run one section, or all of them."""
     sections = {one.__name__: one for one in (latency, throughput, side_by_side, faults, soak, timing)}
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tests.benchmarks.bench_cuda",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("section", choices=[*sections, "all"])
     parser.add_argument("--processes", type=int, default=os.cpu_count())

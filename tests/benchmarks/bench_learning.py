@@ -92,7 +92,9 @@ def row(name: str, metrics: dict[str, float], suffix: str = "") -> str:
 def main() -> None:
     """Run what is missing and print the two tables of docs/measurements.md."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tests.benchmarks.bench_learning",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--no-control", action="store_true")

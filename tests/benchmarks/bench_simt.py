@@ -1,13 +1,11 @@
 """Evaluations (compile and run) per minute and core of the `simt` backend on the mix of eight kernels.
 
-    python -m tests.benchmarks.bench_simt [ROUNDS]
-
 Every source differs (a comment with the round's number), so nothing is cached. Prints; asserts nothing.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 
 from evaluation.backends.simt import SimtBackend
@@ -16,8 +14,11 @@ from evaluation.verdict import Refusal
 from tests.benchmarks.simt_mix import cases
 
 
-def main(rounds: int) -> None:
-    """Time every case `rounds` times, one after another, in one process; again with NVRTC if it is there."""
+def main() -> None:
+    """Time every case some times, one after another, in one process; again with NVRTC if it is there."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_simt", description=__doc__)
+    parser.add_argument("rounds", type=int, nargs="?", default=10, help="runs of each kernel (default 10)")
+    rounds = parser.parse_args().rounds
     for require_sm90 in sorted({False, EvaluationSettings().require_sm90}):
         print(f"with `evaluation.require_sm90: {str(require_sm90).lower()}`")
         measure(rounds, EvaluationSettings(require_sm90=require_sm90))
@@ -47,4 +48,4 @@ def measure(rounds: int, settings: EvaluationSettings) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    main()

@@ -168,7 +168,9 @@ def rate(steps: Sequence[tuple[float, float]]) -> float:
 
 def main() -> None:
     """Run both sides, TRL in a process of its own, and print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.bench_trl", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--profile", default="infra/profiles/h200.yaml")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--prompts", type=int, default=16)

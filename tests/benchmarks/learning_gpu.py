@@ -132,7 +132,9 @@ def _draw(steps: list[dict[str, float]], heldout: dict[str, float], path: Path) 
 def main() -> None:
     """Parse the command line and run one of the three parts."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tests.benchmarks.learning_gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=("prepare", "run", "record"))
     parser.add_argument("--profile", default="h200")

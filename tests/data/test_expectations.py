@@ -66,6 +66,24 @@ def test_clean_problems_pass_and_everything_is_published(clean, tmp_path):
     assert (tmp_path / "docs" / "index.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("summary.json", b'{"problems": 1'),
+        ("summary.json", b"[]"),
+        ("outputs.csv", b""),
+        ("outputs.csv", b"name\n1\n"),
+        ("outputs.csv", b'id,output_std\n"1'),
+        ("problems.jsonl", b"\xff\xfe"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(defective, tmp_path, name, content):
+    defective.write()
+    (defective.folder / name).write_bytes(content)
+    with pytest.raises(GateError, match=rf"^{name} cannot be read \(.+\): run prepare again\.$"):
+        validate(defective.folder, tmp_path / "out")
+
+
 def test_the_table_has_the_columns_of_the_schema(clean):
     assert tuple(load_table(clean).columns) == COLUMNS
 

@@ -118,6 +118,20 @@ def test_report_is_self_contained_and_escapes_what_models_write():
     assert not re.search(r"(src|href)=", page)
 
 
+def test_what_would_hide_or_reorder_text_is_replaced():
+    hidden = samples(Contender.TRAINED, {"a": [WRONG, WRONG], "b": [WRONG, WRONG]}, "")
+    hidden = [one.model_copy(update={"response": "\u202e/* \x1b[8m */\r\n\ta"}) for one in hidden]
+    page = render_one(rates(PROBLEMS, hidden), PROBLEMS, hidden, {})
+    assert "<pre>\ufffd/* \ufffd[8m */\n\ta</pre>" in page
+
+
+def test_models_have_one_name_each_and_correct_is_no_failure():
+    page = render(summarise(PROBLEMS, START + TIMED, FINGERPRINT), PROBLEMS, START + TIMED, {})
+    assert "after GRPO" not in page and page.count("<th>start</th><th>trained</th>") >= 3
+    why = page.split("Why they failed")[1].split("<h2>")[0]
+    assert "<td>wrong</td>" in why and "<td>correct</td>" not in why
+
+
 FINGERPRINT = Fingerprint(
     gpu="H200", max_sm_mhz=1980, max_memory_mhz=3201, driver="580", cuda="13.0", nvrtc=None, torch="2.11",
     machine="x86_64",

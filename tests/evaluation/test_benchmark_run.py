@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from evaluation import benchmark_run
 from evaluation.__main__ import main
 from evaluation.benchmark import Benchmark, Rates, Sample
 from evaluation.finalists import Finalist
@@ -100,3 +101,17 @@ def test_unequal_numbers_of_responses_are_refused(run, simt):
     status, _, err, _ = run([row(GOOD, "start"), row(GOOD, "trained"), row(BAD, "trained")])
     assert status == 2
     assert "same number" in err
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_anything_is_judged(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark_run, "judge_drafts", None)
+    (tmp_path / "out").write_text("a file")
+    status, out, err, folder = run([row(GOOD)])
+    assert (status, out) == (2, "")
+    assert err == f"error: the folder {folder} cannot be written to (File exists); name another with --out\n"
+
+
+def test_a_second_run_keeps_no_kernels_of_the_first(run, simt):
+    run([row(GOOD)])
+    _, _, _, folder = run([row(BAD)])
+    assert [path.name for path in (folder / "kernels").iterdir()] == ["finalists.jsonl"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evaluation.backends import cubin, includes
 from evaluation.backends.arguments import typed_launches
 from evaluation.backends.cubin import Parameter
-from evaluation.backends.nvrtc import Compiled, CompilerPool, CompilerProcess, find_toolkit
+from evaluation.backends.nvrtc import Compiled, CompilerProcess, find_toolkit
 from evaluation.errors import WarpsmithError
 from evaluation.plan import BufferArgument, Plan, PlannedLaunch
 from evaluation.verdict import Refusal, Status
@@ -244,14 +244,14 @@ def test_a_compile_time_bomb_ends_and_the_next_source_compiles():
 
 
 @needs_nvrtc
-def test_a_pool_compiles_the_whole_mix():
-    pool = CompilerPool(1, seconds=20)
+def test_a_process_compiles_the_whole_mix():
+    process = CompilerProcess(find_toolkit(), seconds=20)
     try:
         for case in cases():
-            compiled = pool.compile(case.source, "sm_90a")
+            compiled = process.compile(case.source, "sm_90a")
             assert isinstance(compiled, Compiled), (case.name, compiled)
             assert cubin.refuse(compiled.cubin, compiled.ptx, case.kernels, case.source) is None
             for launch in case.run.plan.launches:
                 assert len(cubin.parameters(compiled.ptx)[launch.kernel]) == len(launch.arguments)
     finally:
-        pool.close()
+        process.close()

@@ -10,17 +10,24 @@ from hypothesis import strategies as st
 from evaluation.expressions import (
     MAX_DEPTH,
     ExpressionError,
+    Parser,
     Scope,
     UnknownNameError,
     evaluate,
-    parse_expression,
 )
 
 SCOPE = Scope(sizes={"n": 1000, "rows": 37, "zero": 0}, shapes={"x": (37, 45), "s": ()})
 
 
+def parse(text):
+    parser = Parser(text)
+    expression = parser.expression()
+    parser.end()
+    return expression
+
+
 def value(text):
-    return evaluate(parse_expression(text), SCOPE)
+    return evaluate(parse(text), SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,7 @@ def test_values(text, expected):
 )  # fmt: skip
 def test_outside_the_grammar(text):
     with pytest.raises(ExpressionError):
-        parse_expression(text)
+        parse(text)
 
 
 @pytest.mark.parametrize("text", ["m", "numel(n)", "size(y, 0)", "x + 1"])
@@ -84,7 +91,7 @@ def test_depth_is_bounded():
     assert value("(" * (MAX_DEPTH - 1) + "1" + ")" * (MAX_DEPTH - 1)) == 1
     for text in ("(" * 10_000, "-" * 10_000, "1+" * 10_000 + "1", "min(" * 10_000, "9" * 10_000):
         with pytest.raises(ExpressionError):
-            parse_expression(text)
+            parse(text)
 
 
 @given(st.text(alphabet="0123456789nxrows+-*/%(), minaxcel_dvu.e\t"))

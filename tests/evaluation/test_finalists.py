@@ -45,6 +45,14 @@ def test_the_fastest_is_kept(tmp_path):
     assert (tmp_path / "double.py").read_text() == large().shipped.program
 
 
+def test_what_an_earlier_run_kept_is_removed_and_nothing_else(tmp_path):
+    samples = [sample(GOOD, 0)]
+    save_finalists(tmp_path, chosen(samples, EvaluationSettings()), [large()], samples)
+    (tmp_path / "mine.py").write_text("")
+    save_finalists(tmp_path, [], [large()], samples)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["finalists.jsonl", "mine.py"]
+
+
 def test_the_first_of_equals_is_kept():
     assert chosen([sample(GOOD, 0), sample(GOOD + " ", 1)], EvaluationSettings())[0].index == 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from evaluation.cache import VerdictCache, VerdictCacheError, verdict_key
 from evaluation.check import SizeSet, check
-from evaluation.pool import EvaluationPool, Request
+from evaluation.pool import EvaluationPool, EvaluationPoolError, Request
 from evaluation.settings import EvaluationSettings, RewardSettings
 from evaluation.verdict import Status, Verdict
 
@@ -70,6 +70,11 @@ def test_verdicts_come_in_order_and_are_those_of_check(make_pool, row_sum, simt,
     assert seen == sorted(seen)
 
 
+def test_a_compiler_that_is_not_there_is_named(make_pool, row_sum):
+    with pytest.raises(EvaluationPoolError, match="no-such-compiler"):
+        make_pool(workers=1, compiler="no-such-compiler").evaluate([Request(row_sum, GOOD)], seed=0)
+
+
 def test_sizes_and_cached_verdicts(make_pool, row_sum):
     pool = make_pool(workers=1)
     requests = [Request(row_sum, SHORT), Request(row_sum.model_copy(update={"id": "other"}), SHORT)]
@@ -115,7 +120,7 @@ def test_workers_end_with_their_owner(row_sum, tmp_path, number, simt):
     script = """
 import os, sys, time
 from pathlib import Path
-from evaluation.pool import EvaluationPool, Request
+from evaluation.pool import EvaluationPool, EvaluationPoolError, Request
 from evaluation.problem import Problem
 from evaluation.settings import EvaluationSettings
 folder = Path(sys.argv[1])

@@ -1,10 +1,13 @@
 """The reference pool: right numbers from friendly programs, one clear refusal from hostile ones."""
 
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 
+from evaluation import reference_process
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Tensor
 from evaluation.reference import Description, ProgramError, ReferencePool, Survey
@@ -327,6 +330,46 @@ def test_many_calls_at_a_time_give_what_single_ones_give(reference):
         np.testing.assert_array_equal(
             trial.expected["out0"], reference.trial(instance, seed).expected["out0"]
         )
+
+
+@pytest.fixture
+def slow_start(monkeypatch):
+    """Workers that take longer to start than a test waits."""
+    monkeypatch.setattr(reference_process, "_BOOTSTRAP", "import time; time.sleep(30)")
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < 10
+
+
+def test_who_interrupts_a_call_need_not_wait_until_the_worker_has_started(slow_start, monkeypatch):
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt), ReferencePool() as pool:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            pool.describe(SOFTMAX)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_closing_ends_a_worker_that_another_thread_starts(slow_start):
+    pool, errors = ReferencePool(), []
+
+    def call():
+        try:
+            pool.describe(SOFTMAX)
+        except (WarpsmithError, ProgramError) as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while not pool._workers:
+        time.sleep(0.01)
+    pool.close()
+    thread.join()
+    assert len(errors) == 1
 
 
 def test_a_closed_pool_says_so():

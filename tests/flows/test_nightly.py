@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
 import pytest
 
 from evaluation.errors import WarpsmithError
-from tasks import night_tasks
+from tasks import night, night_tasks
 from tasks.dvc_stage import How, Outcome, StageCrashed
 from tasks.layout import Layout, Stage
 from tasks.night import active_settings
@@ -53,6 +54,20 @@ def nightly(dvc):
     from flows.nightly import nightly
 
     return nightly
+
+
+@pytest.fixture
+def log():
+    """What the runs log from here on."""
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    yield records
+    for logger in loggers:
+        logger.removeHandler(handler)
 
 
 def night_runs():
@@ -115,6 +130,15 @@ def test_a_stage_that_explains_its_failure_fails_the_night_at_once(nightly, dvc)
     assert night_runs().popitem()[1].info.status == "FINISHED"
 
 
+def test_an_explained_failure_leaves_no_traceback_in_the_log(nightly, dvc, log):
+    dvc.failures[Stage.VALIDATE] = [WarpsmithError("row 3 is wrong; correct it")]
+    with pytest.raises(WarpsmithError):
+        nightly()
+    errors = [record for record in log if record.levelno >= logging.ERROR]
+    assert any("row 3 is wrong" in record.getMessage() for record in errors)
+    assert not any(record.exc_info for record in errors)
+
+
 def test_a_crashed_stage_is_tried_once_more(nightly, dvc):
     dvc.failures[Stage.GRPO] = [StageCrashed("out of memory")]
     nightly()
@@ -155,11 +179,21 @@ def test_flags_are_those_of_the_launch_and_are_announced(nightly, monkeypatch):
     monkeypatch.setattr(night_tasks, "say", said.append)
     nightly(arguments=("--grpo-steps", "3"))
     assert "flags set grpo.steps=3" in said
+    assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "grpo.steps=3"
     assert len(list(Path("artifacts/cpu/grpo/checkpoints").iterdir())) == 3
     said.clear()
     nightly()
     assert any("launched last, flags set grpo.steps=3;" in line for line in said)
+    assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "none"
     assert active_settings(Layout(Path(), "cpu"))[0].grpo.steps == 60
+
+
+def test_a_night_that_setup_opened_was_not_launched_before(nightly, monkeypatch):
+    said = []
+    monkeypatch.setattr(night_tasks, "say", said.append)
+    assert night.main([]) == 0
+    nightly(arguments=("--grpo-steps", "3"))
+    assert not any("launched last" in line for line in said)
 
 
 def test_a_wrong_flag_fails_the_night_before_anything_is_written(nightly, dvc):

@@ -49,12 +49,52 @@ def test_a_file_of_responses(problem, capsys):
     rows = [{"problem_id": problem.id, "response": text} for text in (KERNEL, "I cannot")]
     Path("responses.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert run("responses.jsonl") == 0
-    assert capsys.readouterr().out.startswith("pass@1 50.0%, pass@2 100.0% on 1 problems; out/report.html")
+    assert capsys.readouterr().out.startswith("pass@1 50.0%, pass@2 100.0% on 1 problem; out/report.html")
     tracking = Tracking(Folders(Path(), "cpu"))
     (logged,) = tracking.client.search_runs([tracking.experiment])
     assert logged.data.metrics["benchmark/pass_at_2"] == 1.0
     artifacts = {entry.path for entry in tracking.client.list_artifacts(logged.info.run_id)}
     assert {"report.html", "report.json", "responses.jsonl", "table.json", "kernels"} <= artifacts
+
+
+def test_only_what_was_judged_is_counted_and_only_what_was_written_is_uploaded(problem, capsys):
+    other = problem.model_copy(update={"id": "another"})
+    with Path("problems.jsonl").open("a") as file:
+        file.write(other.model_dump_json() + "\n")
+    Path("responses.jsonl").write_text(json.dumps({"problem_id": problem.id, "response": KERNEL}))
+    Path("out").mkdir()
+    Path("out", "mine.txt").write_text("")
+    assert run("responses.jsonl") == 0
+    assert capsys.readouterr().out.startswith("pass@1 100.0% on 1 problem;")
+    assert "<td>samples per problem</td><td>1</td>" in Path("out/report.html").read_text()
+    tracking = Tracking(Folders(Path(), "cpu"))
+    (logged,) = tracking.client.search_runs([tracking.experiment])
+    assert "mine.txt" not in {entry.path for entry in tracking.client.list_artifacts(logged.info.run_id)}
+
+
+def test_the_number_of_samples_of_a_file_is_its_own(problem, capsys):
+    Path("responses.jsonl").write_text(json.dumps({"problem_id": problem.id, "response": KERNEL}))
+    assert run("responses.jsonl", "-n", "2") == 2
+    assert capsys.readouterr().err == (
+        "error: responses.jsonl is a file of responses, which has its own number of them; omit -n\n"
+    )
+
+
+def test_problems_may_be_rows_as_published(problem, capsys):
+    rows = [{"pytorch": problem.shipped.program, "difficulty": 2}, {"pytorch": "def fused_operator(x:"}]
+    Path("problems.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Path("responses.jsonl").write_text(json.dumps({"problem_id": "problems-00001", "response": KERNEL}))
+    assert run("responses.jsonl") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("pass@1 100.0% on 1 problem;")
+    assert err.startswith("1 of 2 rows of problems.jsonl are no problems and left out; problems.jsonl:2: ")
+
+
+@pytest.mark.parametrize("number", ["0", "two", "²"])
+def test_a_wrong_number_of_samples_is_said_so(problem, capsys, number):
+    with pytest.raises(SystemExit):
+        run("nowhere", "-n", number)
+    assert f"must be a number from 1 on, not {number!r}" in capsys.readouterr().err
 
 
 def test_a_model_folder_is_sampled(model, problem):

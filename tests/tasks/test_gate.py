@@ -20,10 +20,11 @@ def machine(driver: str) -> Fingerprint:
     )  # fmt: skip
 
 
-def benchmark(per_problem, gain=(0.0, 0.0, 0.0), fingerprint=None) -> Benchmark:
+def benchmark(per_problem, gain=(0.0, 0.0, 0.0), fingerprint=None, correct=0.5) -> Benchmark:
     rates = Rates(
-        samples=40, correct=0.5, correct_aligned=0.5, pass_at_k={}, unguarded=0.0, statuses={}, by_group={}
-    )
+        samples=40, correct=correct, correct_aligned=0.5, pass_at_k={}, unguarded=0.0, statuses={},
+        by_group={},
+    )  # fmt: skip
     interval = Interval(mean=gain[0], low=gain[1], high=gain[2])
     return Benchmark(
         problems=len(per_problem),
@@ -40,6 +41,11 @@ def benchmark(per_problem, gain=(0.0, 0.0, 0.0), fingerprint=None) -> Benchmark:
 def test_the_first_model_is_the_champion():
     decision = decide(benchmark(FIRST_HALF), None, started_from_champion=False)
     assert decision.promote and decision.gain is None
+
+
+def test_a_first_model_that_solves_nothing_is_no_champion():
+    decision = decide(benchmark(FIRST_HALF, correct=0.0), None, started_from_champion=False)
+    assert not decision.promote and decision.reason == "not promoted: it solves nothing yet"
 
 
 def test_clearly_better_is_promoted():

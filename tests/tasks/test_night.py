@@ -79,9 +79,10 @@ def test_a_missing_source_is_named_and_nothing_is_opened(layout):
     assert not layout.home.exists()
 
 
-def test_no_night_is_open(layout):
-    with pytest.raises(WarpsmithError, match="no night is open"):
-        active_night(layout)
+@pytest.mark.parametrize(("profile", "command"), [("cpu", "setup"), ("h200", "setup PROFILE=h200")])
+def test_no_night_is_open(tmp_path, profile, command):
+    with pytest.raises(WarpsmithError, match=f"no night is open; `make {command}` opens one"):
+        active_night(Layout(tmp_path, profile))
 
 
 def test_a_broken_file_is_named(layout):

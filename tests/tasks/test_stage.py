@@ -58,6 +58,19 @@ def test_a_stage_ends_with_its_manifest_and_its_run(layout):
     assert run.data.tags["mlflow.parentRunId"] == Tracking(layout).night_run("first")
 
 
+def test_runs_can_be_compared_by_the_settings_that_they_read(layout):
+    open_night(layout, "first", lambda: None, overrides={"grpo": {"steps": 3}})
+    (layout.stage(Stage.SFT) / "torch_dist").mkdir(parents=True)
+    (layout.stage(Stage.SFT) / "torch_dist" / "w").write_text("1")
+    (layout.stage(Stage.PREPARE) / "prompts").mkdir()
+    for path in ("problems.jsonl", "prompts/train.jsonl", "prompts/validation.jsonl"):
+        (layout.stage(Stage.PREPARE) / path).write_text("1")
+    run_stage(layout, Stage.GRPO, tiny_steps.grpo)
+    (run,) = runs(layout, Stage.GRPO)
+    assert run.data.params["grpo.steps"] == "3" and "rollout.temperature" in run.data.params
+    assert len(run.data.params) > 100  # more than one request takes
+
+
 def test_an_interrupted_training_stage_keeps_its_checkpoints_and_resumes(layout):
     with pytest.raises(KeyboardInterrupt):
         run_stage(layout, Stage.SFT, sleepless_death)
