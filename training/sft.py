@@ -2,7 +2,9 @@
 
     torchrun --nproc-per-node N -m training.sft --config JOB.json
 
-The loss is next-token cross-entropy on the assistant's tokens, averaged over all of them in the batch.
+The loss is next-token cross-entropy on the assistant's tokens, averaged over all of them in the batch. Each
+answer of a conversation is an example of its own, behind the prompt that the model gets when it answers: chat
+templates may write an earlier answer otherwise (Qwen3 drops what it thought).
 Writes `metrics.jsonl` and `checkpoints/` while it runs and `torch_dist/` at the end, in the job's `out_dir`.
 Killed at any time and started again, it ends with the same weights, bit for bit.
 """
@@ -10,11 +12,12 @@ Killed at any time and started again, it ends with the same weights, bit for bit
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -26,7 +29,7 @@ from training.launch import run_stoppable_worker
 from training.losses import LossOutput, sft_loss
 from training.model.architecture import read_architecture
 from training.processes import is_main, process_groups
-from training.rollout.prompts import PromptCursor
+from training.rollout.prompts import Message, PromptCursor, first_problem
 from training.run import Run
 from training.signals import StopRequest
 from training.tokenizer import encode_prompt, encode_response, load_tokenizer
@@ -35,54 +38,109 @@ from training.trainer import Trainer
 _PROGRESS_EVERY = 10
 
 
-def read_examples(
-    rows: Path, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> tuple[list[Example], int]:
+class Row(BaseModel):
+    """A row of the training data: a conversation, of which the assistant's answers are learnt."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    messages: tuple[Message, ...] = Field(min_length=2)
+    """The turns; the first is not the assistant's, the last is."""
+
+    @model_validator(mode="after")
+    def _answers(self) -> Row:
+        first, last = self.messages[0], self.messages[-1]
+        if first.role == "assistant" or last.role != "assistant":
+            raise ValueError("the last of the messages must be the assistant's, and the first another's")
+        if not all(self.messages[turn].content.strip() for turn in self.turns):
+            raise ValueError("an answer of the assistant is empty")
+        return self
+
+    @property
+    def turns(self) -> list[int]:
+        """Positions of the assistant's answers."""
+        return [turn for turn, message in enumerate(self.messages) if message.role == "assistant"]
+
+
+Conversation: TypeAlias = tuple[Example, ...]
+"""An example for each of the assistant's answers, whose prompt is all that was said before."""
+
+
+def read_conversations(
+    rows: Path, tokenizer: PreTrainedTokenizerBase, max_length: int, max_positions: int
+) -> tuple[list[Conversation], int]:
     """Tokenise the conversations of a JSONL file.
 
-    Returns those of at most `max_length` tokens, in the file's order, and how many were longer.
+    Returns those of at most `max_length` tokens (`sft.max_length`) that the model has positions for, in the
+    file's order, and how many were longer.
     Raises WarpsmithError if the file or a row is unusable, or nothing is left.
     """
-    examples = []
+    conversations = [
+        _conversation(line, tokenizer, f"{rows} line {number}")
+        for number, line in enumerate(_lines(rows), 1)
+        if line.strip()
+    ]
+    if not conversations:
+        raise WarpsmithError(f"{rows} holds no conversation; run the stage that writes it, or name another")
+    limit = min(max_length, max_positions)
+    short = [turns for turns in conversations if max(turn.length for turn in turns) <= limit]
+    if not short:
+        name, remedy = (
+            (f"sft.max_length {max_length}", "raise it")
+            if max_length <= max_positions
+            else (f"the model's max_position_embeddings {max_positions}", "use shorter ones or another model")
+        )
+        raise WarpsmithError(f"{rows} has no conversation of at most {name} tokens; {remedy}")
+    return short, len(conversations) - len(short)
+
+
+def _lines(rows: Path) -> list[str]:
     try:
-        lines = rows.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may be in a string
+        return rows.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may be in a string
     except (OSError, UnicodeDecodeError) as error:
         raise WarpsmithError(f"{rows} cannot be read ({error}); run the stage that writes it") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            *context, answer = json.loads(line)["messages"]
-            if answer["role"] != "assistant" or not context:
-                raise ValueError("the last of several messages must be the assistant's")
-            response = encode_response(tokenizer, answer["content"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise WarpsmithError(
-                f"{rows} line {number} is not a conversation ({error}); fix or drop it"
-            ) from None
-        examples.append(Example(tuple(encode_prompt(tokenizer, context)), tuple(response)))
-    short = [example for example in examples if example.length <= max_length]
-    if not short:
+
+
+def _conversation(line: str, tokenizer: PreTrainedTokenizerBase, where: str) -> Conversation:
+    """The examples of a line of the file; `where` names the line."""
+    try:
+        row = Row.model_validate_json(line)
+    except ValidationError as error:
         raise WarpsmithError(
-            f"{rows} has no conversation of at most sft.max_length {max_length} tokens; raise it"
+            f"{where} is not a conversation ({first_problem(error)}); fix or drop it"
+        ) from None
+    messages = [message.model_dump() for message in row.messages]
+    try:
+        return tuple(
+            Example(
+                tuple(encode_prompt(tokenizer, messages[:turn])),
+                tuple(encode_response(tokenizer, messages[turn]["content"])),
+            )
+            for turn in row.turns
         )
-    return short, len(examples) - len(short)
+    except WarpsmithError as error:
+        raise WarpsmithError(f"{where}: {error}") from None
 
 
 def train(job: SftJob, stop: StopRequest | None = None) -> None:
     """Run the whole job on this rank, or until `stop` says so; collective."""
     settings = job.settings.sft
     hf_dir = job.checkpoint / HF_FOLDER
-    examples, too_long = read_examples(job.rows, load_tokenizer(hf_dir), settings.max_length)
-    cursor = PromptCursor(len(examples), settings.seed)
-    trainer = Trainer(read_architecture(hf_dir), job.settings.megatron, settings, settings.steps)
+    architecture, tokenizer = read_architecture(hf_dir), load_tokenizer(hf_dir)
+    conversations, too_long = read_conversations(
+        job.rows, tokenizer, settings.max_length, architecture.max_positions
+    )
+    cursor = PromptCursor(len(conversations), settings.seed)
+    trainer = Trainer(architecture, job.settings.megatron, settings, settings.steps)
     relevant = [settings, job.settings.megatron]
     run = Run(job, settings, trainer, cursor, relevant=relevant, inputs=[job.rows], stop=stop)
     if is_main():
-        print(f"sft: {len(examples)} conversations ({too_long} too long), from step {run.step}", flush=True)
+        print(
+            f"sft: {len(conversations)} conversations ({too_long} too long), from step {run.step}", flush=True
+        )
     while run.step < settings.steps:
         start = time.perf_counter()
-        batch = [examples[index] for index in cursor.take(settings.batch_size)]
+        drawn = cursor.take(settings.batch_size)
+        batch = [example for index in drawn for example in conversations[index]]
         metrics = step(trainer, batch)
         metrics["perf/step_seconds"] = time.perf_counter() - start
         metrics["perf/tokens_per_second"] = sum(e.length for e in batch) / metrics["perf/step_seconds"]
@@ -94,7 +152,7 @@ def train(job: SftJob, stop: StopRequest | None = None) -> None:
 
 
 def step(trainer: Trainer, batch: Sequence[Example]) -> dict[str, float]:
-    """One optimizer step on a batch of conversations; what to log about it."""
+    """One optimizer step on the examples of a batch of conversations; what to log about it."""
     tokens = sum(len(example.response) for example in batch)
 
     def loss(logprobs: Tensor, _entropies: Tensor, predicted: Tokens) -> LossOutput:

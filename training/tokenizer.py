@@ -12,7 +12,8 @@ tokens and the prompt for an answer one. Everything else reads a tokenizer throu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -81,9 +82,7 @@ def check_token_ids(hf_dir: Path, vocab_size: int) -> None:
 
     Such an id is an illegal memory access on a GPU, which kills an inference server.
     """
-    if not (hf_dir / "tokenizer_config.json").is_file():
-        return
-    vocabulary = _read_tokenizer(hf_dir).get_vocab()
+    vocabulary = _vocabulary(hf_dir)
     token = max(vocabulary, key=vocabulary.__getitem__, default=None)
     if token is not None and vocabulary[token] >= vocab_size:
         raise WarpsmithError(
@@ -92,22 +91,48 @@ def check_token_ids(hf_dir: Path, vocab_size: int) -> None:
         )
 
 
+def _vocabulary(hf_dir: Path) -> dict[str, int]:
+    """The id of every token of the folder's tokenizer, whole or tokenizer.json alone; empty without one."""
+    if (hf_dir / "tokenizer_config.json").is_file():
+        return dict(_read_tokenizer(hf_dir).get_vocab())
+    if (hf_dir / "tokenizer.json").is_file():
+        with _reading(hf_dir):
+            return dict(Tokenizer.from_file(str(hf_dir / "tokenizer.json")).get_vocab())
+    return {}
+
+
 def _read_tokenizer(hf_dir: Path) -> PreTrainedTokenizerBase:
-    try:
+    with _reading(hf_dir):
         return AutoTokenizer.from_pretrained(str(hf_dir), local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise WarpsmithError(f"the tokenizer in {hf_dir} cannot be read ({error}); copy it again") from None
+
+
+@contextmanager
+def _reading(hf_dir: Path) -> Iterator[None]:
+    """Explain what goes wrong; the libraries raise anything at all, also a bare Exception, for a bad file."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise WarpsmithError(f"the tokenizer in {hf_dir} cannot be read ({reason}); copy it again") from None
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
     """Ids of a chat up to where the assistant's answer begins.
 
     Control tokens that are spelt out in a message are encoded as the text they are.
+    Raises WarpsmithError if the tokenizer's chat template refuses the chat.
     """
     conversation = [dict(message) for message in messages]
-    ids: list[int] = tokenizer.apply_chat_template(
-        conversation, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
-    )
+    try:
+        ids: list[int] = tokenizer.apply_chat_template(
+            conversation, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+        )
+    except Exception as error:  # a template is code, and may raise anything
+        roles = ", ".join(message["role"] for message in messages)
+        raise WarpsmithError(
+            f"the tokenizer's chat template refuses a chat of {roles} ({error}); write the chat as the model "
+            "takes it, or change the template"
+        ) from None
     return ids
 
 

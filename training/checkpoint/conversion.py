@@ -18,7 +18,7 @@ from megatron.core.dist_checkpointing import ShardedTensor
 from torch import Tensor
 
 from training.checkpoint.hf_files import DEFAULT_SHARD_BYTES, find_tensors
-from training.checkpoint.hf_tensors import read_slice, write_tensors
+from training.checkpoint.hf_tensors import check_finite, read_slice, write_tensors
 from training.checkpoint.layout import VOCABULARY, Block, Weight, blocks, join, separate
 from training.checkpoint.torch_dist import HF_FOLDER, check_stored, load, save
 from training.launch import run_worker
@@ -102,12 +102,14 @@ def _read_share(
 
 
 def _read_block(architecture: Architecture, block: Block, megatron_dir: Path) -> Iterator[tuple[str, Tensor]]:
-    """Hugging Face names and values of a block's tensors."""
+    """Hugging Face names and values of a block's tensors; WarpsmithError if a value is not finite."""
     loaded = load(_whole(architecture, block, "cpu"), megatron_dir, partial=True)
     for weight in block.weights:
         value = loaded.pop(weight.key)
         parts = separate(architecture, weight, value if block.layer is None else value[0])
-        yield from zip(map(block.hf_name, weight.parts), parts, strict=True)
+        for name, part in zip(map(block.hf_name, weight.parts), parts, strict=True):
+            check_finite(part, name, megatron_dir)
+            yield name, part
 
 
 def _whole(architecture: Architecture, block: Block, device: str) -> dict[str, ShardedTensor]:

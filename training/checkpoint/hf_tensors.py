@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from evaluation.errors import WarpsmithError
 from training.checkpoint.hf_files import DEFAULT_SHARD_BYTES, DTYPES, INDEX_FILE, SINGLE_FILE
 
 _BLOCK_BYTES = 32 * 2**20
@@ -26,6 +27,7 @@ def read_slice(path: Path, name: str, dim: int = 0, start: int = 0, stop: int | 
     """Elements `start` to `stop` of tensor `name` along dimension `dim` (0 or 1), in memory of its own.
 
     What lies beyond the tensor's end is zero, as padding of a vocabulary is.
+    Raises WarpsmithError if a number is not finite.
     """
     with safe_open(path, framework="pt") as file:
         whole = list(file.get_slice(name).get_shape())
@@ -40,9 +42,22 @@ def read_slice(path: Path, name: str, dim: int = 0, start: int = 0, stop: int | 
         end = min(begin + rows, last)
         with safe_open(path, framework="pt") as file:
             block = file.get_slice(name)[begin:end]
+            check_finite(block, name, path)
             target[begin - first : end - first] = block if dim == 0 else block.narrow(dim, start, shape[dim])
         del block  # the last thing that keeps the file mapped
     return target
+
+
+def check_finite(value: Tensor, name: str, source: Path) -> None:
+    """Raise WarpsmithError if a number of the tensor `name` in `source` is NaN or infinite.
+
+    The extremes tell it at 5 GB/s and without another tensor; `isfinite` takes a dozen times as long.
+    """
+    if not all(extreme.isfinite() for extreme in value.aminmax()):
+        raise WarpsmithError(
+            f"{source} holds {name} with numbers that are NaN or infinite, which spoil the model; use a "
+            "checkpoint from before they came about"
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from 3.1 on. Anything that we would compute differently from transformers is ref
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 class _Family:
     """What a `model_type` decides without a field of its own in config.json."""
 
+    model_class: str
+    """Its language model in `architectures`: SGLang goes by that, transformers by `model_type`."""
     qk_norm: bool
     qkv_bias: bool
     implied_head_dim: bool
@@ -30,13 +33,16 @@ class _Family:
 
 
 _FAMILIES = {
-    "qwen3": _Family(qk_norm=True, qkv_bias=False, implied_head_dim=False),
-    "qwen2": _Family(qk_norm=False, qkv_bias=True, implied_head_dim=True),
-    "llama": _Family(qk_norm=False, qkv_bias=False, implied_head_dim=True),
+    "qwen3": _Family("Qwen3ForCausalLM", qk_norm=True, qkv_bias=False, implied_head_dim=False),
+    "qwen2": _Family("Qwen2ForCausalLM", qk_norm=False, qkv_bias=True, implied_head_dim=True),
+    "llama": _Family("LlamaForCausalLM", qk_norm=False, qkv_bias=False, implied_head_dim=True),
 }
 SUPPORTED_MODEL_TYPES = tuple(_FAMILIES)
 _DTYPES = ("float32", "bfloat16", "float16")
 _ROPE_TYPES = ("default", "llama3")
+_LLAMA3_FIELDS = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+#: What a group of rotary parameters may hold; anything else, such as Qwen2-VL's mrope_section, may matter.
+_ROPE_FIELDS = ("rope_type", "type", "rope_theta", "partial_rotary_factor", *_LLAMA3_FIELDS)
 #: The values of fields that change the computation under which it is the one that we do; None: not given.
 _SUPPORTED_VALUES: Mapping[str, tuple[Any, ...]] = {
     "attention_bias": (None, False),
@@ -147,20 +153,15 @@ def read_architecture(hf_dir: Path) -> Architecture:
     """The architecture of the checkpoint in `hf_dir`; WarpsmithError if there is none that we support."""
     path = hf_dir / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WarpsmithError(f"{path} is missing; {hf_dir} is not a Hugging Face checkpoint") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WarpsmithError(f"{path} cannot be read ({error}); download the checkpoint again") from None
     if not isinstance(config, dict):
         raise WarpsmithError(f"{path} does not hold a JSON object; download the checkpoint again")
     _refuse_unsupported(config, path)
-    try:
-        return _from_config(config, path)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WarpsmithError(
-            f"{path} lacks or garbles a field ({error}); download the checkpoint again"
-        ) from None
+    return _from_config(config, path)
 
 
 def planned_architecture(model: ModelSettings) -> Architecture:
@@ -175,30 +176,89 @@ def planned_architecture(model: ModelSettings) -> Architecture:
     return _from_config(config, Path("the profile's section `model`"))
 
 
+class _Fields:
+    """Reads the fields of a config.json, each in its type and no other: WarpsmithError names a wrong one."""
+
+    def __init__(self, values: Mapping[str, Any], path: Path) -> None:
+        self._values, self._path = values, path
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """A whole number above 0; `default`, where there is one, if the field is not given."""
+        value = self._given(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self.wrong(name, "is not a whole number above 0")
+        return value
+
+    def number(self, name: str) -> float:
+        """A finite number above 0."""
+        value = self._given(name, None)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0 < value <= sys.float_info.max:
+            raise self.wrong(name, "is not a finite number above 0")
+        return float(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        value = self._given(name, default)
+        if not isinstance(value, bool):
+            raise self.wrong(name, "is neither true nor false")
+        return value
+
+    def group(self, name: str) -> Mapping[str, Any]:
+        """An object within the object, empty if it is not given."""
+        value = self._given(name, {})
+        if not isinstance(value, Mapping):
+            raise self.wrong(name, "is not an object")
+        return value
+
+    def texts(self, name: str) -> Sequence[str]:
+        """A list of texts, empty if it is not given."""
+        value = self._given(name, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self.wrong(name, "is not a list of texts")
+        return value
+
+    def wrong(self, name: str, what: str) -> WarpsmithError:
+        """What to raise about a field."""
+        value = f"{self._values.get(name)!r:.80}"
+        return WarpsmithError(
+            f"{self._path} has {name} {value}, which {what}; correct it, or download the checkpoint again"
+        )
+
+    def _given(self, name: str, default: Any) -> Any:
+        value = self._values.get(name)
+        value = default if value is None else value
+        if value is None:
+            raise WarpsmithError(f"{self._path} lacks the field {name}; download the checkpoint again")
+        return value
+
+
 def _from_config(config: Mapping[str, Any], path: Path) -> Architecture:
     family = _FAMILIES[config["model_type"]]
-    rope = _rope(config)
-    heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
-    kv_heads = int(config.get("num_key_value_heads") or heads)
+    fields, rope = _Fields(config, path), _rope(config, path)
+    heads, hidden = fields.integer("num_attention_heads"), fields.integer("hidden_size")
+    kv_heads = fields.integer("num_key_value_heads", heads)
     if heads % kv_heads:
-        raise ValueError(f"num_key_value_heads {kv_heads} does not divide num_attention_heads {heads}")
-    implied = hidden // heads if family.implied_head_dim else None
+        raise fields.wrong("num_key_value_heads", f"does not divide num_attention_heads {heads}")
+    head_dim = fields.integer("head_dim", hidden // heads if family.implied_head_dim else None)
+    if head_dim % 2:
+        raise fields.wrong("head_dim", "is odd, but rotary embeddings turn pairs of channels")
     return Architecture(
-        num_layers=int(config["num_hidden_layers"]),
+        num_layers=fields.integer("num_hidden_layers"),
         hidden_size=hidden,
-        ffn_hidden_size=int(config["intermediate_size"]),
+        ffn_hidden_size=fields.integer("intermediate_size"),
         num_heads=heads,
         num_kv_heads=kv_heads,
-        head_dim=int(config.get("head_dim") or implied or config["head_dim"]),
-        vocab_size=int(config["vocab_size"]),
-        max_positions=int(config["max_position_embeddings"]),
-        rope_theta=float(rope["rope_theta"]),
-        norm_eps=float(config["rms_norm_eps"]),
-        tied=bool(config.get("tie_word_embeddings", False)),
+        head_dim=head_dim,
+        vocab_size=fields.integer("vocab_size"),
+        max_positions=fields.integer("max_position_embeddings"),
+        rope_theta=_Fields(rope, path).number("rope_theta"),
+        norm_eps=fields.number("rms_norm_eps"),
+        tied=fields.flag("tie_word_embeddings", False),
         dtype=_dtype(config),
         qk_norm=family.qk_norm,
         qkv_bias=family.qkv_bias,
-        rope_scaling=_rope_scaling(rope),
+        rope_scaling=_rope_scaling(rope, path),
         source=path,
     )
 
@@ -207,46 +267,70 @@ def _dtype(config: Mapping[str, Any]) -> str:
     return str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
 
 
-def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The rotary parameters: transformers 5 groups them, transformers 4 kept the base at the top level."""
-    rope = {name: config[name] for name in ("rope_theta", "partial_rotary_factor") if name in config}
-    for group in ("rope_scaling", "rope_parameters"):
-        if isinstance(config.get(group), Mapping):
-            rope |= config[group]
-    return rope
+def _rope(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The rotary parameters: transformers 5 groups them, transformers 4 kept the base at the top level.
+
+    Where both of its groups are given, transformers 5 reads `rope_scaling` alone and others may not, so they
+    must agree.
+    """
+    fields = _Fields(config, path)
+    scaling, parameters = fields.group("rope_scaling"), fields.group("rope_parameters")
+    if scaling and parameters and scaling != parameters:
+        raise fields.wrong("rope_scaling", f"is not what rope_parameters {parameters!r:.200} says")
+    top_level = {name: config[name] for name in ("rope_theta", "partial_rotary_factor") if name in config}
+    return top_level | dict(scaling or parameters)
 
 
 def _rope_type(rope: Mapping[str, Any]) -> Any:
     return rope.get("rope_type") or rope.get("type") or "default"
 
 
-def _rope_scaling(rope: Mapping[str, Any]) -> RopeScaling | None:
+def _rope_scaling(rope: Mapping[str, Any], path: Path) -> RopeScaling | None:
     if _rope_type(rope) == "default":
         return None
+    fields = _Fields(rope, path)
     return RopeScaling(
-        factor=float(rope["factor"]),
-        low_freq_factor=float(rope["low_freq_factor"]),
-        high_freq_factor=float(rope["high_freq_factor"]),
-        original_max_positions=int(rope["original_max_position_embeddings"]),
+        factor=fields.number("factor"),
+        low_freq_factor=fields.number("low_freq_factor"),
+        high_freq_factor=fields.number("high_freq_factor"),
+        original_max_positions=fields.integer("original_max_position_embeddings"),
     )
 
 
 def _refuse_unsupported(config: Mapping[str, Any], path: Path) -> None:
     """Raise WarpsmithError for a model whose weights we would misplace or misuse."""
-    rope = _rope(config)
-    layer_types = config.get("layer_types") or ["full_attention"]
-    fields = [
+    fields = _Fields(config, path)
+    family = _FAMILIES.get(str(config.get("model_type")))
+    model_classes = (family.model_class,) if family else ()
+    layer_types = fields.texts("layer_types")
+    checks = [
         ("model_type", config.get("model_type"), SUPPORTED_MODEL_TYPES),
+        *(("architectures", model_class, model_classes) for model_class in fields.texts("architectures")),
         *((name, config.get(name), values) for name, values in _SUPPORTED_VALUES.items()),
-        ("rope_type", _rope_type(rope), _ROPE_TYPES),
-        ("partial_rotary_factor", rope.get("partial_rotary_factor"), (None, 1)),
+        *_rope_checks(config, path),
         *(("layer_types", layer_type, ("full_attention",)) for layer_type in layer_types),
         ("dtype", _dtype(config), _DTYPES),
     ]
-    for name, value, supported in fields:
+    for name, value, supported in checks:
         if value not in supported:
             known = " or ".join(str(one) for one in supported if one is not None) or "none"
             raise WarpsmithError(
-                f"{path} has {name} {value!r}, which is not supported (only {known}); use a dense Qwen3, "
+                f"{path} has {name} {value!r:.80}, which is not supported (only {known}); use a dense Qwen3, "
                 "Qwen2.5 or Llama 3 checkpoint"
             )
+    if layer_types and len(layer_types) != fields.integer("num_hidden_layers"):
+        raise fields.wrong("layer_types", f"does not name {config['num_hidden_layers']} layers")
+
+
+def _rope_checks(config: Mapping[str, Any], path: Path) -> list[tuple[str, Any, tuple[Any, ...]]]:
+    """Name, value and supported values of the rotary parameters, wherever they stand."""
+    fields = _Fields(config, path)
+    groups = [fields.group(name) for name in ("rope_scaling", "rope_parameters")]
+    types = [group.get(name) for group in groups for name in ("rope_type", "type")]
+    factors = [place.get("partial_rotary_factor") for place in (config, *groups)]
+    others = [item for group in groups for item in group.items() if item[0] not in _ROPE_FIELDS]
+    return [
+        *(("rope_type", rope_type, (None, *_ROPE_TYPES)) for rope_type in types),
+        *(("partial_rotary_factor", factor, (None, 1)) for factor in factors),
+        *((name, value, (None,)) for name, value in others),
+    ]

@@ -57,14 +57,18 @@ def read_prompts(path: Path) -> list[PromptRow]:
         try:
             rows.append(PromptRow.model_validate_json(line))
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "row"
             raise WarpsmithError(
-                f"{path}, line {number}: {field}: {first['msg']}; run the prepare stage again"
+                f"{path}, line {number}: {first_problem(error)}; run the prepare stage again"
             ) from None
     if not rows:
         raise WarpsmithError(f"{path} holds no prompts; run the prepare stage again")
     return rows
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong with a row, in a few words: the first field and why."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'row'}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def fitting(
@@ -72,15 +76,23 @@ def fitting(
 ) -> tuple[list[PromptRow], int]:
     """The rows whose prompt has at most `most_tokens` tokens, in their order, and how many have more.
 
-    Raises WarpsmithError if none is left.
+    Raises WarpsmithError if none is left, or naming the label of one that the chat template refuses.
     """
-    short = [row for row in rows if len(encode_prompt(tokenizer, row.messages)) <= most_tokens]
+    short = [row for row in rows if _length(row, tokenizer) <= most_tokens]
     if not short:
         raise WarpsmithError(
             f"no prompt leaves room for a response (each has more than {most_tokens} tokens); lower "
             "rollout.max_new_tokens or raise the model's max_position_embeddings"
         )
     return short, len(rows) - len(short)
+
+
+def _length(row: PromptRow, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens of a row's prompt."""
+    try:
+        return len(encode_prompt(tokenizer, row.messages))
+    except WarpsmithError as error:
+        raise WarpsmithError(f"the prompt with the label {row.label!r:.80}: {error}") from None
 
 
 class CursorState(TypedDict):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsFloat
 
 from evaluation.errors import WarpsmithError
 from evaluation.judging import open_pool
@@ -30,6 +31,15 @@ KERNEL = "kernel"
 
 #: How far a kernel can get, in order, with the name under which the rate of getting there is logged.
 _MILESTONES = (Progress.PARSED, Progress.COMPILED, Progress.CORRECT)
+#: Largest size of a number: advantages square rewards in float32.
+_LARGEST = 1e9
+#: What MLflow takes as a metric's name.
+_METRIC_NAME = re.compile(r"[\w.: -]+(/[\w.: -]+)*", re.ASCII)
+#: Names and groups that a step or an evaluation logs itself.
+_OUR_METRICS = frozenset(
+    ("step", "samples", "truncated", "response_length_mean", "reward/mean", "reward/std", "reward/best")
+)
+_OUR_GROUPS = ("eval", "perf", "rollout", "train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +55,14 @@ class Reward:
     """What one response is worth."""
 
     value: float
-    """The reward; any finite number."""
+    """The reward; any number from -1e9 to 1e9."""
     status: str = ""
     """One word for the outcome, for the record of rollouts."""
     reason: str = ""
     """Why, for a person who reads that record."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Slash-grouped numbers; a step logs each name's mean over the responses that have it."""
+    """Slash-grouped numbers; a step logs each name's mean over the responses that have it. What the step logs
+    itself (`reward/mean`, `rollout/...`, `train/...`, ...) cannot be given."""
 
 
 class RewardFunction(Protocol):
@@ -129,7 +140,7 @@ def open_reward(
 
 
 def score(function: RewardFunction, responses: Sequence[Response]) -> list[Reward]:
-    """Call a reward function and check what it gives: one finite reward for each response."""
+    """Call a reward function and check what it gives: a reward for each response."""
     rewards = function(responses)
     if not isinstance(rewards, Sequence) or not all(isinstance(reward, Reward) for reward in rewards):
         raise WarpsmithError(
@@ -141,13 +152,53 @@ def score(function: RewardFunction, responses: Sequence[Response]) -> list[Rewar
             f"the reward function gave {len(rewards)} rewards for {len(responses)} responses; "
             "return one for each"
         )
-    for response, reward in zip(responses, rewards, strict=True):
-        if not math.isfinite(reward.value):
-            raise WarpsmithError(
-                f"the reward function gave {reward.value} for a response to {response.row.label!r}; "
-                "return finite numbers"
-            )
-    return list(rewards)
+    return [
+        checked_reward(reward, f"the reward function, for a response to {response.row.label!r:.60},")
+        for response, reward in zip(responses, rewards, strict=True)
+    ]
+
+
+def checked_reward(reward: Reward, giver: str) -> Reward:
+    """The reward with its numbers, which may be numpy's or torch's, as floats.
+
+    Raises WarpsmithError, which says that `giver` gave it, for what cannot be trained on or logged.
+    """
+    value = _number(reward.value)
+    if value is None:
+        raise _wrong(giver, "the reward", reward.value, "a number from -1e9 to 1e9")
+    for name, text in (("status", reward.status), ("reason", reward.reason)):
+        if not isinstance(text, str):
+            raise _wrong(giver, f"the {name}", text, "a str")
+    if not isinstance(reward.metrics, Mapping):
+        raise _wrong(giver, "the metrics", reward.metrics, "numbers by name")
+    metrics = {name: _checked_metric(name, metric, giver) for name, metric in reward.metrics.items()}
+    return Reward(value, reward.status, reward.reason, metrics)
+
+
+def _checked_metric(name: object, value: object, giver: str) -> float:
+    if not isinstance(name, str) or not _METRIC_NAME.fullmatch(name):
+        raise _wrong(giver, "a metric's name", name, "words (letters, digits, '_', '-', '.') between slashes")
+    if name in _OUR_METRICS or name.split("/")[0] in _OUR_GROUPS:
+        raise _wrong(giver, "a metric's name", name, "a name that the step does not log itself")
+    number = _number(value)
+    if number is None:
+        raise _wrong(giver, f"the metric {name}", value, "a number from -1e9 to 1e9; leave out what has none")
+    return number
+
+
+def _number(value: object) -> float | None:
+    """`value` as a float, if it is one number that can be reckoned with."""
+    if not isinstance(value, SupportsFloat):  # a str is not, though float() would read it
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError):  # an array or a tensor of several
+        return None
+    return number if abs(number) <= _LARGEST else None
+
+
+def _wrong(giver: str, what: str, given: object, wanted: str) -> WarpsmithError:
+    return WarpsmithError(f"{giver} gave {given!r:.60} as {what}; it must be {wanted}")
 
 
 def mean_metrics(rewards: Sequence[Reward]) -> dict[str, float]:
@@ -162,14 +213,15 @@ def mean_metrics(rewards: Sequence[Reward]) -> dict[str, float]:
 
 def load_function(reference: str) -> Callable[..., Any]:
     """The function that `module:function` names; WarpsmithError if there is none."""
-    module_name, separator, name = reference.partition(":")
-    if not separator or not module_name or not name:
+    module_name, _, name = reference.partition(":")
+    if not name or not module_name or module_name.startswith("."):  # a relative import of what?
         raise WarpsmithError(f"{reference!r} is not a built-in name, nor of the form module:function")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except Exception as error:  # whatever a user's module does while it is imported
+        reason = f"{type(error).__name__}: {error}"
         raise WarpsmithError(
-            f"{reference!r}: the module cannot be imported ({error}); is it on the path?"
+            f"{reference!r}: the module cannot be imported ({reason}); is it on the path?"
         ) from error
     function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):

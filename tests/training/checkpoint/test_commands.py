@@ -17,10 +17,13 @@ from training.checkpoint.commands import main, to_hf, to_megatron
 from training.checkpoint.conversion import write_hf_weights, write_torch_dist
 from training.checkpoint.torch_dist import HF_FOLDER, load_model, save_model
 from training.config import MegatronSettings
+from training.launch import ProcessError
 from training.model.architecture import read_architecture
 from training.model.build import build_model
 
 SINGLE = MegatronSettings(nproc_per_node=1)
+#: A tokenizer.json of one token.
+TOKENIZER = '{"model": {"vocab": {"a": 0}, "merges": []}}'
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
@@ -46,7 +49,7 @@ def torch_dist(hf_dir: Path, folder: Path) -> Path:
 def test_the_command_line_converts_at_any_size_and_back(tmp_path):
     source = tmp_path / "hf"
     family("llama").save_pretrained(source)  # its 97 tokens are padded to 98 at TP 2
-    (source / "tokenizer.json").write_text("{}")
+    (source / "tokenizer.json").write_text(TOKENIZER)
     there, back = tmp_path / "torch_dist", tmp_path / "back"
     sizes = ["--tensor-model-parallel-size", "2", "--pipeline-model-parallel-size", "2"]
     command = [sys.executable, "-m", "training.checkpoint", "to-megatron", str(source), str(there)]
@@ -54,7 +57,7 @@ def test_the_command_line_converts_at_any_size_and_back(tmp_path):
     assert main(["to-hf", str(there), str(back), "--max-shard-size", "20KB"]) == 0
     assert_same(back, source)
     assert len(list(back.glob("*.safetensors"))) > 1
-    assert (back / "tokenizer.json").read_text() == "{}"
+    assert (back / "tokenizer.json").read_text() == TOKENIZER
     assert (back / "config.json").read_bytes() == (source / "config.json").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "hf", "torch_dist"]
 
@@ -181,7 +184,10 @@ CONFIG_OF_ANOTHER_MODEL = [
     ({"tie_word_embeddings": False}, r"lacks the tensor output_layer\.weight"),
     ({"hidden_size": 64}, r"embedding\.word_embeddings\.weight in the shape \[96, 32\] .* \[96, 64\]"),
     ({"vocab_size": 97}, r"in the shape \[96, 32\] where the model has \[97, 32\]"),
-    ({"num_hidden_layers": 4}, r"in the shape \[3, .* the model has \[4, "),
+    (
+        {"num_hidden_layers": 4, "layer_types": ["full_attention"] * 4},
+        r"in the shape \[3, .* the model has \[4, ",
+    ),
 ]
 
 
@@ -214,3 +220,52 @@ def test_a_damaged_checkpoint_is_refused_before_processes_start(hf_dir, tmp_path
     error = capsys.readouterr().err
     assert "lacks the tensor model.norm.weight" in error and error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["hf"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("metadata.json", b"{"), ("common.pt", b"damaged"), (".metadata", b"damaged"), ("common.pt", None)],
+)
+def test_a_damaged_torch_dist_is_one_sentence(single_process, hf_dir, tmp_path, file, content):
+    folder = torch_dist(hf_dir, tmp_path / "torch_dist")
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(content)
+    model = build_model(read_architecture(hf_dir), SINGLE, torch.float32)
+    for read in (lambda: load_model(model, folder), lambda: write_hf_weights(folder, tmp_path)):
+        with pytest.raises(WarpsmithError, match="not a complete Megatron checkpoint") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_command_says_what_is_damaged_and_leaves_nothing(hf_dir, tmp_path, capsys):
+    source = tmp_path / "torch_dist"
+    shutil.copytree(hf_dir, source / HF_FOLDER)
+    (source / "metadata.json").write_text("{")
+    assert main(["to-hf", str(source), str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {source} is not a complete") and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["torch_dist"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ProcessError("conversion failed"), 1, "error: conversion failed\n"),
+        (KeyboardInterrupt(), 130, "stopped; nothing was written to "),
+    ],
+)
+def test_failures_and_interrupts_are_no_tracebacks(
+    hf_dir, tmp_path, capsys, monkeypatch, error, status, said
+):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("training.checkpoint.commands.run_processes", fail)
+    source = tmp_path / "torch_dist"
+    shutil.copytree(hf_dir, source / HF_FOLDER)
+    assert main(["to-hf", str(source), str(tmp_path / "out")]) == status
+    assert capsys.readouterr().err.startswith(said)
+    assert not (tmp_path / "out").exists()

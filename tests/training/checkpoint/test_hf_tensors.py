@@ -7,6 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from evaluation.errors import WarpsmithError
 from training.checkpoint.hf_tensors import read_slice, write_tensors
 
 MATRIX = torch.arange(70, dtype=torch.float32).view(10, 7)
@@ -36,6 +37,18 @@ def test_what_is_read_does_not_change_with_the_file(tmp_path):
     value = read_slice(tmp_path / "file", "matrix")
     (tmp_path / "file").write_bytes(b"\0" * (tmp_path / "file").stat().st_size)
     assert torch.equal(value, MATRIX)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 10**6])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_refused(tmp_path, monkeypatch, block_bytes, number):
+    monkeypatch.setattr("training.checkpoint.hf_tensors._BLOCK_BYTES", block_bytes)
+    spoilt = MATRIX.bfloat16()
+    spoilt[4, 2] = number
+    save_file({"matrix": spoilt}, tmp_path / "file")
+    with pytest.raises(WarpsmithError, match="file holds matrix with numbers that are NaN or infinite"):
+        read_slice(tmp_path / "file", "matrix")
+    assert torch.equal(read_slice(tmp_path / "file", "matrix", 0, 5, 10), spoilt[5:])
 
 
 @pytest.mark.parametrize(("limit", "files"), [(10**6, 1), (400, 3), (800, 2), (1, 3)])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from transformers import AutoConfig
 
 from evaluation.errors import WarpsmithError
 from tests.training.tiny import FAMILIES, family
@@ -109,6 +110,15 @@ UNSUPPORTED = [
         "rope_type 'linear'",
     ),
     ("llama", {"rope_scaling": {"rope_type": "dynamic"}, "rope_parameters": None}, "rope_type 'dynamic'"),
+    ("qwen3", {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "rope_type 'linear'"),
+    ("qwen3", {"rope_scaling": {"rope_type": "default", "type": "yarn"}}, "rope_type 'yarn'"),
+    (
+        "qwen2",
+        {"rope_scaling": {"type": "default", "mrope_section": [16, 24, 24]}, "rope_parameters": None},
+        r"mrope_section \[16, 24, 24\]",
+    ),
+    ("qwen2", {"architectures": ["Qwen2ForSequenceClassification"]}, "architectures 'Qwen2ForSeq.*'"),
+    ("llama", {"architectures": ["MistralForCausalLM"]}, "architectures 'MistralForCausalLM'"),
     ("qwen3", {"quantization_config": {"bits": 4}}, "quantization_config {'bits': 4}"),
     ("qwen3", {"dtype": "float8_e4m3fn"}, "dtype 'float8_e4m3fn'"),
     ("qwen3", {"dtype": "int8"}, "dtype 'int8'"),
@@ -136,12 +146,63 @@ def test_a_folder_without_a_usable_config_is_named(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"head_dim": None}, "head_dim"), ({"num_key_value_heads": 3}, "num_key_value_heads 3 does not divide")],
+    [
+        ({"head_dim": None}, "head_dim"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads 3, which does not divide"),
+    ],
 )
 def test_a_field_that_makes_no_sense_is_named(tmp_path, change, reason):
     family("qwen3").config.save_pretrained(tmp_path)
     write(tmp_path, {name: value for name, value in (read(tmp_path) | change).items() if value is not None})
     with pytest.raises(WarpsmithError, match=reason):
+        read_architecture(tmp_path)
+
+
+NOT_OF_ITS_TYPE = [
+    ({"num_hidden_layers": float("inf")}, "num_hidden_layers inf"),
+    ({"num_hidden_layers": 3.7}, r"num_hidden_layers 3\.7"),
+    ({"hidden_size": True}, "hidden_size True"),
+    ({"vocab_size": "97"}, "vocab_size '97'"),
+    ({"num_key_value_heads": 0}, "num_key_value_heads 0"),
+    ({"max_position_embeddings": -5}, "max_position_embeddings -5"),
+    ({"head_dim": 15}, "head_dim 15, which is odd"),
+    ({"rms_norm_eps": float("nan")}, "rms_norm_eps nan"),
+    ({"rms_norm_eps": -1}, "rms_norm_eps -1"),
+    ({"rope_parameters": {"rope_theta": 0}}, "rope_theta 0"),
+    ({"rope_parameters": {"rope_theta": 10**400}}, "rope_theta 10"),
+    ({"rope_parameters": 5}, "rope_parameters 5, which is not an object"),
+    ({"rope_scaling": "linear"}, "rope_scaling 'linear', which is not an object"),
+    ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1, "factor": "8"}}, "factor '8'"),
+    ({"tie_word_embeddings": "false"}, "tie_word_embeddings 'false'"),
+    ({"layer_types": 5}, "layer_types 5"),
+    ({"layer_types": ["full_attention"] * 2}, "layer_types .*, which does not name 3 layers"),
+    ({"architectures": "Qwen3ForCausalLM"}, "architectures 'Qwen3ForCausalLM'"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), NOT_OF_ITS_TYPE)
+def test_a_field_of_another_type_or_size_is_named(tmp_path, change, reason):
+    family("qwen3").config.save_pretrained(tmp_path)
+    write(tmp_path, read(tmp_path) | change)
+    with pytest.raises(WarpsmithError, match=rf"config\.json has {reason}.*correct it"):
+        read_architecture(tmp_path)
+
+
+def test_a_config_nested_too_deeply_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"a":' + "[" * 10**5)
+    with pytest.raises(WarpsmithError, match=r"config\.json cannot be read"):
+        read_architecture(tmp_path)
+
+
+def test_two_groups_of_rotary_parameters_must_agree(tmp_path):
+    """Transformers reads `rope_scaling` alone, so even a base that differs would be another model."""
+    config = family("qwen3").config
+    config.save_pretrained(tmp_path)
+    rope = read(tmp_path)["rope_parameters"]
+    assert read_architecture(write(tmp_path, read(tmp_path) | {"rope_scaling": rope})).rope_theta == 1e4
+    write(tmp_path, read(tmp_path) | {"rope_scaling": rope | {"rope_theta": 5e5}})
+    assert AutoConfig.from_pretrained(tmp_path).rope_parameters["rope_theta"] == 5e5
+    with pytest.raises(WarpsmithError, match=r"rope_scaling .* is not what rope_parameters .* says"):
         read_architecture(tmp_path)
 
 

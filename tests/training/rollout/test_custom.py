@@ -1,9 +1,12 @@
 """The examples of docs/custom-code.md run, and wrong functions are refused in one sentence."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from evaluation.errors import WarpsmithError
 from tests.training.night import metrics
@@ -13,7 +16,7 @@ from training.grpo import train
 from training.launch import run_job
 from training.optimization import GrpoSettings
 from training.rollout.buffer import Sample
-from training.rollout.custom import Generated, load_generate
+from training.rollout.custom import Generated, RolloutInput, check_vocabulary, load_generate, load_rollout
 from training.rollout.engine import Completion, FinishReason
 from training.rollout.prompts import PromptRow
 from training.rollout.ranks import Ranks
@@ -120,6 +123,91 @@ def test_a_wrong_response_is_refused(name, sentence):
 def test_a_wrong_rollout_is_refused(single_process, folder, tmp_path, name, sentence):
     with pytest.raises(WarpsmithError, match=sentence):
         train(job(folder, tmp_path, rollout_function=f"{__name__}:{name}"))
+
+
+def returns(value):
+    """A stand-in for the user's module, whose functions all give `value`."""
+    return lambda reference: lambda request: value
+
+
+def completion(**changes) -> Completion:
+    return replace(COMPLETION, **changes)
+
+
+NAN = float("nan")
+BAD_COMPLETIONS = [
+    (Generated("x"), "gave a str; it must return a .*Completion"),
+    (Generated(completion(token_ids=(1, -2))), r"token_ids -2\.\.1; give a tokenizer's ids"),
+    (Generated(completion(token_ids=(1, 2**40))), "give a tokenizer's ids"),
+    (Generated(completion(token_ids=(1.0, 2.0))), "numbers in one sequence as token_ids"),
+    (Generated(completion(token_ids=(1, None))), "numbers in one sequence as token_ids"),
+    (Generated(completion(token_ids=None)), "numbers in one sequence as token_ids"),
+    (Generated(completion(token_ids=((1, 2), (1,)))), "numbers in one sequence as token_ids"),
+    (Generated(completion(logprobs=None)), "numbers in one sequence as logprobs"),
+    (Generated(completion(logprobs=(-0.1, "x"))), "numbers in one sequence as logprobs"),
+    (Generated(completion(logprobs=(-0.1, NAN))), "a logprob that is not finite"),
+    (Generated(completion(logprobs=(NAN, -0.1)), (True, False)), "a logprob that is not finite"),
+    (Generated(COMPLETION, None), "numbers in one sequence as loss_mask"),
+    (Generated(COMPLETION, ("yes", "no")), "numbers in one sequence as loss_mask"),
+    (Generated(completion(finish_reason="done")), "it must return a .*FinishReason"),
+    (Generated(completion(weight_version=-1)), "weight_version -1; give that of the engine's"),
+    (Generated(completion(weight_version="new")), "weight_version 'new'"),
+]
+
+
+@pytest.mark.parametrize(("generated", "sentence"), BAD_COMPLETIONS)
+def test_a_completion_that_makes_no_sense_is_refused(monkeypatch, generated, sentence):
+    monkeypatch.setattr("training.rollout.custom.load_function", returns(generated))
+    with pytest.raises(WarpsmithError, match=f"mine:function .*{sentence}"):
+        load_generate("mine:function")(None)
+
+
+def test_a_completion_of_arrays_and_lists_is_taken(monkeypatch):
+    """Tokens of tools may have any log-probability."""
+    given = Completion(np.array([1, 2]), [torch.tensor(-0.5), NAN], "stop", 3)
+    monkeypatch.setattr("training.rollout.custom.load_function", returns(Generated(given, [1, 0])))
+    generated = load_generate("mine:function")(None)
+    assert generated.completion.token_ids == (1, 2) and generated.completion.logprobs[0] == -0.5
+    assert generated.completion.finish_reason is FinishReason.STOP
+    assert generated.loss_mask == (True, False)
+
+
+SAMPLE = Sample(7, ROW, (1,), COMPLETION, "x", Reward(0.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"row": None}, "gave a NoneType; it must return a PromptRow as a sample's row"),
+        ({"text": 5}, "a str as a sample's text"),
+        ({"reward": 1.0}, "a Reward as a sample's reward"),
+        ({"reward": Reward("1")}, "gave '1' as the reward"),
+        ({"prompt_ids": (1, -1)}, r"prompt_ids -1\.\.1"),
+        ({"completion": completion(logprobs=(NAN, NAN))}, "a logprob that is not finite"),
+        ({"completion": completion(weight_version=4)}, "weight_version 4; give that of the engine's"),
+    ],
+)
+def test_a_sample_that_makes_no_sense_is_refused(monkeypatch, changes, sentence):
+    samples = [SAMPLE, replace(SAMPLE, **changes)]
+    monkeypatch.setattr("training.rollout.custom.load_function", returns(samples))
+    rollout = RolloutInput(3, (ROW,), 7, 2, None, None, None, None)
+    with pytest.raises(WarpsmithError, match=f"mine:function .*{sentence}"):
+        load_rollout("mine:function")(rollout)
+
+
+def test_samples_have_the_numbers_that_are_logged(monkeypatch):
+    given = replace(SAMPLE, prompt_ids=[1], reward=Reward(np.float32(0.5)))
+    monkeypatch.setattr("training.rollout.custom.load_function", returns([given]))
+    (sample,) = load_rollout("mine:function")(RolloutInput(3, (ROW,), 7, 2, None, None, None, None))
+    assert sample == replace(SAMPLE, reward=Reward(0.5))
+    assert type(sample.reward.value) is float and type(sample.prompt_ids) is tuple
+
+
+def test_tokens_that_the_model_does_not_have_are_refused():
+    check_vocabulary([SAMPLE], 3)
+    for sample in (SAMPLE, replace(SAMPLE, prompt_ids=(2,), completion=completion(token_ids=(0, 1)))):
+        with pytest.raises(WarpsmithError, match=r"the token id 2, but the model's are 0\.\.1"):
+            check_vocabulary([sample], 2)
 
 
 def test_a_missing_function_is_named(single_process, folder, tmp_path):

@@ -1,8 +1,11 @@
 """Rewards: verdicts become numbers and rates, and replaceable functions are held to their contract."""
 
+import json
 import math
 
+import numpy as np
 import pytest
+import torch
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
@@ -106,11 +109,47 @@ def test_bad_rewards_are_refused():
             score(lambda responses, value=value: [Reward(value)], [response("a")])
 
 
+def test_numbers_of_numpy_and_torch_become_floats():
+    given = Reward(np.float32(1), metrics={"answers/right": torch.tensor(0.5), "answers/words": np.int64(3)})
+    (reward,) = score(lambda responses: [given], [response("a")])
+    assert reward == Reward(1.0, metrics={"answers/right": 0.5, "answers/words": 3.0})
+    numbers = [reward.value, *reward.metrics.values()]
+    assert all(type(number) is float for number in numbers) and json.dumps(numbers)
+
+
+@pytest.mark.parametrize(
+    ("reward", "sentence"),
+    [
+        (Reward("1"), "gave '1' as the reward; it must be a number"),
+        (Reward(None), "gave None as the reward"),
+        (Reward(1e300), r"gave 1e\+300 as the reward; it must be a number from -1e9 to 1e9"),
+        (Reward(10**400), "as the reward"),
+        (Reward(np.ones(2)), r"gave array\(\[1\., 1\.\]\) as the reward"),
+        (Reward(torch.ones(2)), r"gave tensor\(\[1\., 1\.\]\) as the reward"),
+        (Reward(1.0, status=7), "gave 7 as the status; it must be a str"),
+        (Reward(1.0, reason=None), "gave None as the reason"),
+        (Reward(1.0, metrics=[1.0]), "as the metrics; it must be numbers by name"),
+        (Reward(1.0, metrics={"a": "1"}), "gave '1' as the metric a; it must be a number"),
+        (Reward(1.0, metrics={"a": math.nan}), "gave nan as the metric a"),
+        (Reward(1.0, metrics={5: 1.0}), "gave 5 as a metric's name"),
+        (Reward(1.0, metrics={"50%": 1.0}), "gave '50%' as a metric's name; it must be words"),
+        (Reward(1.0, metrics={"reward/mean": 1.0}), "gave 'reward/mean' as a metric's name"),
+        (Reward(1.0, metrics={"step": 1.0}), "that the step does not log itself"),
+        (Reward(1.0, metrics={"train/loss": 1.0}), "that the step does not log itself"),
+    ],
+)
+def test_a_reward_that_cannot_be_trained_on_or_logged_is_refused(reward, sentence):
+    with pytest.raises(WarpsmithError, match=f"for a response to 'easy', .*{sentence}"):
+        score(lambda responses: [reward], [response("a")])
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("kernels", "not a built-in name"),
         (":f", "not a built-in name"),
+        ("math:", "not a built-in name"),
+        (".math:sqrt", "not a built-in name"),
         ("no_such_module:f", "cannot be imported"),
         ("math:no_such_function", "no function"),
         ("math:pi", "no function"),
