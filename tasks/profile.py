@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from data.settings import DataSettings
 from evaluation.errors import WarpsmithError
@@ -86,6 +86,14 @@ class Profile(Frozen):
     def _date_to_text(cls, value: Any) -> Any:
         """YAML reads an unquoted date as one."""
         return value.isoformat() if isinstance(value, date) else value
+
+    @model_validator(mode="after")
+    def _training_sections_agree(self) -> Self:
+        try:
+            _ = self.training
+        except ValidationError as error:
+            raise ValueError(str(error.errors()[0].get("ctx", {}).get("error", error))) from None
+        return self
 
     @property
     def training(self) -> TrainingSettings:

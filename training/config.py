@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
+from training.arguments.supported import require_supported
 from training.arguments.upstream import checked, megatron_fields, nearest, resolve_type
 from training.model.implied import MODEL_FIELDS, ImpliedSettings
 from training.optimization import GrpoSettings, OptimizationSettings, SftSettings
@@ -51,7 +52,7 @@ class ModelSettings(Frozen):
     """Whether the output layer shares the embedding's weights."""
     initializer_range: float = Field(default=0.02, gt=0)
     """Standard deviation of the random model's weights."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the random model's weights."""
 
     @model_validator(mode="after")
@@ -72,11 +73,16 @@ class FusedKernels(StrEnum):
     NONE = "none"  #: plain PyTorch
 
 
+#: What selective recomputation works for; Megatron's others need Transformer Engine or experts.
+_RECOMPUTABLE = frozenset({"core_attn", "mlp"})
+
+
 class MegatronSettings(ImpliedSettings):
     """How training is spread over processes, and any further field of Megatron-core's own configs.
 
     A name that is not declared here must be a field of TransformerConfig, OptimizerConfig or
-    DistributedDataParallelConfig, and is handed to whichever of them has it.
+    DistributedDataParallelConfig, and is handed to whichever of them has it. What this trainer does not
+    honour (`training.arguments.supported`) may only have the value that it has anyway.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -127,6 +133,21 @@ class MegatronSettings(ImpliedSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _recomputation(self) -> MegatronSettings:
+        extra = self.extra
+        details = ("recompute_method", "recompute_num_layers", "recompute_modules")
+        given = [name for name in details if extra.get(name) is not None]
+        if given and extra.get("recompute_granularity") is None:
+            raise ValueError(
+                f"{given[0]} without recompute_granularity recomputes nothing; set that to full or selective"
+            )
+        strange = sorted(set(extra.get("recompute_modules") or ()) - _RECOMPUTABLE)
+        if strange:
+            known = ", ".join(sorted(_RECOMPUTABLE))
+            raise ValueError(f"recompute_modules cannot have {strange[0]}; the modules are {known}")
+        return self
+
     @property
     def extra(self) -> dict[str, Any]:
         """The settings that go to Megatron's own config classes unchanged."""
@@ -144,7 +165,10 @@ def _megatron_value(name: str, value: Any) -> Any:
         raise ValueError(f"`{name}` belongs to each training stage; set `sft.{name}` and `grpo.{name}`")
     if name in MODEL_FIELDS and resolve_type(field.type) is None:
         return value  # compared with config.json later
-    return checked(field, value)
+    value = checked(field, value)
+    if name not in MODEL_FIELDS:
+        require_supported(field, value)
+    return value
 
 
 class TrainingSettings(Frozen):
@@ -170,6 +194,16 @@ class TrainingSettings(Frozen):
                 raise ValueError(
                     f"grpo.partial_rollout cannot go on with what rollout.{name} has begun; turn one off"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _penalty_that_leaves_room(self) -> TrainingSettings:
+        buffer, longest = self.grpo.overlong_buffer, self.rollout.max_new_tokens
+        if buffer > longest:
+            raise ValueError(
+                f"grpo.overlong_buffer {buffer} exceeds rollout.max_new_tokens {longest}, so every response "
+                "would be penalised; lower it"
+            )
         return self
 
 

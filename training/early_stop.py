@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 from training.optimization import GrpoSettings
 from training.snapshots import Best
+
+#: Steps in a row without an update that are worth a warning.
+_IDLE_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +25,16 @@ class Bound:
     above: bool
     """Whether larger values break it; otherwise smaller ones do."""
 
-    def broken_by(self, metrics: Mapping[str, float]) -> bool:
-        """Whether a step's metrics break it; a metric that the step did not log does not."""
-        value = metrics.get(self.metric)
-        if value is None:
-            return False
-        return value > self.limit if self.above else value < self.limit
+    def broken_by(self, value: float) -> bool:
+        """Whether a value breaks it, as one that is no finite number always does."""
+        return not isfinite(value) or (value > self.limit if self.above else value < self.limit)
 
 
 class EarlyStop:
-    """Counts the steps in a row that break each bound."""
+    """Counts the steps in a row that break each bound.
+
+    A step without the metric, such as one without an update, neither breaks a bound nor keeps it.
+    """
 
     def __init__(self, settings: GrpoSettings) -> None:
         self._patience = settings.stop_patience
@@ -55,7 +59,7 @@ class EarlyStop:
         """
         self._count(metrics)
         for bound, times in self._broken.items():
-            if times >= self._patience:
+            if times >= self._patience and bound.metric in metrics:
                 raise WarpsmithError(
                     f"training was stopped at step {step}: {bound.metric} {metrics[bound.metric]:.4g} is "
                     f"{'above' if bound.above else 'below'} grpo.{bound.setting} {bound.limit:g} for {times} "
@@ -64,7 +68,32 @@ class EarlyStop:
 
     def _count(self, metrics: Mapping[str, float]) -> None:
         for bound, times in self._broken.items():
-            self._broken[bound] = times + 1 if bound.broken_by(metrics) else 0
+            if bound.metric in metrics:
+                self._broken[bound] = times + 1 if bound.broken_by(metrics[bound.metric]) else 0
+
+
+class IdleSteps:
+    """Counts the steps in a row without an update, which a run may go through unnoticed."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def recall(self, history: Iterable[Mapping[str, float]]) -> None:
+        """Count the steps before a resume, in their order."""
+        for metrics in history:
+            self.check(metrics)
+
+    def check(self, metrics: Mapping[str, float]) -> str | None:
+        """Count a step; what to print at the third in a row without an update, the sixth, the 12th..."""
+        self._count = 0 if metrics.get("train/updates", 1.0) else self._count + 1
+        thirds, rest = divmod(self._count, _IDLE_STEPS)
+        if rest or thirds.bit_count() != 1:
+            return None
+        return (
+            f"warning: nothing was learnt in the last {self._count} steps, because the rewards within each "
+            "group were all equal; try easier or harder prompts, more samples per prompt, or "
+            "rollout.filter_function `spread` with grpo.sampling_rounds above 1"
+        )
 
 
 def _bounds(settings: GrpoSettings) -> list[Bound]:

@@ -25,8 +25,9 @@ from evaluation.rows import read_rows
 from training.asynchronous import RolloutQueue, in_one_thread
 from training.checkpoint.torch_dist import HF_FOLDER, load_model
 from training.config import GrpoJob
-from training.early_stop import EarlyStop
+from training.early_stop import EarlyStop, IdleSteps
 from training.health import (
+    finite,
     memory_metrics,
     progress_line,
     rollout_metrics,
@@ -111,7 +112,7 @@ class _Loop:
     ) -> None:
         self._run, self._queue, self._policy, self._engine = run, queue, policy, engine
         self._validation, self._settings = validation, settings
-        self._early_stop = EarlyStop(settings)
+        self._early_stop, self._idle_steps = EarlyStop(settings), IdleSteps()
 
     def run_all(self) -> None:
         """Train to the last step.
@@ -120,7 +121,9 @@ class _Loop:
             Requeue: someone wanted the run to stop.
             WarpsmithError: the policy has collapsed.
         """
-        self._early_stop.recall(self._run.history())
+        history = self._run.history()
+        self._early_stop.recall(history)
+        self._idle_steps.recall(history)
         if self._run.ahead:
             self._queue.restore(self._run.ahead)
         while self._run.step < self._settings.steps:
@@ -136,11 +139,15 @@ class _Loop:
         if evaluated:
             self._queue.finish_all()
             metrics |= self._validation.metrics()
+        warning = self._idle_steps.check(metrics)
         if is_main():
             print(progress_line(run.step + 1, self._settings.steps, metrics), flush=True)
+        if is_main() and warning:
+            print(warning, flush=True)
         drawn = (sample for group in collection.drawn for sample in group.samples)
         judged_by = BEST_BY if evaluated else None
-        run.finish_step(metrics, map(sample_record, drawn), judged_by=judged_by, ahead=self._queue.state)
+        records = map(sample_record, drawn)
+        run.finish_step(finite(metrics), records, judged_by=judged_by, ahead=self._queue.state)
         self._early_stop.check(run.step, metrics, run.best, run.folder)
 
     def _train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,11 @@ def memory_metrics() -> dict[str, float]:
     peak = torch.cuda.max_memory_allocated() / 2**30
     torch.cuda.reset_peak_memory_stats()
     return {"perf/memory_peak_gib": peak}
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that are numbers: JSON has no other, and an estimate of the divergence may overflow."""
+    return {name: value for name, value in metrics.items() if isfinite(value)}
 
 
 def sample_record(sample: Sample) -> dict[str, Any]:

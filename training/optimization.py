@@ -51,8 +51,14 @@ class OptimizationSettings(Frozen):
     """Steps between checkpoints; the last step is always saved."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """Complete checkpoints that are kept; older ones are deleted."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the order of the data and of sampling."""
+
+    @model_validator(mode="after")
+    def _rates(self) -> OptimizationSettings:
+        if self.min_lr > self.lr:
+            raise ValueError(f"min_lr {self.min_lr:g} is above lr {self.lr:g}; lower it, or raise lr")
+        return self
 
 
 class SftSettings(OptimizationSettings):
@@ -107,8 +113,9 @@ class GrpoSettings(OptimizationSettings):
     """Rollouts; each is followed by `minibatches` optimizer steps."""
     prompts_per_step: int = Field(default=16, ge=1)
     """Problems drawn for one rollout."""
-    samples_per_prompt: int = Field(default=8, ge=1)
-    """Responses per problem: the group that rewards are compared in."""
+    samples_per_prompt: int = Field(default=8, ge=2)
+    """Responses per problem: the group that rewards are compared in; a single one has nothing to be better
+    than."""
     minibatches: int = Field(default=2, ge=1)
     """Optimizer steps per rollout."""
     lr: float = Field(default=1.5e-4, gt=0)
@@ -186,6 +193,16 @@ class GrpoSettings(OptimizationSettings):
         return self.kl_coefficient > 0 or self.stop_kl_above is not None
 
     @model_validator(mode="after")
+    def _bounds(self) -> GrpoSettings:
+        least, most = self.stop_entropy_below, self.stop_entropy_above
+        if least is not None and most is not None and least >= most:
+            raise ValueError(
+                f"stop_entropy_below {least:g} is not below stop_entropy_above {most:g}, so every entropy is "
+                "out of bounds; move one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rollouts_that_are_off_policy(self) -> GrpoSettings:
         for name in ("asynchronous", "partial_rollout"):
             if getattr(self, name) and self.importance_cap is None:
@@ -201,5 +218,10 @@ class GrpoSettings(OptimizationSettings):
         if self.partial_rollout and not self.asynchronous and drawn is None:
             raise ValueError(
                 "partial_rollout without asynchronous or over_sampling_batch_size interrupts nothing; set one"
+            )
+        if self.max_staleness > 1 and not (self.asynchronous or self.partial_rollout):
+            raise ValueError(
+                f"max_staleness {self.max_staleness} bounds nothing without asynchronous or partial_rollout; "
+                "set one, or leave it out"
             )
         return self

@@ -18,7 +18,7 @@ from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from torch import Tensor
 
 from training.config import MegatronSettings
-from training.model.build import extra_fields
+from training.model.build import extra_fields, megatron_refusals
 from training.optimization import LrDecayStyle, OptimizationSettings
 
 _SHARED_FIELDS = ("lr", "min_lr", "weight_decay", "adam_beta1", "adam_beta2", "adam_eps", "clip_grad")
@@ -39,7 +39,8 @@ def build_optimizer(
         **{name: getattr(optimization, name) for name in _SHARED_FIELDS},
         **extra_fields(OptimizerConfig, megatron),
     }
-    optimizer = get_megatron_optimizer(OptimizerConfig(**fields), [ddp])
+    with megatron_refusals():
+        optimizer = get_megatron_optimizer(OptimizerConfig(**fields), [ddp])
     for part in _parts(optimizer):
         if isinstance(part, DistributedOptimizer):
             part.__class__ = _ShardedAdamW  # Megatron's factory takes no class

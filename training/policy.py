@@ -20,6 +20,7 @@ from training.losses import LossOutput, loss_normalizer, policy_loss
 from training.model.gpt import GPTBackbone
 from training.optimization import GrpoSettings
 from training.rollout.buffer import Sample
+from training.rollout.custom import check_vocabulary
 from training.rollout.settings import RolloutSettings
 from training.trainer import Trainer
 
@@ -55,7 +56,11 @@ class Policy:
         Samples whose advantage is 0 are left out where they have no gradient, that is without a KL term. A
         response over several turns gives an example for each, which all have the response's advantage.
         Returns what each optimizer step reported.
+
+        Raises:
+            WarpsmithError: a sample has a token that the model does not have, or the engine another policy.
         """
+        check_vocabulary(samples, self._trainer.architecture.vocab_size)
         examples = self._examples(samples)
         if not examples:
             return []
@@ -64,6 +69,8 @@ class Policy:
         first = not self._engine_checked and all(s.completion.weight_version == step for s in samples)
         if first:
             self._check_engine(examples)
+        # Minibatches that were not needed count too, or the learning rate would never finish its way.
+        self._trainer.skip_to(step * self.settings.minibatches)
         order = np.random.default_rng([self.settings.seed, step]).permutation(len(examples))
         parts = [part for part in np.array_split(order, self.settings.minibatches) if len(part)]
         reports = [self._optimize([examples[index] for index in part]) for part in parts]
@@ -127,11 +134,12 @@ class Policy:
     def _check_engine(self, examples: Sequence[Example]) -> None:
         """Stop a run whose engine does not sample from the policy that is trained."""
         self._engine_checked = True
-        largest = max(
+        differences = [
             abs(old - sampled) for example in examples for old, sampled in zip(*_pair(example), strict=True)
-        )
+        ]
+        largest = float(np.max(differences))  # NaN if one is, unlike Python's max
         tolerance = self.settings.mismatch_tolerance
-        if largest > tolerance:
+        if not largest <= tolerance:
             raise WarpsmithError(
                 f"the engine's log-probabilities differ from the trainer's by up to {largest:.2g}, more than "
                 f"grpo.mismatch_tolerance {tolerance:.2g}; raise it for low precision, or report a bug"
@@ -152,7 +160,7 @@ def _check_first(report: Mapping[str, float], tolerance: float) -> None:
     allowed = min(tolerance, _MOST_CHANGED)
     ratio = report["ratio"] / report["tokens"]
     clipped = report["clip_low"] + report["clip_high"]
-    if abs(ratio - 1) > allowed or clipped > allowed * report["tokens"]:
+    if not (abs(ratio - 1) <= allowed and clipped <= allowed * report["tokens"]):
         raise AssertionError(
             f"first update: mean ratio {ratio}, {clipped:.0f} tokens clipped; must be 1 and 0"
         )

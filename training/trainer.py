@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
+from math import isfinite
 from typing import Any
 
 import torch
@@ -24,12 +25,13 @@ from megatron.core.distributed import (
 from megatron.core.pipeline_parallel import get_forward_backward_func
 from torch import Tensor
 
+from evaluation.errors import WarpsmithError
 from training.balance import balance, chunks, deal, fill, sequence_cost
 from training.batch import Example, MicroBatch, collate, pack
 from training.config import MegatronSettings
 from training.losses import LossOutput
 from training.model.architecture import Architecture
-from training.model.build import build_model, extra_fields
+from training.model.build import build_model, extra_fields, megatron_refusals
 from training.model.gpt import GPTBackbone
 from training.model.head import Head, LossFunction
 from training.model.kernels import open_kernels
@@ -80,7 +82,8 @@ class Trainer:
         """One optimizer step on the minibatch `examples`; collective.
 
         `temperature` divides the logits. Returns what the loss function summed up over the minibatch, its
-        loss as `loss`, and `grad_norm` (before clipping) and `lr`; the same on all ranks.
+        loss as `loss`, and `grad_norm` (before clipping) and `lr`; the same on all ranks. Raises
+        WarpsmithError if loss or gradients are not finite: the weights are lost then.
         """
 
         def loss(hidden: Tensor, batch: MicroBatch) -> LossOutput:
@@ -93,8 +96,13 @@ class Trainer:
             shares = _run(self._ddp, self._mine(examples), partial(_with_loss, loss))
             self.scheduler.step(1)
             grad_norm = take_step(self.optimizer)
-        sums = _sum_over_ranks(shares)
-        return {**sums, "grad_norm": float(grad_norm), "lr": self.optimizer.param_groups[0]["lr"]}
+        report = {**_sum_over_ranks(shares), "grad_norm": float(grad_norm)}
+        _require_finite(report, self.scheduler.num_steps)
+        return {**report, "lr": self.optimizer.param_groups[0]["lr"]}
+
+    def skip_to(self, optimizer_step: int) -> None:
+        """Let the next step be that number of the schedule, counted from 0, whether or not all were taken."""
+        self.scheduler.step(optimizer_step - self.scheduler.num_steps)
 
     def logprobs(
         self, examples: Sequence[Example], temperature: float, model: GPTBackbone | None = None
@@ -211,7 +219,10 @@ def _wrap(model: GPTBackbone, megatron: MegatronSettings) -> DistributedDataPara
         "grad_reduce_in_fp32": True,
         **extra_fields(DistributedDataParallelConfig, megatron),
     }
-    ddp = DistributedDataParallel(model.config, DistributedDataParallelConfig(**fields), model)
+    with megatron_refusals():
+        ddp = DistributedDataParallel(model.config, DistributedDataParallelConfig(**fields), model)
+    if ddp.ddp_config.overlap_grad_reduce:  # gradients travel after the last micro-batch only
+        model.config.no_sync_func = ddp.no_sync
     model.config.finalize_model_grads_func = _sum_gradients
     return ddp
 
@@ -219,6 +230,17 @@ def _wrap(model: GPTBackbone, megatron: MegatronSettings) -> DistributedDataPara
 def _sum_gradients(model: list[torch.nn.Module], _num_tokens: Tensor, **options: Any) -> None:
     """Megatron's reduction over ranks without its division by tokens: the shares are already divided."""
     finalize_model_grads(model, None, **options)
+
+
+def _require_finite(report: dict[str, float], step: int) -> None:
+    """Raise WarpsmithError, on all ranks alike, for a step that has spoilt the weights."""
+    for name, what in (("loss", "loss"), ("grad_norm", "gradient norm")):
+        if not isfinite(report[name]):
+            raise WarpsmithError(
+                f"training has diverged: the {what} of optimizer step {step} is {report[name]}; lower the "
+                "learning rate (`lr`), raise `warmup_steps`, or begin with other weights if it is the first "
+                "step; the last checkpoint is from before"
+            )
 
 
 def _sum_over_ranks(shares: list[dict[str, Tensor]]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import yaml
 
 from evaluation.errors import WarpsmithError
 from tasks.layout import Layout
-from tasks.profile import Profile, load_profile
+from tasks.profile import Profile, load_profile, read_flags
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,3 +95,8 @@ def test_unquoted_date_is_a_name(tmp_path):
 def test_sections_are_plain_values():
     profile = load_profile(Layout(ROOT, "cpu"))
     assert yaml.safe_load(yaml.safe_dump(profile.sections(["grpo", "data"]))).keys() == {"grpo", "data"}
+
+
+def test_sections_that_contradict_each_other_are_named():
+    with pytest.raises(WarpsmithError, match="overlong_buffer"):
+        read_flags(Layout(ROOT, "cpu"), ["--grpo-overlong-buffer", "100000"])

@@ -39,7 +39,7 @@ def test_settings_are_immutable():
         SftSettings().steps = 3
 
 
-def test_any_field_of_megatrons_configs_is_accepted():
+def test_fields_of_megatrons_configs_are_accepted():
     settings = MegatronSettings(
         recompute_granularity="full", overlap_grad_reduce=True, log_num_zeros_in_grad=True
     )
@@ -63,6 +63,49 @@ def test_processes_must_fit_the_parallel_sizes():
 def test_sequence_parallelism_needs_tensor_parallelism():
     with pytest.raises(ValidationError, match="sequence_parallel needs tensor_model_parallel_size above 1"):
         MegatronSettings(sequence_parallel=True)
+
+
+@pytest.mark.parametrize(
+    ("section", "given", "complaint"),
+    [
+        (SftSettings, {"lr": 1e-5, "min_lr": 1e-4}, "min_lr 0.0001 is above lr 1e-05; lower it"),
+        (SftSettings, {"seed": -1}, "greater than or equal to 0"),
+        (GrpoSettings, {"seed": 2**32}, "less than 4294967296"),
+        (ModelSettings, {"seed": -1}, "greater than or equal to 0"),
+        (GrpoSettings, {"samples_per_prompt": 1}, "greater than or equal to 2"),
+        (GrpoSettings, {"max_staleness": 2}, "max_staleness 2 bounds nothing without asynchronous"),
+        (
+            GrpoSettings,
+            {"stop_entropy_below": 1.0, "stop_entropy_above": 0.5},
+            "stop_entropy_below 1 is not below stop_entropy_above 0.5",
+        ),
+        (
+            RolloutSettings,
+            {"engine_urls": ["http://a"]},
+            "engine_urls name SGLang servers, but engine is local",
+        ),
+        (
+            MegatronSettings,
+            {"recompute_method": "uniform"},
+            "without recompute_granularity recomputes nothing",
+        ),
+        (
+            MegatronSettings,
+            {"recompute_granularity": "selective", "recompute_modules": ["mlp", "layernorm"]},
+            "recompute_modules cannot have layernorm; the modules are core_attn, mlp",
+        ),
+        (RolloutSettings, {"top_k": 0}, "top_k must be at least 1, or -1 for off"),
+        (RolloutSettings, {"top_p": 0.0}, "greater than 0"),
+        (
+            TrainingSettings,
+            {"grpo": {"overlong_buffer": 200}, "rollout": {"max_new_tokens": 160}},
+            "grpo.overlong_buffer 200 exceeds rollout.max_new_tokens 160",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(section, given, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        section(**given)
 
 
 @pytest.mark.parametrize("bad", [{"num_attention_heads": 3}, {"head_dim": 33}])

@@ -7,12 +7,18 @@ import pytest
 from evaluation.errors import WarpsmithError
 from tests.training.night import metrics
 from tests.training.test_grpo import job
-from training.early_stop import EarlyStop
+from training.early_stop import EarlyStop, IdleSteps
 from training.grpo import train
 from training.optimization import GrpoSettings
+from training.rollout.rewards import Response, Reward
 from training.snapshots import Best
 
 BEST = Best(step=4, metric="eval/validation/reward/mean", value=0.75, folder="step_000004")
+
+
+def same(responses: list[Response]) -> list[Reward]:
+    """A reward that teaches nothing."""
+    return [Reward(0.5) for _ in responses]
 
 
 def stop_at(history, best=None, **settings):
@@ -51,6 +57,39 @@ def test_the_best_checkpoint_is_named():
 def test_without_bounds_or_values_nothing_stops():
     assert stop_at([{"train/kl": 1e9, "train/entropy": 0.0, "reward/mean": -9.0}] * 9) == (None, "")
     assert stop_at([{"train/updates": 0.0}] * 9, stop_kl_above=1e-9, stop_patience=1) == (None, "")
+
+
+def test_a_step_without_the_metric_leaves_the_count_as_it_is():
+    broken, idle = {"train/entropy": 0.0}, {"train/updates": 0.0}
+    history = [broken, idle, broken, idle, idle, broken, idle]
+    step, reason = stop_at(history, stop_patience=3, stop_entropy_below=0.1)
+    assert step == 6 and "3 steps in a row" in reason
+    watch = EarlyStop(GrpoSettings(stop_entropy_below=0.1, stop_patience=1))
+    watch.recall([broken])
+    watch.check(2, idle, None, Path())
+
+
+@pytest.mark.parametrize("setting", ["stop_entropy_below", "stop_entropy_above"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_out_of_bounds(setting, value):
+    step, _ = stop_at([{"train/entropy": value}] * 3, stop_patience=3, **{setting: 1.0})
+    assert step == 3
+
+
+def test_steps_that_teach_nothing_are_said_ever_more_rarely():
+    idle, busy = {"train/updates": 0.0}, {"train/updates": 2.0}
+    steps = IdleSteps()
+    said = [step for step in range(1, 26) if steps.check(idle)]
+    assert said == [3, 6, 12, 24]
+    assert steps.check(busy) is None
+    steps.recall([idle, idle])
+    assert "in the last 3 steps" in steps.check(idle)
+
+
+def test_a_run_without_spread_warns_and_goes_on(single_process, folder, tmp_path, capfd):
+    train(job(folder, tmp_path, grpo={"steps": 4}, reward_function=f"{__name__}:same"))
+    assert capfd.readouterr().out.count("warning: nothing was learnt in the last 3 steps") == 1
+    assert len(metrics(tmp_path)) == 4
 
 
 def test_steps_before_a_resume_count():

@@ -142,6 +142,42 @@ def test_an_engine_with_other_weights_stops_the_run(single_process, folder, tmp_
         policy.update(samples, 0)
 
 
+def test_an_engine_whose_weights_are_no_numbers_stops_the_run(single_process, folder, tmp_path):
+    policy, rollouts, trainer = parts(job(folder, tmp_path))
+    samples = rollouts.collect(0, Ranks.alone())[0].samples
+    with torch.no_grad():
+        next(trainer.model.parameters()).fill_(torch.nan)
+    with pytest.raises(WarpsmithError, match=r"differ from the trainer's by up to nan"):
+        policy.update(samples, 0)
+    rollouts.responder.engine.engine.update_weights(policy.weights(), 1)
+    with pytest.raises(WarpsmithError, match="the model gives no finite probabilities"):
+        rollouts.collect(1, Ranks.alone())
+
+
+def test_the_learning_rate_follows_the_steps_whether_or_not_they_had_updates(
+    single_process, folder, tmp_path
+):
+    schedule = {"minibatches": 3, "warmup_steps": 0, "decay_fraction": 1.0, "lr": 1e-4}
+    policy, rollouts, trainer = parts(job(folder, tmp_path, grpo=schedule))
+    samples = rollouts.collect(0, Ranks.alone())[0].samples
+    flat = [replace(sample, reward=replace(sample.reward, value=0.5)) for sample in samples]
+    first = policy.update(samples, 0)
+    assert policy.update(flat, 1) == []
+    third = policy.update(samples, 2)
+    assert [report["lr"] for report in (*first, *third)] == pytest.approx(
+        [1e-4 * (1 - number / 10) for number in (0, 1, 2, 6, 7, 8)]
+    )
+    assert trainer.scheduler.num_steps == 9
+
+
+def test_responses_are_sampled_as_the_settings_say(single_process, folder, tmp_path):
+    _, rollouts, _ = parts(job(folder, tmp_path, top_p=0.9, top_k=7))
+    sampling = rollouts.responder.sampling(3)
+    assert (sampling.top_p, sampling.top_k, sampling.seed) == (0.9, 7, 3)
+    greedy = parts(job(folder, tmp_path, top_k=1))[1].collect(0, Ranks.alone())[0]
+    assert all(len({sample.text for sample in group.samples}) == 1 for group in greedy.groups)
+
+
 def test_equal_rewards_change_nothing(single_process, folder, tmp_path):
     policy, rollouts, _ = parts(job(folder, tmp_path))
     samples = rollouts.collect(0, Ranks.alone())[0].samples

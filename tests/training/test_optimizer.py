@@ -43,6 +43,15 @@ def test_the_cosine_falls_from_the_end_of_the_warm_up_towards_the_least_rate(sin
     assert found == pytest.approx([0.5, 1.0, *decays])
 
 
+def test_the_schedule_goes_by_its_own_count_of_steps(single_process, hf_dir):
+    settings = {"lr": 1.0, "warmup_steps": 1, "decay_fraction": 1.0}
+    every, some = build(hf_dir, 12, **settings), build(hf_dir, 12, **settings)
+    expected = rates(every, 12)
+    for step in (0, 4, 11):
+        some.skip_to(step)
+        assert rates(some, 1) == [expected[step]]
+
+
 @pytest.mark.parametrize("clip_grad", [0.0, 0.05, 1e9])
 def test_the_fused_step_is_megatrons(single_process, hf_dir, clip_grad):
     examples = random_examples(6)

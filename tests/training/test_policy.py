@@ -21,7 +21,7 @@ def test_rounding_passes_in_low_precision_only():
             _check_first(rounded, 1e-4)
 
 
-@pytest.mark.parametrize("wrong", [report(ratio=1.1), report(clipped=50)])
+@pytest.mark.parametrize("wrong", [report(ratio=1.1), report(clipped=50), report(ratio=float("nan"))])
 def test_another_policy_never_passes(wrong):
     with pytest.raises(AssertionError, match="first update"):
         _check_first(wrong, 2.0)

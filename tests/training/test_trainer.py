@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from evaluation.errors import WarpsmithError
 from tests.training.parallel import LAYOUTS, MODES, results
 from tests.training.tiny import load_hf_weights, qwen3, random_examples
 from training.batch import collate
 from training.config import MegatronSettings
-from training.losses import loss_normalizer, policy_loss
+from training.losses import loss_normalizer, policy_loss, sft_loss
 from training.model.architecture import read_architecture
 from training.optimization import GrpoSettings, SftSettings
 from training.trainer import Trainer
@@ -73,12 +74,48 @@ def test_weights_after_some_steps_are_transformers(layout):
         torch.testing.assert_close(value, expected[name], atol=2e-5, rtol=0, msg=name)
 
 
-def build(hf_dir: Path, **changes) -> Trainer:
+def build(hf_dir: Path, megatron: MegatronSettings | None = None, **changes) -> Trainer:
     architecture = read_architecture(hf_dir)
     settings = SftSettings(lr=1e-3, warmup_steps=1, decay_fraction=0.0, **changes)
-    trainer = Trainer(architecture, MegatronSettings(nproc_per_node=1), settings, STEPS)
+    trainer = Trainer(architecture, megatron or MegatronSettings(nproc_per_node=1), settings, STEPS)
     load_hf_weights(trainer.model, hf_dir)
     return trainer
+
+
+def sft_step(trainer, examples) -> dict[str, float]:
+    tokens = sum(len(example.response) for example in examples)
+    return trainer.step(examples, lambda logprobs, _, t: sft_loss(logprobs, t.mask, normalizer=tokens))
+
+
+def test_a_step_that_spoils_the_weights_ends_the_run(single_process, hf_dir):
+    trainer = build(hf_dir)
+    sft_step(trainer, random_examples(3))
+    with torch.no_grad():
+        next(trainer.model.parameters()).fill_(torch.nan)
+    with pytest.raises(WarpsmithError, match="the loss of optimizer step 2 is nan; lower the learning rate"):
+        sft_step(trainer, random_examples(3))
+
+
+def test_gradients_that_overlap_are_the_same_whatever_the_number_of_micro_batches(single_process, hf_dir):
+    """Megatron counts the gradients of the first step; later ones may have more micro-batches, or fewer."""
+    reports = []
+    for overlap in (False, True):
+        trainer = build(hf_dir, MegatronSettings(nproc_per_node=1, overlap_grad_reduce=overlap))
+        reports.append([sft_step(trainer, random_examples(count)) for count in (40, 5, 60)])
+    assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"recompute_granularity": "full"}, 'recompute_method must be "block" or "uniform"'),
+        ({"recompute_granularity": "full", "recompute_method": "block"}, "recompute_num_layers must be"),
+    ],
+)
+def test_what_megatron_refuses_is_one_sentence(single_process, hf_dir, fields, complaint):
+    with pytest.raises(WarpsmithError, match="megatron settings: ") as caught:
+        build(hf_dir, MegatronSettings(nproc_per_node=1, **fields))
+    assert complaint in str(caught.value) and "\n" not in str(caught.value)
 
 
 def gradients(trainer, examples, loss) -> dict[str, torch.Tensor]:

@@ -81,6 +81,8 @@ ALIASES = (
     Alias("over-sampling-batch-size", ("grpo.over_sampling_batch_size",)),
     Alias("partial-rollout", ("grpo.partial_rollout",)),
     Alias("eval-interval", ("grpo.eval_interval",)),
+    Alias("eval-temperature", ("grpo.eval_temperature",)),
+    Alias("rollout-seed", ("grpo.seed",)),
     Alias("n-samples-per-eval-prompt", ("grpo.eval_samples_per_prompt",)),
     Alias("advantage-estimator", ("grpo.advantage",)),
     Alias("eps-clip", ("grpo.clip_low", "grpo.clip_high")),
@@ -109,6 +111,24 @@ ALIASES = (
     Alias("rollout-num-gpus-per-engine", ("rollout.gpus_per_engine",)),
     Alias("colocate", ("rollout.colocate",)),
 )
+
+#: Flags of slime and Megatron for what is given, or done, in another way here.
+HINTS: Mapping[str, str] = {
+    "load": "`python -m training` begins with `--checkpoint`; a night with its own",
+    "ref-load": "the policy is compared with the checkpoint that training begins with; leave it out",
+    "save": "`python -m training` writes to `--out-dir`; a night to artifacts/",
+    "prompt-data": "`python -m training grpo` reads `--prompts`; a night makes its own",
+    "eval-prompt-data": "`python -m training grpo` reads `--validation`; a night makes its own",
+    "balance-data": "work is always balanced over the data-parallel ranks, by cost with "
+    "`--use-dynamic-batch-size`; leave it out",
+    "actor-num-nodes": "each node runs torchrun by itself; `--nproc-per-node` are the processes of one",
+    "num-epoch": "runs are counted in steps: `--num-rollout` for GRPO, `--sft-steps` for SFT",
+    "rm-type": "`--rollout-reward-function` names the reward: kernel, or `module:function`",
+    "entropy-coef": "the loss has no entropy term; `--grpo-stop-entropy-below` watches the entropy",
+    "eval-top-p": "evaluations sample with `--rollout-top-p`",
+    "eval-top-k": "evaluations sample with `--rollout-top-k`",
+    "eval-max-response-len": "evaluations write as much as rollouts, `--rollout-max-response-len`",
+}
 
 #: Settings whose flag by the rule, `--<section>-<name>`, is taken by an alias above.
 RENAMED = {"rollout.batch_size": "rollout-decode-batch-size"}

@@ -14,6 +14,8 @@ from typing import Any
 
 from training.arguments.catalogue import Flag, Group, Sections, Setting, flag_table
 from training.arguments.source_fields import SourceField, class_fields
+from training.arguments.supported import reason_against
+from training.model.implied import MODEL_FIELDS
 
 _WIDTH = 110
 _HEADINGS = {
@@ -85,9 +87,20 @@ def _wrapped(text: str) -> Iterator[str]:
 def _doc(setting: Setting) -> str:
     """The docstring under a setting, in the class that declares it last."""
     if isinstance(setting.declared_in, SourceField):
-        return setting.declared_in.help
+        return _limits(setting) + setting.declared_in.help
     for owner in setting.declared_in.__mro__:
         if setting.path[-1] in inspect.get_annotations(owner):
             fields = class_fields(Path(inspect.getfile(owner)), owner.__name__)
             return next(field.help for field in fields if field.name == setting.path[-1])
     return ""
+
+
+def _limits(setting: Setting) -> str:
+    """What is to be said first of a field of Megatron's that is not free here; empty if it is."""
+    section, name = setting.path
+    if section != "megatron":
+        return ""
+    if name in MODEL_FIELDS:
+        return "Follows from config.json; another value is refused. "
+    reason = reason_against(name)
+    return "" if reason is None else f"Fixed, because {reason}. "

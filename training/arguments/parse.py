@@ -24,7 +24,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from evaluation.errors import WarpsmithError
-from training.arguments.aliases import GLOBAL_BATCH_SIZE
+from training.arguments.aliases import GLOBAL_BATCH_SIZE, HINTS
 from training.arguments.catalogue import Flag, Setting, allows, flag_table
 from training.arguments.upstream import nearest
 
@@ -90,7 +90,7 @@ def read_arguments(
     for each in given:
         _refuse_unread(each, reads)
     overrides: Overrides = {section: {} for section in base}
-    for choice in _settle(given, base).values():
+    for choice in _settle(given, base, reads).values():
         if choice.setting.path[0] in reads:
             _override(overrides, choice.setting, choice.value, base)
     return overrides
@@ -127,6 +127,8 @@ def _find(name: str, table: Mapping[str, Flag]) -> tuple[Flag, bool]:
     if positive is not None and positive.is_boolean:
         return positive, True
     shown = " ".join(name.split())
+    if name in HINTS:
+        raise WarpsmithError(f"there is no flag `--{name}`: {HINTS[name]}")
     raise WarpsmithError(f"there is no flag `--{shown}`; the nearest valid one is `--{nearest(name, table)}`")
 
 
@@ -159,6 +161,9 @@ def _parse(flag: Flag, texts: list[str]) -> Any:
         if not isinstance(value, float) or isfinite(value):
             return value
         reason = "it must be a finite number"
+    if flag.alias is not None and flag.alias.meanings and not flag.is_boolean:
+        choices = dict.fromkeys([*flag.alias.meanings, *setting.type_text.split("|")])
+        reason = f"it is one of {', '.join(choices)}"
     raise WarpsmithError(f"`--{flag.name}` cannot be {shown!r}: {reason}")
 
 
@@ -191,14 +196,16 @@ def _refuse_unread(given: _Given, reads: Collection[str]) -> None:
         )
 
 
-def _settle(given: Sequence[_Given], base: Mapping[str, BaseModel]) -> dict[str, _Choice]:
+def _settle(
+    given: Sequence[_Given], base: Mapping[str, BaseModel], reads: Collection[str]
+) -> dict[str, _Choice]:
     """What settings become, by name: the more specific flags win, contradictions are errors."""
     chosen: dict[str, _Choice] = {}
     for each in sorted(given, key=lambda each: not each.yields):
         for choice in _choices(each):
             _choose(choice, chosen)
     for each in given:
-        if each.flag.name == GLOBAL_BATCH_SIZE:
+        if each.flag.name == GLOBAL_BATCH_SIZE and "grpo" in reads:
             minibatches = next(setting for setting in each.flag.settings if setting.path[0] == "grpo")
             _choose(_Choice(minibatches, _minibatches(each, chosen, base), each), chosen)
     return chosen

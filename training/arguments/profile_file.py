@@ -5,7 +5,8 @@ Unknown names are the commonest mistake in such files, so each is answered with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -19,12 +20,16 @@ from training.arguments.upstream import nearest
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
+#: All that a profile may hold: what training reads, and what only nights do.
+SECTIONS = frozenset({"model", "megatron", "sft", "grpo", "rollout", "sglang", "evaluation"})
+NIGHT_SECTIONS = frozenset({"night", "data", "benchmark", "launcher"})
+
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The sections of a profile's file, as they are written.
 
     Raises:
-        WarpsmithError: if it cannot be read, or is no YAML mapping.
+        WarpsmithError: if it cannot be read, is no YAML mapping, or has a section that nobody reads.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -35,7 +40,19 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise WarpsmithError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise WarpsmithError(f"{path} holds no settings; infra/profiles/cpu.yaml shows how it is written")
+    _require_known_sections(values, path)
     return values
+
+
+def _require_known_sections(values: Mapping[Any, Any], path: Path) -> None:
+    """Raise WarpsmithError for a section that would be left aside in silence."""
+    if not values.keys() >= SECTIONS:
+        return  # whoever reads the profile names the one that is missing
+    known = SECTIONS | NIGHT_SECTIONS
+    unknown = sorted(map(str, values.keys() - known))
+    if unknown:
+        hint = f"the nearest valid name is `{nearest(unknown[0], known)}`"
+        raise WarpsmithError(f"{path}: `{unknown[0]}` is not a setting; {hint}")
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -66,13 +83,28 @@ def validated(
         WarpsmithError: naming the first mistake and its remedy.
     """
     overrides = overrides or {}
+    flags = _flags(overrides)
+    where = f"{source} with {flags}" if flags else str(source)
     try:
-        return kind.model_validate(with_overrides(values, overrides))
+        settings = kind.model_validate(with_overrides(values, overrides))
     except ValidationError as error:
         unknown_names_first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        flags = _flags(overrides)
-        where = f"{source} with {flags}" if flags else str(source)
         raise WarpsmithError(f"{where}: {_explain(kind, unknown_names_first)}") from None
+    for setting, value in _not_finite(settings.model_dump()):  # YAML has `.inf` and `.nan`
+        raise WarpsmithError(f"{where}: `{setting}` cannot be {value}: it must be a finite number")
+    return settings
+
+
+def _not_finite(value: Any, setting: str = "") -> Iterator[tuple[str, float]]:
+    """The settings that are infinite or no number, with their values."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _not_finite(inner, f"{setting}.{name}" if setting else str(name))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for inner in value:
+            yield from _not_finite(inner, setting)
+    elif isinstance(value, float) and not isfinite(value):
+        yield setting, value
 
 
 def _flags(overrides: Mapping[str, Mapping[str, Any]]) -> str:
@@ -95,6 +127,8 @@ def _explain(kind: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "model_type" and detail["input"] is None:
         return f"`{setting}` is empty; write `{setting}: {{}}` for its defaults"
     reason = detail["msg"].removeprefix("Value error, ")
+    if not setting:  # sections that do not go together; the reason names them
+        return reason
     value = f" cannot be {detail['input']!r}" if isinstance(detail["input"], str | int | float) else ""
     return f"`{setting}`{value}: {reason}"
 

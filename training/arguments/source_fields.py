@@ -31,9 +31,24 @@ class SourceField:
 @cache
 def class_fields(path: Path, class_name: str) -> tuple[SourceField, ...]:
     """The annotated fields in the body of a class, in their order; inherited ones are not among them."""
+    return tuple(_fields(_class_body(path, class_name)))
+
+
+def enum_names(path: Path, class_name: str) -> tuple[str, ...]:
+    """The names of an enum's members, in their order; raises LookupError if there is no such class."""
+    targets = [
+        target
+        for statement in _class_body(path, class_name)
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+    ]
+    return tuple(target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _class_body(path: Path, class_name: str) -> list[ast.stmt]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef) and node.name == class_name:
-            return tuple(_fields(node.body))
+            return node.body
     raise LookupError(f"{path} defines no class {class_name}")
 
 

@@ -1,7 +1,7 @@
 """The settings that Megatron-core and SGLang define: names, types and defaults, without importing either.
 
-Profiles and flags may set any of them. Megatron's are read from the installed package's source, SGLang's from
-`rollout/sglang/server_args.json`, because the server is often installed elsewhere or not at all.
+Megatron's are read from the installed package's source, SGLang's from `rollout/sglang/server_args.json`,
+because the server is often installed elsewhere or not at all.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -18,9 +19,12 @@ from typing import Any, Literal, TypeGuard, Union
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.errors import WarpsmithError
-from training.arguments.source_fields import SourceField, class_fields
-from training.rollout.sglang.settings import server_arguments
+from training.arguments.source_fields import SourceField, class_fields, enum_names
 
+#: Made from the SGLang release that the project is tested with.
+_SERVER_ARGS = Path(__file__).parents[1] / "rollout" / "sglang" / "server_args.json"
+#: Where Megatron defines the enums that its fields have.
+_MEGATRON_ENUMS = "transformer/enums.py"
 #: File and class of Megatron's configs; for a name that several of them have, the first one's text is shown.
 _MEGATRON_CONFIGS = (
     ("transformer/transformer_config.py", "TransformerConfig"),
@@ -42,12 +46,24 @@ def megatron_fields() -> Mapping[str, SourceField]:
     Raises:
         WarpsmithError: Megatron-core is not installed.
     """
-    found = importlib.util.find_spec("megatron.core")
-    if found is None or found.origin is None:
+    package = _megatron()
+    if package is None:
         raise WarpsmithError("Megatron-core is not installed; `make setup` installs it")
-    package = Path(found.origin).parent
     configs = [class_fields(package / path, name) for path, name in _MEGATRON_CONFIGS]
     return {field.name: field for fields in reversed(configs) for field in fields}
+
+
+def _megatron() -> Path | None:
+    """The folder of Megatron-core, if it is installed."""
+    found = importlib.util.find_spec("megatron.core")
+    return None if found is None or found.origin is None else Path(found.origin).parent
+
+
+@cache
+def server_arguments() -> Mapping[str, Mapping[str, Any]]:
+    """Fields of SGLang's ServerArgs by name: `type`, `default` and `flag` of each."""
+    fields: dict[str, dict[str, Any]] = json.loads(_SERVER_ARGS.read_text())["fields"]
+    return fields
 
 
 @cache
@@ -63,7 +79,8 @@ def sglang_fields() -> Mapping[str, SourceField]:
 def resolve_type(text: str) -> Any:
     """The type that an annotation describes; None if its values cannot be written as text.
 
-    Functions, dtypes and enums of the package itself are such; in a union they are left out.
+    Functions, dtypes and classes of the package itself are such; in a union they are left out. An enum of
+    Megatron's has the names of its members.
     """
     try:
         kind = _resolve(ast.parse(text, mode="eval").body)
@@ -84,7 +101,16 @@ def _resolve(node: ast.expr) -> Any:
         case ast.Subscript(value=value, slice=inner):
             parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
             return _subscript(ast.unparse(value).removeprefix("typing."), parts)
-    return _PLAIN[ast.unparse(node).removeprefix("typing.")]
+    name = ast.unparse(node).removeprefix("typing.")
+    return _PLAIN[name] if name in _PLAIN else Literal[_megatron_enum(name)]
+
+
+def _megatron_enum(name: str) -> tuple[str, ...]:
+    """The members of an enum of Megatron's; raises LookupError if it has none of that name."""
+    package = _megatron()
+    if package is None:
+        raise LookupError(name)
+    return enum_names(package / _MEGATRON_ENUMS, name)
 
 
 def _subscript(name: str, parts: list[ast.expr]) -> Any:
@@ -139,5 +165,6 @@ def checked(field: SourceField, value: Any) -> Any:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """The valid name that is most like `name`, however far it is."""
-    return difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.0)[0]
+    """The valid name that is most like `name`, however far it is and in whichever case."""
+    folded = {each.casefold(): each for each in sorted(valid)}
+    return folded[difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)[0]]

@@ -9,6 +9,8 @@ Not covered: mixture of experts, context parallelism, virtual pipeline stages.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,11 +24,13 @@ from megatron.core.transformer.transformer_block import (
 )
 from megatron.core.transformer.transformer_config import TransformerConfig
 
+from evaluation.errors import WarpsmithError
+from training.arguments.supported import HONOURED
 from training.config import MegatronSettings
 from training.model.architecture import Architecture
 from training.model.attention import CausalAttention, RotaryAttention
 from training.model.gpt import GPTBackbone
-from training.model.implied import MODEL_FIELDS, check_given
+from training.model.implied import check_given
 from training.model.kernels import Kernels, RMSNorm, open_kernels
 from training.model.megatron_cpu import cpu_compat
 from training.model.rotary import inverse_frequencies
@@ -37,10 +41,26 @@ from training.model.weight_gradients import offer_to_megatron
 def extra_fields(config: type, settings: MegatronSettings) -> dict[str, Any]:
     """The free `megatron:` settings that are fields of `config`, a Megatron config class.
 
-    Without those that say what config.json says too: `build_model` checks and otherwise ignores them.
+    Without those that only say what is so anyway (`training.arguments.supported`) or what config.json says
+    too, which `build_model` checks.
     """
-    names = {field.name for field in dataclasses.fields(config)} - set(MODEL_FIELDS)
+    names = {field.name for field in dataclasses.fields(config)} & HONOURED
     return {name: value for name, value in settings.extra.items() if name in names}
+
+
+@contextmanager
+def megatron_refusals() -> Iterator[None]:
+    """Within it, what Megatron says against a combination of settings is raised as a WarpsmithError.
+
+    Its config classes check one field against another, some only when model or optimizer are built.
+    """
+    try:
+        yield
+    except (ValueError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WarpsmithError(
+            f"megatron settings: {reason}; change or remove what it names in section `megatron:`"
+        ) from error
 
 
 def build_model(architecture: Architecture, settings: MegatronSettings, dtype: torch.dtype) -> GPTBackbone:
@@ -54,10 +74,11 @@ def build_model(architecture: Architecture, settings: MegatronSettings, dtype: t
         architecture.vocab_size, settings.tensor_model_parallel_size, settings.make_vocab_size_divisible_by
     )
     kernels = open_kernels(settings.fused_kernels)
-    config = _transformer_config(architecture, settings, dtype, swiglu_fusion=kernels.fused)
+    with megatron_refusals():
+        config = _transformer_config(architecture, settings, dtype, swiglu_fusion=kernels.fused)
     if config.gradient_accumulation_fusion:
         offer_to_megatron()
-    with cpu_compat():
+    with cpu_compat(), megatron_refusals():
         model = GPTBackbone(
             config,
             _block_spec(architecture, config, kernels),

@@ -72,6 +72,15 @@ MODEL_FIELDS: Mapping[str, Callable[[Architecture], Any]] = {
     "num_moe_experts": lambda _: None,
     "mtp_num_layers": lambda _: None,
     "window_size": lambda _: None,
+    "window_attn_skip_freq": lambda _: None,
+    "no_rope_freq": lambda _: None,
+    "hidden_dropout": lambda _: 0.0,
+    "attention_dropout": lambda _: 0.0,
+    "softmax_scale": lambda _: None,
+    "softmax_type": lambda _: "vanilla",
+    "attention_output_gate": lambda _: False,
+    "glu_linear_offset": lambda _: 0.0,
+    "activation_func_clamp_value": lambda _: None,
 }
 
 

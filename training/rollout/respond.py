@@ -57,6 +57,8 @@ class Responder:
             max_new_tokens=self._rollout.max_new_tokens,
             temperature=self._rollout.temperature if temperature is None else temperature,
             seed=seed,
+            top_p=self._rollout.top_p,
+            top_k=self._rollout.top_k,
             stop_token_ids=stop_token_ids(self.tokenizer),
         )
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evaluation.errors import WarpsmithError
 from training.rollout.engine import Sampling
 
 
@@ -63,6 +64,11 @@ def inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
     """
     cumulative = weights.cumsum(-1)
     total = cumulative[:, -1]
+    if not total.isfinite().all():
+        raise WarpsmithError(
+            "the model gives no finite probabilities, so its weights are spoilt; begin with another "
+            "checkpoint, and lower the learning rate if training made this one"
+        )
     target = torch.minimum(uniforms * total, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(cumulative, target[:, None], right=True).squeeze(-1)
 

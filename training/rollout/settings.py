@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evaluation.problem import Frozen
 from training.rollout.sglang.settings import WeightSync
@@ -28,6 +28,12 @@ class RolloutSettings(Frozen):
     """What generates responses."""
     temperature: float = Field(default=1.0, ge=0)
     """Sampling temperature; it divides the training logits too. 0 takes the likeliest token."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Sample from the fewest likeliest tokens that have this probability together; 1 is off. What it cuts
+    off still counts in the log-probabilities, as it does for the trainer: below 1 what is sampled is likelier
+    than they say, and the policy that is trained is not quite the one that wrote."""
+    top_k: int = Field(default=-1, ge=-1)
+    """Sample from this many likeliest tokens; -1 is off. The log-probabilities are those of `top_p`."""
     max_new_tokens: int = Field(default=160, ge=1)
     """Longest response in tokens; longer ones are cut and count as truncated."""
     batch_size: int = Field(default=128, ge=1)
@@ -74,6 +80,17 @@ class RolloutSettings(Frozen):
     """How often a server that dies is started again; ten minutes of service count as a new beginning."""
     request_timeout_s: float = Field(default=3600.0, gt=0)
     """Longest that a batch of responses may take before it is asked for again."""
+
+    @model_validator(mode="after")
+    def _what_cannot_be(self) -> RolloutSettings:
+        if self.top_k == 0:
+            raise ValueError("top_k must be at least 1, or -1 for off")
+        if self.engine_urls and self.engine is not Engine.SGLANG:
+            raise ValueError(
+                f"engine_urls name SGLang servers, but engine is {self.engine.value}; set `engine: sglang`, "
+                "or remove them"
+            )
+        return self
 
     @property
     def training_temperature(self) -> float:

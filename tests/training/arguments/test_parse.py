@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from evaluation.errors import WarpsmithError
 from evaluation.settings import EvaluationSettings
-from training.arguments.aliases import ALIASES
+from training.arguments.aliases import ALIASES, HINTS
 from training.arguments.catalogue import Group, flag_name, flag_table
 from training.arguments.help import settings_help
 from training.arguments.parse import changes, read_arguments
@@ -93,6 +94,9 @@ def test_what_is_so_anyway_is_no_change():
         ("--use-tis --tis-clip 3", {"grpo": {"importance_cap": 3.0}}),
         ("--disable-bias-linear", {"megatron": {"add_bias_linear": False}}),
         ("--rollout-max-response-len 64", {"rollout": {"max_new_tokens": 64}}),
+        ("--rollout-top-p 0.9 --rollout-top-k 20", {"rollout": {"top_p": 0.9, "top_k": 20}}),
+        ("--eval-temperature 0.5 --rollout-seed 3", {"grpo": {"eval_temperature": 0.5, "seed": 3}}),
+        ("--attention-backend flash", {"megatron": {"attention_backend": "flash"}}),
         ("--rollout-decode-batch-size 64", {"rollout": {"batch_size": 64}}),
         ("--lr-decay-style constant", {"sft": {"decay_fraction": 0.0}}),
         (
@@ -136,6 +140,11 @@ def test_the_global_batch_size_gives_the_steps_of_a_rollout():
         ("--sft-lr inf", "`--sft-lr` cannot be 'inf': it must be a finite number"),
         ("--recompute-granularity half", "cannot be 'half': Input should be 'full' or 'selective'"),
         ("--activation-func gelu", "`--activation-func` takes a Callable, which is not text; leave it out"),
+        ("--SFT-STEPS 5", "no flag `--SFT-STEPS`; the nearest valid one is `--sft-steps`"),
+        ("--lr-decay-style banana", "cannot be 'banana': it is one of constant, linear, cosine"),
+        ("--kl-loss-type k4", "cannot be 'k4': it is one of low_var_kl, k1, k2, k3"),
+        ("--rm-type math", "no flag `--rm-type`: `--rollout-reward-function` names the reward"),
+        ("--seed -1", "`--seed` cannot be '-1': Input should be greater than or equal to 0"),
         ("5", "'5' belongs to no flag"),
         ("--bf16 maybe", "'maybe' belongs to no flag"),
         ("--no-bf16=true", "`--no-bf16` takes no value"),
@@ -168,6 +177,26 @@ def test_flags_that_do_not_fit_together_are_named():
 
 def test_changes_are_shown_as_settings():
     assert changes(read("--grpo-steps 5 --bf16")) == "megatron.bf16=True grpo.steps=5"
+
+
+def test_sft_takes_a_batch_size_that_no_rollout_has():
+    overrides = read_arguments(["--global-batch-size", "7"], BASE, READS["sft"])
+    assert overrides["sft"] == {"batch_size": 7} and not overrides["grpo"]
+
+
+def test_hints_are_for_flags_that_do_not_exist_and_name_flags_that_do():
+    assert not HINTS.keys() & TABLE.keys()
+    of_commands = {"checkpoint", "out-dir", "prompts", "validation"}
+    for hint in HINTS.values():
+        assert set(re.findall(r"`--([a-z-]+)`", hint)) <= TABLE.keys() | of_commands
+
+
+def test_help_says_which_fields_of_megatrons_are_fixed():
+    text = settings_help(SECTIONS)
+    assert (
+        "--fp16 (default False)\n        Fixed, because float16 is not covered, bfloat16 is (`bf16`)." in text
+    )
+    assert "--hidden-dropout float (default 0.1)\n        Follows from config.json" in text
 
 
 @pytest.mark.parametrize("alias", ALIASES, ids=lambda alias: alias.name)

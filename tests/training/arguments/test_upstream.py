@@ -22,13 +22,14 @@ from training.arguments.upstream import checked, megatron_fields, nearest, resol
         ("Literal['a', 'b']", Literal["a", "b"]),
         ("'a' | 'b' | None", Literal["a", "b"] | None),
         ("Optional[Union[str, PipelineLayout]]", str | None),
+        ("AttnBackend", Literal["flash", "fused", "unfused", "local", "auto"]),
     ],
 )
 def test_types_of_text(text, kind):
     assert resolve_type(text) == kind
 
 
-@pytest.mark.parametrize("text", ["Callable", "Optional[Callable]", "torch.dtype", "AttnBackend", "int]", ""])
+@pytest.mark.parametrize("text", ["Callable", "Optional[Callable]", "torch.dtype", "int]", ""])
 def test_types_of_no_text(text):
     assert resolve_type(text) is None
 
@@ -48,10 +49,21 @@ def test_a_wrong_value_names_setting_and_type():
 
 
 def test_a_setting_that_is_no_text_says_so():
-    with pytest.raises(ValueError, match="`attention_backend` takes a AttnBackend, which is not text"):
-        checked(megatron_fields()["attention_backend"], "flash")
+    with pytest.raises(ValueError, match="`activation_func` takes a Callable, which is not text"):
+        checked(megatron_fields()["activation_func"], "gelu")
+
+
+def test_an_enum_of_megatrons_takes_the_names_of_its_members():
+    assert checked(megatron_fields()["attention_backend"], "flash") == "flash"
+    with pytest.raises(ValueError, match="`attention_backend` cannot be 'flesh': Input should be 'flash'"):
+        checked(megatron_fields()["attention_backend"], "flesh")
 
 
 def test_nearest_is_found_however_far_it_is():
     assert nearest("steppes", ["steps", "lr"]) == "steps"
     assert nearest("", ["b", "a"]) in ("a", "b")
+
+
+def test_nearest_looks_past_the_case():
+    assert nearest("SFT-STEPS", ["sft-lr", "sft-steps"]) == "sft-steps"
+    assert nearest("Steps", ["STEPS", "step"]) == "STEPS"

@@ -64,5 +64,5 @@ def test_every_field_may_be_given():
 def test_a_field_that_agrees_is_not_handed_on():
     from megatron.core.transformer.transformer_config import TransformerConfig
 
-    settings = MegatronSettings(nproc_per_node=1, layernorm_epsilon="1e-6", fp32_residual_connection=False)
-    assert extra_fields(TransformerConfig, settings) == {"fp32_residual_connection": False}
+    settings = MegatronSettings(nproc_per_node=1, layernorm_epsilon="1e-6", init_method_std=0.1, fp8=None)
+    assert extra_fields(TransformerConfig, settings) == {"init_method_std": 0.1}

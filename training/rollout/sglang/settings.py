@@ -6,19 +6,15 @@ tested with, so a misspelt name is found without SGLang being installed.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
 from evaluation.problem import Frozen
-
-_LIST = Path(__file__).with_name("server_args.json")
+from training.arguments.upstream import checked, nearest, resolve_type, server_arguments, sglang_fields
 
 #: ServerArgs that follow from other settings, and the setting to use in their place.
 _OURS = {
@@ -59,11 +55,13 @@ class SglangSettings(Frozen):
     device: Device = Device.CUDA
     """What the servers that we start compute on."""
 
-    @model_validator(mode="after")
-    def _names(self) -> SglangSettings:
-        for name in self.extra:
-            _require_server_argument(name)
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _free_settings(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        free = sorted(map(str, values.keys() - cls.model_fields.keys()))
+        return {**values, **{name: _server_value(name, values.get(name)) for name in free}}
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -76,21 +74,22 @@ class SglangSettings(Frozen):
         return [part for name, value in arguments.items() for part in _argument(name, value)]
 
 
-@cache
-def server_arguments() -> Mapping[str, Mapping[str, Any]]:
-    """Fields of ServerArgs by name: `type`, `default` and `flag` of each."""
-    fields: dict[str, dict[str, Any]] = json.loads(_LIST.read_text())["fields"]
-    return fields
+def _server_value(name: str, value: Any) -> Any:
+    """The value of a free `sglang:` setting, in its type; none leaves the setting to the server.
 
-
-def _require_server_argument(name: str) -> None:
-    """Raise ValueError for a name that SGLang does not have, or that other settings decide."""
+    Raises:
+        ValueError: for a name that SGLang does not have or that other settings decide, and for what the
+            value cannot be.
+    """
     if name in _OURS:
         raise ValueError(f"`{name}` follows from {_OURS[name]}; remove it from section `sglang:`")
-    known = server_arguments()
-    if name not in known:
-        nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
-        raise ValueError(f"unknown sglang setting `{name}`; the nearest valid name is `{nearest[0]}`")
+    field = sglang_fields().get(name)
+    if field is None:
+        hint = f"the nearest valid name is `{nearest(name, sglang_fields())}`"
+        raise ValueError(f"unknown sglang setting `{name}`; {hint}")
+    if value is None or resolve_type(field.type) is None:
+        return value
+    return checked(field, value)
 
 
 def _argument(name: str, value: Any) -> list[str]:

@@ -41,6 +41,16 @@ def test_names_are_checked(name, complaint):
         SglangSettings(**{name: 1})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mem_fraction_static", "much"), ("disable_radix_cache", "maybe"), ("context_length", 1.5)],
+)
+def test_values_are_checked(name, value):
+    with pytest.raises(ValidationError, match=f"`{name}` cannot be {value!r}: Input should be"):
+        SglangSettings(**{name: value})
+    assert SglangSettings(mem_fraction_static="0.5").extra == {"mem_fraction_static": 0.5}
+
+
 def test_command_line():
     settings = SglangSettings(
         device="cpu", mem_fraction_static=0.5, disable_radix_cache=True, enable_metrics=False, dtype=None
