@@ -10,13 +10,14 @@ The processes are started here. Started again with the same settings, a run goes
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from evaluation.errors import WarpsmithError
-from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from training.arguments.help import add_settings_help
 from training.arguments.parse import changes, read_arguments
@@ -24,10 +25,14 @@ from training.arguments.profile_file import read_settings, validated
 from training.config import GrpoJob, SftJob, TrainingSettings
 from training.launch import REQUEUE, ProcessError, Requeue, run_job
 from training.machine import check_gpu_users, check_gpus
-from training.model.architecture import read_architecture
+from training.model.architecture import Architecture, read_architecture
 from training.model.implied import check_given
 
 PROFILES = Path("infra", "profiles")
+#: What a run writes into its folder, and cuts back or replaces when it is started again.
+_WRITTEN = ("checkpoints", "torch_dist", "metrics.jsonl", "rollouts.jsonl", "job.json", "stderr.log")
+#: Options that name what a run reads.
+_INPUTS = ("checkpoint", "rows", "prompts", "problems", "validation")
 
 
 class RunSettings(TrainingSettings):
@@ -88,27 +93,31 @@ def train(options: argparse.Namespace, flags: Sequence[str]) -> None:
         ProcessError: the training processes failed otherwise.
     """
     settings = resolve(options.profile, flags, READS[options.command])
+    job = _job(options, settings)
     _check(options, settings)
-    job: Frozen
+    if isinstance(job, GrpoJob):
+        _check_grpo(job)
+    run_job(f"training.{options.command}", job, options.out_dir, settings.megatron.nproc_per_node)
+    print(f"wrote {options.out_dir / 'torch_dist'}")
+
+
+def _job(options: argparse.Namespace, settings: RunSettings) -> SftJob | GrpoJob:
     if options.command == "sft":
-        job = SftJob(
+        return SftJob(
             settings=settings.training,
             checkpoint=options.checkpoint,
             rows=options.rows,
             out_dir=options.out_dir,
         )
-    else:
-        job = GrpoJob(
-            settings=settings.training,
-            evaluation=settings.evaluation,
-            checkpoint=options.checkpoint,
-            prompts=options.prompts,
-            problems=options.problems,
-            validation=options.validation,
-            out_dir=options.out_dir,
-        )
-    run_job(f"training.{options.command}", job, options.out_dir, settings.megatron.nproc_per_node)
-    print(f"wrote {options.out_dir / 'torch_dist'}")
+    return GrpoJob(
+        settings=settings.training,
+        evaluation=settings.evaluation,
+        checkpoint=options.checkpoint,
+        prompts=options.prompts,
+        problems=options.problems,
+        validation=options.validation,
+        out_dir=options.out_dir,
+    )
 
 
 def _check(options: argparse.Namespace, settings: RunSettings) -> None:
@@ -117,6 +126,7 @@ def _check(options: argparse.Namespace, settings: RunSettings) -> None:
     check_gpus(megatron)
     if options.command == "grpo":
         check_gpu_users(settings, settings.evaluation)
+    _check_folders(options)
     if not (options.checkpoint / "hf").is_dir():
         raise WarpsmithError(
             f"{options.checkpoint} is not a torch_dist checkpoint; "
@@ -131,8 +141,53 @@ def _check(options: argparse.Namespace, settings: RunSettings) -> None:
             raise WarpsmithError(f"--{name} names {path}, which is no file")
 
 
+def _check_folders(options: argparse.Namespace) -> None:
+    """Raise WarpsmithError if the run would write over what it reads, or into its checkpoint."""
+    out_dir = options.out_dir.resolve()
+    for name in _INPUTS:
+        path = getattr(options, name, None)
+        if path is not None and any(path.resolve().is_relative_to(out_dir / output) for output in _WRITTEN):
+            raise WarpsmithError(
+                f"--{name} {path} is what a run with --out-dir {options.out_dir} replaces; choose another "
+                "--out-dir"
+            )
+    if out_dir.is_relative_to(options.checkpoint.resolve()):
+        raise WarpsmithError(f"--out-dir {options.out_dir} lies in --checkpoint; choose another --out-dir")
+
+
+def _check_grpo(job: GrpoJob) -> None:
+    """Find what GRPO's processes would stop at once for; what takes long to import comes last."""
+    interval = job.settings.grpo.eval_interval
+    if interval is not None and job.validation is None:
+        raise WarpsmithError(
+            f"grpo.eval_interval is {interval}, but there are no prompts to evaluate on; name some with "
+            "--validation, or use a profile without eval_interval"
+        )
+    hf_dir = job.checkpoint / "hf"
+    _check_room(job, read_architecture(hf_dir))
+    from training.rollout.custom import check_functions
+    from training.rollout.open import check_engine
+
+    check_functions(job.settings.rollout)
+    check_engine(job.settings, hf_dir)
+
+
+def _check_room(job: GrpoJob, architecture: Architecture) -> None:
+    """Raise WarpsmithError if responses leave no room for a prompt."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Megatron says of GPU libraries that it does without
+        from training.grpo import _room
+
+    _room(job, architecture)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description=(__doc__ or "").splitlines()[0],
+        epilog="Settings are flags: Megatron's by their own names, SGLang's after --sglang-, ours as "
+        "--SECTION-NAME (slime's names too). `sft --help` and `grpo --help` list all three groups.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     sft = _command(commands, "sft", "supervised fine-tuning")
     sft.add_argument("--rows", type=Path, required=True, help="JSONL of conversations (`messages`)")
@@ -170,6 +225,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print(f"stopped; {_how_to_go_on(options.out_dir)}", file=sys.stderr)
         return 130
     return 0
+
+
+def _how_to_go_on(out_dir: Path) -> str:
+    """What the same command would do, which takes up the last checkpoint that was saved."""
+    names = [path.name for path in (out_dir / "checkpoints").glob("step_*")]
+    steps = [int(match[1]) for name in names if (match := re.fullmatch(r"step_(\d+)", name))]
+    if not steps:
+        return "no checkpoint was saved yet, so the same command begins anew"
+    return f"the same command goes on from step {max(steps)}, the last that was saved"

@@ -2,7 +2,8 @@
 
 A run is `torchrun --nproc-per-node N -m MODULE ARGUMENTS`. If this process is killed, even with SIGKILL, the
 kernel kills torchrun and its workers too, so that a restarted night never meets a half-dead one. A worker's
-`WarpsmithError` comes back as the same sentence here.
+`WarpsmithError` comes back as the same sentence here. Where several fail, what counts is the first that did
+not just lose another one; its stack is written to `failure.log` beside the run's stderr.log.
 
 Training runs are stopped by SIGTERM or SIGUSR1, to this process or to any worker: the workers save a snapshot
 and end with the status `REQUEUE`, and `run_job` raises `Requeue`. torchrun itself knows no such status (its
@@ -17,13 +18,17 @@ from __future__ import annotations
 import ctypes
 import errno
 import faulthandler
+import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
@@ -35,8 +40,12 @@ REQUEUE = 75
 
 #: Environment variables by which `run_processes` tells its workers where to report, and who they are.
 _REPORTS, _LAUNCHER = "WARPSMITH_REPORTS", "WARPSMITH_LAUNCHER"
-#: Files in the folder of reports: why a worker failed or stopped, that one failed, that all are to stop.
-_ERROR, _STOPPED, _FAILED, _STOP = "error", "stopped", "failed", "stop"
+#: Files in the folder of reports: why a worker stopped, how the first one failed, that all are to stop.
+_STOPPED, _FAILED, _STOP = "stopped", "failed", "stop"
+#: What gloo and NCCL say when another process is gone; that one knows why.
+_LOST = re.compile(r"gloo|NCCL|by peer|TCPStore|Broken pipe")
+#: Longest that a process which lost another one waits for that one's report.
+_PATIENCE_S = 10.0
 #: Has a worker write the stacks of all its threads to its stderr.
 _WHERE = signal.SIGUSR2
 _FAREWELL_S = 10.0
@@ -48,12 +57,28 @@ _QUIET = "ignore:Transformer Engine and Apex,ignore:Apex is not installed"
 _NCCL = {"NCCL_CUMEM_ENABLE": "0", "NCCL_NVLS_ENABLE": "0"}
 
 
+#: What a file system says that has no locks.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+
+
 class ProcessError(RuntimeError):
     """A training process failed for a reason that is not the user's; the end of its log is in the message."""
 
 
 class Requeue(WarpsmithError):
     """A run stopped because it was asked to, and goes on when it is started again; see `REQUEUE`."""
+
+
+class _Failure(Frozen):
+    """How the first worker failed."""
+
+    rank: str
+    sentence: str | None
+    """What the user can put right, if it is the user's to put right."""
+    lost: bool
+    """Whether all it knows is that another one is gone."""
+    stack: str
+    """Python's account of it."""
 
 
 def torchrun_command(module: str, arguments: Sequence[str], processes: int) -> list[str]:
@@ -90,22 +115,52 @@ def run_processes(
             status = process.wait()
         finally:
             _end(process)
-        for name, kind in ((_ERROR, WarpsmithError), (_STOPPED, Requeue)):
-            if (reports / name).exists():
-                raise kind((reports / name).read_text())
-    if status:
-        raise ProcessError(f"{module} failed with status {status}; the end of {log}:\n{_tail(log)}")
+        failure = _read_failure(reports, log.with_name("failure.log"))
+        if failure is not None and failure.sentence is not None:
+            raise WarpsmithError(failure.sentence)
+        if (reports / _STOPPED).exists():
+            raise Requeue((reports / _STOPPED).read_text())
+    if failure is not None or status:
+        raise ProcessError(_explain_failure(module, failure, log, status))
 
 
 def run_job(module: str, job: Frozen, out_dir: Path, processes: int) -> None:
     """Write `job` to `out_dir`/job.json and run `module --config job.json` under torchrun, stoppable.
 
-    Raises what `run_processes` does.
+    Raises what `run_processes` does, and WarpsmithError if `out_dir` cannot be written or is in use.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
     config = out_dir / "job.json"
-    config.write_text(job.model_dump_json(indent=2))
-    run_processes(module, ["--config", str(config)], processes, out_dir / "stderr.log", stoppable=True)
+    with ExitStack() as stack:
+        try:
+            out_dir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_only_user(out_dir))
+            config.write_text(job.model_dump_json(indent=2))
+        except OSError as error:
+            raise WarpsmithError(
+                f"{out_dir} cannot be written ({error.strerror}); choose another --out-dir"
+            ) from None
+        run_processes(module, ["--config", str(config)], processes, out_dir / "stderr.log", stoppable=True)
+
+
+@contextmanager
+def _only_user(out_dir: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the kernel lets them in again however this process ends."""
+    with (out_dir / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise WarpsmithError(
+                f"another run (pid {file.read() or 'unknown'}) uses {out_dir}; wait for it or choose another "
+                "--out-dir"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def _child() -> None:
@@ -139,19 +194,36 @@ def die_with_parent() -> None:
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent or not _launcher_alive():  # it ended before the request
+    if os.getppid() != parent:  # it ended before the request
         os._exit(1)
 
 
-def _launcher_alive() -> bool:
-    """Whether the process that started the run is still there; a worker needs seconds to import and ask."""
+def _orphaned() -> bool:
+    """Whether torchrun or the launcher has ended already: a worker needs seconds to import and to ask for
+    its own end with theirs. Torchrun is a worker's parent and the launcher's child."""
     launcher = os.environ.get(_LAUNCHER)
-    return launcher is None or Path("/proc", launcher).exists()
+    if launcher is None or not sys.platform.startswith("linux"):
+        return False
+    state, _ = _state_and_parent(launcher)
+    _, torchruns_parent = _state_and_parent(str(os.getppid()))
+    return state in "ZX" or torchruns_parent != launcher
+
+
+def _state_and_parent(pid: str) -> tuple[str, str]:
+    """A process's state as the kernel writes it, and its parent; X (dead) and nobody if it is gone."""
+    try:
+        _, _, fields = Path("/proc", pid, "stat").read_text(errors="replace").rpartition(")")
+    except OSError:
+        return "X", ""
+    state, parent, *_ = fields.split()
+    return state, parent
 
 
 def run_worker(main: Callable[[], None]) -> None:
     """Entry point of a process under torchrun: dies with its parent, reports what the user can put right."""
     die_with_parent()
+    if _orphaned():
+        os._exit(1)
     faulthandler.register(_WHERE)
     try:
         main()
@@ -159,11 +231,10 @@ def run_worker(main: Callable[[], None]) -> None:
         _report(_STOPPED, str(request))
         sys.exit(REQUEUE)
     except Exception as error:
-        _report(_FAILED, "")
         explained = _explain(error)
+        _report_failure(error, explained)
         if explained is None:
             raise
-        _report(_ERROR, str(explained))
         print(f"error: {explained}", file=sys.stderr)
         sys.exit(2)
 
@@ -178,23 +249,78 @@ def run_stoppable_worker(main: Callable[[StopRequest], None]) -> None:
 
 
 def _report(name: str, text: str) -> None:
-    """Tell the launcher something; there is none if torchrun was called by hand."""
+    """Tell the launcher something, unless another worker did; it is not there if torchrun runs by hand."""
     folder = os.environ.get(_REPORTS)
     if folder:
-        Path(folder, name).write_text(text)
+        draft = Path(folder, f".{name}.{os.getpid()}")
+        draft.write_text(text)
+        with suppress(FileExistsError):
+            os.link(draft, Path(folder, name))
+
+
+def _report_failure(error: BaseException, explained: WarpsmithError | None) -> None:
+    """Tell the launcher how this worker failed, after the one that it lost, if it lost one."""
+    lost = any(isinstance(link, RuntimeError) and _LOST.search(str(link)) for link in _chain(error))
+    if lost:
+        _wait_for_failure()
+    failure = _Failure(
+        rank=os.environ.get("RANK", "0"),
+        sentence=None if lost or explained is None else str(explained),
+        lost=lost,
+        stack="".join(traceback.format_exception(error)),
+    )
+    _report(_FAILED, failure.model_dump_json())
+
+
+def _wait_for_failure() -> None:
+    """Give another worker the time to say why it fails; one that was killed never does."""
+    folder, deadline = os.environ.get(_REPORTS), time.monotonic() + _PATIENCE_S
+    while folder and not Path(folder, _FAILED).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _read_failure(reports: Path, log: Path) -> _Failure | None:
+    """How the first worker failed, if one did and said so; its stack goes to the file `log`."""
+    log.unlink(missing_ok=True)
+    report = reports / _FAILED
+    if not report.exists():
+        return None
+    failure = _Failure.model_validate_json(report.read_text())
+    with suppress(OSError):  # a full disk may be what failed
+        log.write_text(failure.stack)
+    return failure
+
+
+def _explain_failure(module: str, failure: _Failure | None, log: Path, status: int) -> str:
+    """What a person is told of a failure that they cannot put right by a sentence of ours."""
+    if failure is None:
+        return f"{module} failed with status {status}; the end of {log}:\n{_tail(log)}"
+    if failure.lost:
+        return (
+            f"a process of {module} ended without a word, as one does that the kernel kills for want of "
+            f"memory; the end of {log}:\n{_tail(log)}"
+        )
+    end = "\n".join(failure.stack.splitlines()[-_LOG_TAIL_LINES:])
+    return f"{module} failed in process {failure.rank}; more is in {log}:\n{end}"
 
 
 def _explain(error: BaseException) -> WarpsmithError | None:
     """The error that a user can act on in a chain of exceptions, if there is one."""
-    link: BaseException | None = error
-    while link is not None:
+    for link in _chain(error):
         if isinstance(link, WarpsmithError):
             return link
         if isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" writing {link.filename}" if link.filename else ""
             return WarpsmithError(f"the disk is full{where}; free some space and run again")
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, its cause, the cause's cause, and so on."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
 def _environment(inherited: Mapping[str, str], reports: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How many GPUs this machine lends, without importing torch: asked before any work starts."""
+"""How many GPUs this machine lends, and whether they are enough: asked before any work starts."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ def visible_gpus() -> int | None:
 
 
 def check_gpus(megatron: MegatronSettings) -> None:
-    """Raise WarpsmithError if training wants more processes than there are GPUs; without any, CPUs train."""
+    """Raise WarpsmithError if training wants more GPUs than there are; without any, CPUs train in float32."""
     gpus, wanted = visible_gpus(), megatron.nproc_per_node
+    if gpus is None and megatron.bf16:
+        raise _no_gpu("`megatron.bf16`", "add `--no-bf16`")
     if gpus is not None and wanted > gpus:
         raise WarpsmithError(
             f"`megatron.nproc_per_node` is {wanted}, but this machine has {gpus} GPU(s) to use; "
@@ -35,17 +37,32 @@ def check_gpus(megatron: MegatronSettings) -> None:
 
 
 def check_gpu_users(settings: TrainingSettings, evaluation: EvaluationSettings) -> None:
-    """Raise WarpsmithError if something but training needs a GPU and there is none: the SGLang servers that
-    we start, or the backend that judges."""
-    rollout = settings.rollout
+    """Raise WarpsmithError if something but training needs a GPU and there is none, or too few: the SGLang
+    servers that we start, or the backend that judges."""
+    rollout, gpus = settings.rollout, visible_gpus()
     serves = rollout.engine is Engine.SGLANG and not rollout.engine_urls
     needs = {
         "evaluation.backend: cuda": evaluation.backend is BackendName.CUDA,
         "sglang.device: cuda": serves and settings.sglang.device is Device.CUDA,
     }
     named = " and ".join(f"`{setting}`" for setting, is_set in needs.items() if is_set)
-    if named and visible_gpus() is None:
-        raise WarpsmithError(
-            f"{named}: this needs an NVIDIA GPU, and this machine shows none (in /dev or in "
-            "CUDA_VISIBLE_DEVICES); take the profile `cpu` or `cpu-sglang`, or a machine with a GPU"
-        )
+    if named and gpus is None:
+        raise _no_gpu(named, "take the profile `cpu` or `cpu-sglang`")
+    if gpus is not None and serves:
+        _check_engines(settings, gpus)
+
+
+def _check_engines(settings: TrainingSettings, gpus: int) -> None:
+    """Raise WarpsmithError unless the engines that we start find room beside the processes that train."""
+    from training.rollout.sglang.placement import Rank, place_engines  # imports torch, and most need no GPU
+
+    trainers = settings.megatron.nproc_per_node
+    main = Rank(rank=0, world=trainers, local_rank=0, local_world=trainers)
+    place_engines(settings.rollout, settings.sglang.device, main, gpus=gpus, training=True)
+
+
+def _no_gpu(named: str, remedy: str) -> WarpsmithError:
+    return WarpsmithError(
+        f"{named}: this needs an NVIDIA GPU, and this machine shows none (in /dev or in "
+        f"CUDA_VISIBLE_DEVICES); {remedy}, or take a machine with a GPU"
+    )

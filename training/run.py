@@ -9,6 +9,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from training.checkpoint import torch_dist
 from training.checkpoint.commands import copy_hf_files
@@ -23,6 +24,7 @@ from training.steplog import StepLog
 from training.trainer import Trainer
 
 _OUTPUT, _SNAPSHOTS = "torch_dist", "checkpoints"
+_METRICS, _SAMPLES = "metrics.jsonl", "rollouts.jsonl"
 
 
 class Run:
@@ -47,17 +49,19 @@ class Run:
             trainer: freshly built.
             cursor: at its beginning.
             relevant: the settings that the result depends on; with others, or with other contents of
-                `inputs` or of the job's checkpoint, a snapshot is not resumed.
+                `inputs` or of the job's checkpoint, what the folder holds is set aside and not resumed.
             inputs: the files that the run reads.
             stop: whether someone wants the run to stop; none runs to the end.
         """
         self._job, self._settings = job, settings
         self._trainer, self._cursor, self._stop = trainer, cursor, stop
         job.out_dir.mkdir(parents=True, exist_ok=True)
-        self._metrics = StepLog(job.out_dir / "metrics.jsonl")
-        self._samples = StepLog(job.out_dir / "rollouts.jsonl") if isinstance(job, GrpoJob) else None
+        self._metrics = StepLog(job.out_dir / _METRICS)
+        self._samples = StepLog(job.out_dir / _SAMPLES) if isinstance(job, GrpoJob) else None
         identity = fingerprint(relevant, [job.checkpoint, *inputs]) if is_main() else ""
         self._snapshots = Snapshots(self.folder, keep=settings.keep_checkpoints, fingerprint=identity)
+        if self._snapshots.former is not None:
+            self._set_aside(self._snapshots.former)
         self.ahead = b""
         """What the snapshot holds of rollouts ahead of training."""
         self.step = self._first_step = self._start()
@@ -119,19 +123,35 @@ class Run:
             )
 
     def finish(self) -> None:
-        """Write the final weights, with config and tokenizer, as `torch_dist/`."""
+        """Write the final weights, with config and tokenizer, as `torch_dist/`.
+
+        What had that name before stays until all is written.
+        """
         output = self._job.out_dir / _OUTPUT
-        unfinished = output.with_name(f".{_OUTPUT}.unfinished")
+        unfinished, before = (output.with_name(f".{_OUTPUT}.{state}") for state in ("unfinished", "before"))
         if is_main():
-            shutil.rmtree(output, ignore_errors=True)
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
         dist.barrier()
-        torch_dist.save_model(self._trainer.model, unfinished)
-        if is_main():
-            copy_hf_files(self._job.checkpoint / torch_dist.HF_FOLDER, unfinished / torch_dist.HF_FOLDER)
-            unfinished.rename(output)
+        try:
+            torch_dist.save_model(self._trainer.model, unfinished)
+            if is_main():
+                source = self._job.checkpoint / torch_dist.HF_FOLDER
+                copy_hf_files(source, unfinished / torch_dist.HF_FOLDER)
+        except (WarpsmithError, OSError):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
         dist.barrier()
+        if is_main():
+            _replace(output, unfinished, before)
+        dist.barrier()
+
+    def _set_aside(self, former: Path) -> None:
+        """Move what else another run left to its snapshots, before it is cut back or replaced."""
+        for name in (_METRICS, _SAMPLES, _OUTPUT):
+            path = self._job.out_dir / name
+            if path.exists():
+                path.rename(former / name)
 
     def _start(self) -> int:
         """The step to go on from, with weights and cursor as they were after it."""
@@ -150,3 +170,12 @@ class Run:
             if self._samples is not None:
                 self._samples.truncate(self.step)
         dist.barrier()
+
+
+def _replace(output: Path, unfinished: Path, before: Path) -> None:
+    """Give `unfinished` the name `output`; what has it now is moved to `before` first and deleted last."""
+    shutil.rmtree(before, ignore_errors=True)
+    if output.exists():
+        output.rename(before)
+    unfinished.rename(output)
+    shutil.rmtree(before, ignore_errors=True)

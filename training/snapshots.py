@@ -2,10 +2,13 @@
 
 A snapshot is `checkpoints/step_000123/`: Megatron's sharded model and optimizer state, `progress.json`
 (step, data cursor, schedule), every rank's random states, and in asynchronous mode the rollouts that were
-made ahead of training. It appears by renaming a finished folder, so a folder with that name is complete. A
-snapshot belongs to a fingerprint of the run's settings and inputs; those of another are deleted, so that
-changed settings train anew instead of resuming something else. `checkpoints/best.json` names the one that did
-best in evaluation, which is kept however old it gets.
+made ahead of training. It appears by renaming a finished folder, so a folder with that name is complete. One
+that cannot be read all the same becomes `step_000123.unreadable`, and the one before it takes its place.
+
+A snapshot belongs to a fingerprint of the run's settings and inputs. Where those of another run lie, the
+whole folder becomes `checkpoints.old-1`, so that changed settings train anew instead of resuming something
+else, and nothing is lost. `checkpoints/best.json` names the snapshot that did best in evaluation, which is
+kept however old it gets.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ import hashlib
 import json
 import pickle
 import random
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -34,6 +39,14 @@ from training.rollout.prompts import CursorState
 from training.trainer import Trainer
 
 _PROGRESS, _AHEAD, _BEST = "progress.json", "ahead.pickle", "best.json"
+_SNAPSHOT = re.compile(r"step_(\d+)")
+_LEFTOVER = re.compile(rf"\.({_SNAPSHOT.pattern}(\.unreadable)?|{re.escape(_BEST)})")
+#: Settings that do not change what is learnt, only how it is kept, watched and waited for.
+_WITHOUT_EFFECT = {
+    *("save_every", "keep_checkpoints"),
+    *("stop_kl_above", "stop_entropy_below", "stop_entropy_above", "stop_reward_below", "stop_patience"),
+    *("server_start_timeout_s", "server_max_restarts", "request_timeout_s"),
+}
 
 
 class Best(Frozen):
@@ -61,26 +74,43 @@ class Progress:
     """What was generated ahead of training (`RolloutQueue.state`); nothing in a synchronous run."""
 
 
+class _Record(Frozen):
+    """Contents of `progress.json`."""
+
+    step: int
+    cursor: dict[str, int]
+    """A `CursorState`."""
+    schedule: dict[str, Any]
+    """State of the learning-rate schedule."""
+    fingerprint: str
+    """The run that it belongs to."""
+    best: Best | None
+
+
 class Snapshots:
     """The snapshots of one run, in one folder."""
 
     def __init__(self, folder: Path, *, keep: int, fingerprint: str) -> None:
-        """Use `folder`; collective. Leftovers of killed writes and of other runs are deleted.
+        """Use `folder`; collective. Leftovers of killed writes are deleted, nothing else is.
 
         `fingerprint` names the run, and is needed on the main rank only.
         """
         self._folder = folder
         self._keep = keep
         self._fingerprint = fingerprint
+        self.former: Path | None = None
+        """Where the folder went because it held another run's snapshots; known on the main rank only."""
         if is_main():
             folder.mkdir(parents=True, exist_ok=True)
-            for path in sorted(path for path in folder.iterdir() if path.name != _BEST):  # hidden ones first
-                if path.name.startswith(".") or self._read(path)["fingerprint"] != fingerprint:
+            for path in folder.iterdir():
+                if _LEFTOVER.fullmatch(path.name):
                     _remove(path)
+            latest = self._latest_readable()
+            if latest is not None and latest.fingerprint != fingerprint:
+                self.former = _set_aside(folder, latest.step)
         dist.barrier()
         complete = self._complete()
-        best = self._read(complete[-1])["best"] if complete else None
-        self.best = Best.model_validate(best) if best else None
+        self.best = self._read(complete[-1]).best if complete else None
         if is_main():
             self._write_best()
         dist.barrier()
@@ -128,21 +158,38 @@ class Snapshots:
             return None
         latest = complete[-1]
         record = self._read(latest)
-        loaded = torch_dist.load(_sharded_state(trainer, record["schedule"], is_loading=True), latest)
+        loaded = torch_dist.load(_sharded_state(trainer, record.schedule, is_loading=True), latest)
         trainer.model.load_state_dict(loaded["model"])
         trainer.weights_changed()
         if "optimizer" in loaded:
             with cpu_compat():
                 trainer.optimizer.load_state_dict(loaded["optimizer"])
-        trainer.scheduler.load_state_dict(record["schedule"])
+        trainer.scheduler.load_state_dict(record.schedule)
         random_file = latest / _random_file()
         if random_file.exists():  # not so for a rank that the saving run did not have
             _restore_random_states(random_file.read_bytes())
         ahead = latest / _AHEAD
-        return Progress(record["step"], record["cursor"], ahead.read_bytes() if ahead.exists() else b"")
+        made = ahead.read_bytes() if ahead.exists() else b""
+        return Progress(record.step, cast(CursorState, record.cursor), made)
+
+    def _latest_readable(self) -> _Record | None:
+        """What the latest snapshot says; those after it that cannot be read are renamed, and named."""
+        latest, damaged = None, {}
+        for snapshot in reversed(self._complete()):
+            reason = _damage(snapshot)
+            if reason is None:
+                latest = self._read(snapshot)
+                break
+            damaged[snapshot.name] = reason
+            _rename_over(snapshot, snapshot.with_name(f"{snapshot.name}.unreadable"))
+        if damaged:
+            instead = f"training goes on from {_name(latest.step)}" if latest else "training begins anew"
+            listed = " and ".join(f"{name} ({reason})" for name, reason in damaged.items())
+            print(f"{self._folder}: cannot read {listed}; {instead}", flush=True)
+        return latest
 
     def _complete(self) -> list[Path]:
-        return sorted(self._folder.glob("step_*"))
+        return sorted((path for path in self._folder.iterdir() if _SNAPSHOT.fullmatch(path.name)), key=_step)
 
     def _remove_old(self) -> None:
         for old in self._complete()[: -self._keep]:
@@ -158,13 +205,30 @@ class Snapshots:
         unfinished.write_text(self.best.model_dump_json(indent=2))
         unfinished.replace(self._folder / _BEST)
 
-    def _read(self, snapshot: Path) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads((snapshot / _PROGRESS).read_text())
-        return record
+    def _read(self, snapshot: Path) -> _Record:
+        return _Record.model_validate_json((snapshot / _PROGRESS).read_bytes())
+
+
+def _damage(snapshot: Path) -> str | None:
+    """What makes a snapshot useless; none if it can be read."""
+    file = snapshot / _PROGRESS
+    try:
+        _Record.model_validate_json(file.read_bytes())
+        for file in sorted(snapshot.glob("*.pickle")):
+            pickle.loads(file.read_bytes())
+    except FileNotFoundError:
+        return f"it lacks {file.name}"
+    except Exception:  # damage may make any: it is unpickled
+        return f"{file.name} is damaged"
+    return torch_dist.damage(snapshot)
 
 
 def _name(step: int) -> str:
     return f"step_{step:06d}"
+
+
+def _step(snapshot: Path) -> int:
+    return int(snapshot.name.removeprefix("step_"))
 
 
 def _remove(path: Path) -> None:
@@ -177,9 +241,30 @@ def _remove(path: Path) -> None:
         hidden.unlink()
 
 
+def _rename_over(path: Path, target: Path) -> None:
+    """Rename a folder or file, whatever has the new name."""
+    if target.exists():
+        _remove(target)
+    path.rename(target)
+
+
+def _set_aside(folder: Path, step: int) -> Path:
+    """Rename another run's folder, say so, and make a new one in its place."""
+    old = next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.old-{n}")).exists())
+    folder.rename(old)
+    folder.mkdir()
+    print(
+        f"{folder} held the snapshots of another run (up to step {step}; other settings or inputs): they are "
+        f"in {old} now, and this run begins anew; delete that folder if it is of no use",
+        flush=True,
+    )
+    return old
+
+
 def fingerprint(settings: Iterable[Frozen], inputs: Iterable[Path]) -> str:
-    """A hash of settings and of the contents of input files and folders."""
-    digest = hashlib.sha256("".join(one.model_dump_json() for one in settings).encode())
+    """A hash of the settings that change what is learnt, and of the contents of input files and folders."""
+    said = "".join(one.model_dump_json(exclude=_WITHOUT_EFFECT) for one in settings)
+    digest = hashlib.sha256(said.encode())
     for path in inputs:
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         for file in files:

@@ -15,13 +15,34 @@ def wait_for_the_end(folder: Path) -> None:
         time.sleep(0.05)
 
 
+def fail_alone(error: Exception) -> None:
+    """Rank 1 fails, slowly, while rank 0 waits for it."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo")
+    try:
+        if dist.get_rank() == 1:
+            raise error
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+        time.sleep(float(os.environ["RANK"]))  # so rank 0 is the first to tell
+
+
 def main() -> None:
-    if sys.argv[1] == "waiting":
-        wait_for_the_end(Path(sys.argv[2]))
-        return
-    if os.environ["RANK"] == "1":
-        return
     match sys.argv[1]:
+        case "waiting":
+            wait_for_the_end(Path(sys.argv[2]))
+        case "rank 1 explained":
+            fail_alone(WarpsmithError("the other cable is loose; plug it in"))
+        case "rank 1 bug":
+            fail_alone(KeyError("unexpected"))
+        case how if os.environ["RANK"] == "0":
+            fail(how)
+
+
+def fail(how: str) -> None:
+    match how:
         case "explained":
             raise WarpsmithError("the cable is loose; plug it in")
         case "full":

@@ -38,6 +38,38 @@ def test_processes_need_a_gpu_each_where_there_are_any(monkeypatch):
     machine.check_gpus(MegatronSettings(nproc_per_node=4))
 
 
+def test_bfloat16_is_refused_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    machine.check_gpus(MegatronSettings(nproc_per_node=1, bf16=True))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(
+        WarpsmithError, match=r"^`megatron\.bf16`: this needs an NVIDIA GPU.* add `--no-bf16`"
+    ):
+        machine.check_gpus(MegatronSettings(nproc_per_node=1, bf16=True))
+
+
+@pytest.mark.parametrize(
+    ("rollout", "trainers", "lack"),
+    [
+        ({"num_engines": 2, "colocate": True}, 4, None),
+        ({"num_engines": 2, "colocate": False}, 2, None),
+        ({"num_engines": 2, "colocate": False}, 3, "need 2 GPUs beside the 3 that train, but .* has 4;"),
+        ({"num_engines": 8, "gpus_per_engine": 2}, 4, "need 16 GPUs, but this machine has 4;"),
+        ({"num_engines": 4, "colocate": True}, 2, "need 4 GPUs, but only 2 train"),
+        ({"num_engines": 8, "engine_urls": ["http://gpu-machine:30000"]}, 4, None),
+    ],
+)
+def test_engines_need_gpus_beside_the_trainers_or_on_them(monkeypatch, rollout, trainers, lack):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    sections = {"rollout": {"engine": "sglang", **rollout}, "megatron": {"nproc_per_node": trainers}}
+    settings = TrainingSettings.model_validate(sections)
+    if lack is None:
+        machine.check_gpu_users(settings, EvaluationSettings())
+    else:
+        with pytest.raises(WarpsmithError, match=lack):
+            machine.check_gpu_users(settings, EvaluationSettings())
+
+
 SERVED = {"rollout": {"engine": "sglang"}}
 CUDA = EvaluationSettings(backend="cuda")
 

@@ -11,8 +11,9 @@ from evaluation.errors import WarpsmithError
 from tests.training.tiny import random_examples
 from training.config import MegatronSettings
 from training.model.architecture import read_architecture
-from training.optimization import SftSettings
+from training.optimization import GrpoSettings, SftSettings
 from training.rollout.prompts import CursorState
+from training.rollout.settings import RolloutSettings
 from training.sft import step
 from training.snapshots import Progress, Snapshots, fingerprint
 from training.trainer import Trainer
@@ -62,14 +63,74 @@ def test_only_the_latest_are_kept_and_the_last_is_restored(single_process, hf_di
     assert snapshots.restore(model) == Progress(10, cursor(10))
 
 
-def test_leftovers_and_other_runs_are_removed(single_process, hf_dir, tmp_path):
+def saved(hf_dir: Path, folder: Path, *steps: int) -> Trainer:
+    """A trainer whose snapshots of these steps are in the folder."""
     model = trainer(hf_dir)
-    Snapshots(tmp_path, keep=3, fingerprint="x").save(model, Progress(1, cursor(1)))
+    snapshots = Snapshots(folder, keep=9, fingerprint="x")
+    for number in steps:
+        snapshots.save(model, Progress(number, cursor(number)))
+    return model
+
+
+def test_leftovers_are_removed_and_what_is_not_ours_stays(single_process, hf_dir, tmp_path):
+    model = saved(hf_dir, tmp_path, 1)
     (tmp_path / ".step_000002").mkdir()
-    same = Snapshots(tmp_path, keep=3, fingerprint="x")
-    assert names(tmp_path) == ["step_000001"] and same.restore(model) is not None
-    other = Snapshots(tmp_path, keep=3, fingerprint="y")
-    assert names(tmp_path) == [] and other.restore(model) is None
+    for stray in ("step_last", "notes", ".nfs0001"):
+        (tmp_path / stray).mkdir()
+    (tmp_path / "todo.txt").write_text("mine")
+    same = Snapshots(tmp_path, keep=1, fingerprint="x")
+    assert same.restore(model) == Progress(1, cursor(1))
+    same.save(model, Progress(2, cursor(2)))
+    assert names(tmp_path) == [".nfs0001", "notes", "step_000002", "step_last", "todo.txt"]
+
+
+def test_another_runs_snapshots_are_set_aside_and_named(single_process, hf_dir, tmp_path, capsys):
+    folder = tmp_path / "checkpoints"
+    model = saved(hf_dir, folder, 1, 3)
+    other = Snapshots(folder, keep=3, fingerprint="y")
+    assert names(folder) == [] and other.restore(model) is None
+    assert other.former == tmp_path / "checkpoints.old-1"
+    assert names(other.former) == ["step_000001", "step_000003"]
+    said = capsys.readouterr().out
+    assert "another run (up to step 3; other settings or inputs)" in said and str(other.former) in said
+    other.save(model, Progress(1, cursor(1)))
+    assert Snapshots(folder, keep=3, fingerprint="z").former == tmp_path / "checkpoints.old-2"
+
+
+def cut_tensors(snapshot: Path) -> None:
+    file = sorted(snapshot.glob("*.distcp"))[0]
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+DAMAGE = {
+    "progress.json is damaged": lambda snapshot: (snapshot / "progress.json").write_text('{"step": '),
+    "it lacks progress.json": lambda snapshot: (snapshot / "progress.json").unlink(),
+    "random_00000.pickle is damaged": lambda snapshot: (snapshot / "random_00000.pickle").write_bytes(b"x"),
+    "it lacks metadata.json": lambda snapshot: (snapshot / "metadata.json").unlink(),
+    "distcp is cut off or missing": cut_tensors,
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGE)
+def test_a_damaged_snapshot_gives_way_to_the_one_before_it(single_process, hf_dir, tmp_path, capsys, reason):
+    model = saved(hf_dir, tmp_path, 3, 6)
+    DAMAGE[reason](tmp_path / "step_000006")
+    snapshots = Snapshots(tmp_path, keep=9, fingerprint="x")
+    assert snapshots.restore(model) == Progress(3, cursor(3))
+    said = capsys.readouterr().out
+    assert "cannot read step_000006 (" in said and f"{reason}); training goes on from step_000003" in said
+    snapshots.save(model, Progress(6, cursor(6)))
+    assert names(tmp_path) == ["step_000003", "step_000006", "step_000006.unreadable"]
+
+
+def test_if_no_snapshot_can_be_read_the_run_begins_anew(single_process, hf_dir, tmp_path, capsys):
+    model = saved(hf_dir, tmp_path, 3)
+    (tmp_path / "step_000003" / "common.pt").write_bytes(b"damaged")
+    (tmp_path / "step_000004").write_text("a file")
+    assert Snapshots(tmp_path, keep=9, fingerprint="x").restore(model) is None
+    said = capsys.readouterr().out
+    assert "cannot read step_000004 (" in said and "and step_000003 (" in said
+    assert said.endswith("training begins anew\n") and said.count("\n") == 1
 
 
 def test_a_failed_write_leaves_nothing(single_process, hf_dir, tmp_path, monkeypatch):
@@ -92,3 +153,10 @@ def test_a_fingerprint_follows_settings_and_contents(tmp_path):
     assert fingerprint([SftSettings(lr=1.0)], inputs) != first
     (tmp_path / "folder" / "part").write_text("c")
     assert fingerprint([SftSettings()], inputs) != first
+
+
+def test_settings_that_change_no_result_leave_the_fingerprint(tmp_path):
+    first = fingerprint([GrpoSettings(), RolloutSettings()], [])
+    other = GrpoSettings(save_every=3, keep_checkpoints=9, stop_kl_above=0.5, stop_patience=1)
+    assert fingerprint([other, RolloutSettings(request_timeout_s=9.0)], []) == first
+    assert fingerprint([GrpoSettings(), RolloutSettings(temperature=0.5)], []) != first

@@ -37,3 +37,13 @@ def test_truncating_keeps_complete_rows_up_to_the_step(tmp_path_factory, cut, ke
 def test_truncating_what_is_not_there_makes_an_empty_file(tmp_path):
     StepLog(tmp_path / "metrics.jsonl").truncate(3)
     assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+def test_what_is_no_row_is_dropped_and_said(tmp_path, capsys):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n<<<<\n\x00\xff\n[1]\n{"loss": 2}\n{"step": 2}\n{"step": 3}\n')
+    log = StepLog(path)
+    assert [row["step"] for row in log.rows()] == [1, 2, 3]
+    log.truncate(2)
+    assert rows(path) == [{"step": 1}, {"step": 2}]
+    assert f"{path}: dropped 4 line(s)" in capsys.readouterr().out

@@ -23,7 +23,7 @@ from pathlib import Path
 from evaluation.errors import WarpsmithError
 from training.checkpoint.hf_files import DEFAULT_SHARD_BYTES, find_tensors
 from training.folders import complete_or_absent
-from training.launch import run_processes
+from training.launch import ProcessError, run_processes
 from training.model.architecture import read_architecture
 
 _WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.index.json", ".*")
@@ -95,10 +95,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _size(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return size
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; give 1 or more")
+    return int(text)
 
 
 def _bytes(text: str) -> int:
@@ -111,7 +110,7 @@ def _bytes(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Command line; the exit status is 2 where an error message says what to do."""
     options = _parser().parse_args(argv)
     try:
         if options.command == "to-megatron":
@@ -122,6 +121,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"stopped; nothing was written to {options.out_dir}", file=sys.stderr)
+        return 130
     print(f"wrote {options.out_dir}")
     return 0
 

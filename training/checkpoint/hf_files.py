@@ -25,13 +25,20 @@ DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 def find_tensors(hf_dir: Path, architecture: Architecture) -> dict[str, Path]:
     """The file of every tensor of the checkpoint in `hf_dir`, by the tensor's name.
 
-    Raises WarpsmithError if a file is missing or damaged, or if names, shapes and types of the tensors are
-    not those that config.json asks for. A tied model may have an output layer: it is not used.
+    Raises WarpsmithError if a file is missing or damaged, if two hold the same tensor, or if names, shapes
+    and types of the tensors are not those that config.json asks for. A tied model may have an output layer:
+    it is not used.
     """
     stored: dict[str, Path] = {}
     headers: dict[str, tuple[tuple[int, ...], str]] = {}
     for path in _weight_files(hf_dir):
         header = _read_header(path)
+        twice = header.keys() & stored.keys()
+        if twice:
+            raise WarpsmithError(
+                f"{stored[min(twice)]} and {path.name} both hold the tensor {min(twice)}; "
+                "remove the file that belongs to another checkpoint, or download it again"
+            )
         stored |= dict.fromkeys(header, path)
         headers |= header
     shapes = architecture.weight_shapes()

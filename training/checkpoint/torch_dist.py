@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,12 +14,15 @@ from megatron.core.dist_checkpointing.dict_utils import nested_values
 from megatron.core.dist_checkpointing.mapping import ShardedObject, ShardedTensorFactory
 from megatron.core.models.gpt import GPTModel
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from evaluation.errors import WarpsmithError
 from training.model.megatron_cpu import cpu_compat, save_in_process
 
 #: Folder inside a torch_dist checkpoint with the Hugging Face config and tokenizer that belong to it.
 HF_FOLDER = "hf"
+#: What every checkpoint has besides its tensors: Megatron's format, what is no tensor, what lies where.
+_DESCRIPTIONS = ("metadata.json", "common.pt", ".metadata")
 
 
 def save(state: dict[str, Any], directory: Path) -> None:
@@ -54,9 +56,7 @@ def load(state: dict[str, Any], directory: Path, *, partial: bool = False) -> di
             check_stored(nested_values(state), directory, padding=True)
             return dict(dist_checkpointing.load(state, str(directory), validate_access_integrity=not partial))
     except (CheckpointingException, CheckpointException) as error:
-        raise WarpsmithError(
-            f"{directory} is not a complete Megatron checkpoint ({_reason(error)}); convert or train it again"
-        ) from error
+        raise _incomplete(directory, _reason(error)) from error
 
 
 def check_stored(wanted: Iterable[Any], directory: Path, *, padding: bool = False) -> None:
@@ -79,14 +79,46 @@ def check_stored(wanted: Iterable[Any], directory: Path, *, padding: bool = Fals
             )
 
 
+def damage(directory: Path) -> str | None:
+    """What is wrong with a checkpoint's files: one is missing, cannot be read or was cut off.
+
+    Of the tensors only their files' lengths are looked at, so this takes milliseconds at any size.
+    """
+    missing = [name for name in _DESCRIPTIONS if not (directory / name).is_file()]
+    if missing:
+        return f"it lacks {missing[0]}"
+    try:
+        dist_checkpointing.load_common_state_dict(str(directory))
+        lengths: dict[Path, int] = {}
+        for piece in FileSystemReader(directory).read_metadata().storage_data.values():
+            file = directory / piece.relative_path
+            lengths[file] = max(lengths.get(file, 0), piece.offset + piece.length)
+    except Exception as error:  # damage may make any: it is unpickled
+        return _brief(error)
+    cut_off = [file for file, length in lengths.items() if not file.is_file() or file.stat().st_size < length]
+    return f"{cut_off[0].name} is cut off or missing" if cut_off else None
+
+
 def _stored_tensors(directory: Path) -> dict[str, Any]:
     """Every tensor of a checkpoint by its key; WarpsmithError if the folder is none."""
+    reason = damage(directory)
+    if reason is not None:
+        raise _incomplete(directory, reason)
     try:
         return dict(dist_checkpointing.load_tensors_metadata(str(directory)))
-    except (CheckpointingException, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise WarpsmithError(
-            f"{directory} is not a complete Megatron checkpoint ({error}); convert or train it again"
-        ) from error
+    except CheckpointingException as error:
+        raise _incomplete(directory, _brief(error)) from error
+
+
+def _incomplete(directory: Path, reason: str) -> WarpsmithError:
+    return WarpsmithError(
+        f"{directory} is not a complete Megatron checkpoint ({reason}); convert or train it again"
+    )
+
+
+def _brief(error: BaseException) -> str:
+    """The first line of an error; torch goes on with advice and its own stack."""
+    return (str(error).splitlines() or [""])[0].strip() or type(error).__name__
 
 
 def _reason(error: BaseException) -> str:

@@ -78,6 +78,15 @@ def test_files_that_are_cut_off_or_no_safetensors_are_named(folder):
     refused(folder, r"holds no \*\.safetensors file")
 
 
+def test_a_tensor_in_two_files_is_refused(folder, parts):
+    (parts / "model.safetensors.index.json").unlink()
+    first = sorted(parts.glob("*.safetensors"))[0]
+    shutil.copy(first, parts / "model-of-yesterday.safetensors")
+    refused(
+        parts, rf"{first.name} and model-of-yesterday\.safetensors both hold the tensor .*; remove the file"
+    )
+
+
 def test_an_index_that_does_not_fit_is_named(parts):
     index = parts / "model.safetensors.index.json"
     first = sorted(parts.glob("*.safetensors"))[0]
