@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _TOKEN = re.compile(
     r"""
@@ -17,8 +18,9 @@ _TOKEN = re.compile(
     | (?P<string> (?:u8|[uUL])?"(?:\\[^\n]|[^"\\\n])*" )
     | (?P<character> (?:u8|[uUL])?'(?:\\[^\n]|[^'\\\n])+' )
     | (?P<open> /\*(?s:.*) | ["'][^\n]* )
-    | (?P<number> \.?\d(?:[eEpP][+-]|'\w|[\w.])* )
-    | (?P<word> [^\W\d][\w$]* | \$[\w$]* )
+    | (?P<number> \d(?:[eEpP][+-]|'\w|[\w.])* )
+    | (?P<plain> (?: [^\W\d][\w$]*+(?!["']) | [^\w"'/\n\\]+ )+ )  # at once, since it is most of a text
+    | (?P<word> [^\W\d][\w$]* )
     """,
     re.VERBOSE,
 )
@@ -44,6 +46,7 @@ def unclear(source: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4)  # every step of a build asks for it anew
 def plain(source: str) -> str:
     """`source` with spliced lines joined and every comment replaced by a space; line numbers stay."""
     held = 0  # newlines of comments, which would end a directive where they stand
@@ -61,6 +64,7 @@ def plain(source: str) -> str:
     return _TOKEN_OR_NEWLINE.sub(stand_in, _joined(source))
 
 
+@lru_cache(maxsize=4)
 def without_literals(code: str) -> str:
     """Plain text with every string and character replaced by an empty string."""
     return _TOKEN.sub(lambda token: '""' if token["string"] or token["character"] else token.group(), code)

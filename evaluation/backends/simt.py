@@ -28,10 +28,10 @@ import numpy as np
 
 from evaluation import rules
 from evaluation.backends.base import Built, Run, RunOutcome
-from evaluation.backends.simt_compile import KernelCompiler, Shim
+from evaluation.backends.simt_compile import KernelCompiler
 from evaluation.backends.simt_gpu_gate import GpuGate
 from evaluation.backends.simt_run import KernelRunner, Variant
-from evaluation.backends.simt_source import has_small_floats, missing_header, translation_unit
+from evaluation.backends.simt_source import missing_header, shim_of, translation_unit
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 
@@ -78,8 +78,8 @@ class SimtBackend:
         if missing is not None:
             return Refusal(status=Status.COMPILE_ERROR, reason=missing)
         self._built += 1
-        shim = Shim.WITH_SMALL_FLOATS if has_small_floats(source) else Shim.PLAIN
-        path = self._compiler.compile(translation_unit(source, kernels), f"kernel{self._built}", shim)
+        unit = translation_unit(source, kernels)
+        path = self._compiler.compile(unit, f"kernel{self._built}", shim_of(source))
         if isinstance(path, Refusal):
             asks = self._gate is not None and path.status is Status.COMPILE_ERROR
             return _unsupported(path) if asks and self._refused_by_gate(source, kernels) is None else path

@@ -35,7 +35,6 @@ _LANGUAGE = [
     "-fno-builtin-printf",
     "-ffp-contract=off",
     "-fno-strict-aliasing",
-    "-fno-elide-constructors",  # a structure passed by value is then read by code that is checked
     "-Wno-narrowing",
 ]
 _CODE = [
@@ -47,6 +46,8 @@ _CODE = [
     "-fno-asynchronous-unwind-tables",
     "-fcf-protection=none",
 ]
+#: A structure passed by value is then read by code that is checked; it costs a fifth of every compilation.
+_CHECKED_COPIES = "-fno-elide-constructors"
 _CHECKS = ["-fsanitize=thread", "-fsanitize=bounds,alignment"]
 _GCC = [
     "-mindirect-branch=thunk-extern",  # native/runner/branches.cpp
@@ -84,8 +85,9 @@ _LINE = re.compile(r"kernel\.cu:(\d+)")
 class Shim(StrEnum):
     """What a unit is compiled behind: a header of `native/shim`, without its suffix."""
 
-    PLAIN = "simt"
-    WITH_SMALL_FLOATS = "simt16"
+    SCALARS = "simt"
+    STRUCTURES = "simt_structures"
+    SMALL_FLOATS = "simt16"
 
 
 @dataclass(frozen=True)
@@ -119,16 +121,20 @@ def toolbox(settings: EvaluationSettings) -> Toolbox:
             (folder / _main(shim)).write_text(f'#include "{shim}.h"\n#include "kernel.cu"\n')
         if not _is_gcc(compiler):
             return
-        for shim in (Shim.WITH_SMALL_FLOATS, Shim.PLAIN):  # the one that includes the other as text first
+        for shim in reversed(Shim):  # first those that include simt.h, which then is text
             header = ["-x", "c++-header", str(folder / f"{shim}.h"), "-o", str(folder / f"{shim}.h.gch")]
-            compile_program(compiler, [*flags, *header], "the precompiled shim")
+            compile_program(compiler, [*flags, *_own_flags(shim), *header], "the precompiled shim")
         server = ["-O2", "-shared", "-fPIC", "-x", "c", str(NATIVE / "compile_server.c")]
         compile_program(
             compiler, [*server, "-o", str(folder / "compile_server.so"), "-ldl"], "the compile server"
         )
 
-    key = [*flags, (NATIVE / "compile_server.c").read_text()]
+    key = [*flags, _CHECKED_COPIES, (NATIVE / "compile_server.c").read_text()]
     return Toolbox(compiler, artifact("shim", compiler, key, NATIVE / "shim", build), flags)
+
+
+def _own_flags(shim: Shim) -> list[str]:
+    return [] if shim is Shim.SCALARS else [_CHECKED_COPIES]
 
 
 def _main(shim: Shim) -> str:
@@ -143,11 +149,11 @@ class KernelCompiler:
         self._settings = settings
         self._scratch = scratch
         self._toolbox = toolbox(settings)
-        self._servers: dict[Shim, LineServer | None] = {}
-        if not self._toolbox.is_gcc:
-            self._servers = dict.fromkeys(Shim)
+        self._servers: dict[Shim, LineServer | None] = dict.fromkeys(Shim)
+        if self._toolbox.is_gcc:
+            self._servers = {Shim.SCALARS: self._start_server(Shim.SCALARS)}  # others when they are needed
 
-    def compile(self, unit: str, name: str, shim: Shim = Shim.PLAIN) -> Path | Refusal:
+    def compile(self, unit: str, name: str, shim: Shim = Shim.SMALL_FLOATS) -> Path | Refusal:
         """Compile `unit`; returns the object file `name`.o in the scratch folder, or why there is none."""
         source, built, log = (self._scratch / f"{name}{suffix}" for suffix in (".cu", ".o", ".log"))
         source.write_text(unit, encoding="utf-8")
@@ -188,7 +194,8 @@ class KernelCompiler:
         unit.write_text(
             f'#include "{self._toolbox.folder}/{shim}.h"\n#line 1 "kernel.cu"\n{source.read_text()}'
         )
-        argv = [*self._toolbox.compiler.command, *self._toolbox.flags, "-c", str(unit), "-o", str(built)]
+        flags = [*self._toolbox.flags, *_own_flags(shim)]
+        argv = [*self._toolbox.compiler.command, *flags, "-c", str(unit), "-o", str(built)]
         confined = self._confined(argv, self._settings.compile_cpu_s)
         with log.open("wb") as errors:
             try:
@@ -204,7 +211,8 @@ class KernelCompiler:
     def _start_server(self, shim: Shim) -> LineServer | None:
         """Start cc1plus as a server; `None` if this GCC does not lend itself to it."""
         folder, compiler = self._toolbox.folder, self._toolbox.compiler
-        asked = compiler.run([*self._toolbox.flags, "-S", _main(shim), "-o", "-", "-###"], cwd=folder)
+        flags = [*self._toolbox.flags, *_own_flags(shim)]
+        asked = compiler.run([*flags, "-S", _main(shim), "-o", "-", "-###"], cwd=folder)
         command = next(
             (line for line in asked.stderr.splitlines() if line.startswith(" ") and "/cc1plus " in line), None
         )

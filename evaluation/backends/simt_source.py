@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from evaluation.backends.simt_compile import Shim
 from evaluation.source_text import directives, macros, plain, without_literals
 
 _INCLUDE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*include\b[^\n]*", re.MULTILINE)
@@ -38,13 +39,25 @@ _DECLARES = re.compile(
     r"\b(?:(?:int|unsigned|signed|char|short|long|float|double|bool|auto|size_t|u?int\d{1,2}_t|dim3)\s{1,32}){1,4}"
     r"(?P<declared>\w{1,64})\b|\b(?P<assigned>\w{1,64})\s{0,32}=(?!=)"
 )
+_SMALL_FLOAT_HEADERS = frozenset({"cuda_fp16.h", "cuda_bf16.h"})
+_WORD_SIMD = re.compile(r"\b__v\w+[24]\b")
+_VECTOR = r"\b(?:dim3|u?(?:char|short|int|long|longlong|float|double)[1-4])\b"
+#: Without one of these no function takes a structure: words that make types, or a vector as a parameter.
+_MAY_PASS_STRUCTURES = re.compile(
+    r"\b(?:struct|class|union|typedef|using|decltype|auto|template|cooperative_groups)\b"
+    rf"|#[^\n]*{_VECTOR}|[(,]\s{{0,32}}(?:const\s{{1,32}})?{_VECTOR}\s{{0,32}}(?:const\s{{1,32}})?\w{{0,64}}\s{{0,32}}[,)]"
+)
 #: Names in C++ of headers of C.
 _SAME_HEADER = {"cfloat": "float.h", "cstdint": "stdint.h"}
 
 
-def has_small_floats(source: str) -> bool:
-    """Whether `source` includes the 16-bit floating types."""
-    return not {"cuda_fp16.h", "cuda_bf16.h"}.isdisjoint(_included(plain(source)))
+def shim_of(source: str) -> Shim:
+    """The smallest shim behind which `source` compiles with all its reads checked."""
+    code = plain(source)
+    bare = without_literals(_INCLUDE.sub("", code))
+    if _SMALL_FLOAT_HEADERS & _included(code) or _WORD_SIMD.search(bare):
+        return Shim.SMALL_FLOATS
+    return Shim.STRUCTURES if _MAY_PASS_STRUCTURES.search(bare) else Shim.SCALARS
 
 
 def missing_header(source: str) -> str | None:

@@ -2,8 +2,8 @@
 //
 // The source of a candidate is compiled unchanged behind this header (a precompiled one, so its size costs
 // nothing). Nothing here needs a system header. Names that begin with `simt` are the runner's; a candidate
-// may not use them. What is not here: textures, surfaces, dynamic parallelism, tensor cores, PTX; and, but for
-// sources that include their headers, the 16-bit types (simt16.h), which would make every compilation slower.
+// may not use them. What is not here: textures, surfaces, dynamic parallelism, tensor cores, PTX; and what would
+// make every compilation slower though few sources need it (simt16.h).
 #pragma once
 #include "types.h"
 #include "thread.h"
@@ -12,7 +12,6 @@
 #include "math.h"
 #include "rounding.h"
 #include "intrinsics.h"
-#include "words.h"
 #include "constants.h"
 #include "cooperative_groups.h"
 #include "entry.h"

@@ -1,4 +1,5 @@
-// All of simt.h and the 16-bit floating types, for sources that include cuda_fp16.h or cuda_bf16.h.
+// All of simt.h, the 16-bit floating types and SIMD within words: for sources that use them.
 #pragma once
 #include "simt.h"
+#include "words.h"
 #include "floating.h"
