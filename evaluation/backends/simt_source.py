@@ -44,7 +44,7 @@ _WORD_SIMD = re.compile(r"\b__v\w+[24]\b")
 _VECTOR = r"\b(?:dim3|u?(?:char|short|int|long|longlong|float|double)[1-4])\b"
 #: Without one of these no function takes a structure: words that make types, or a vector as a parameter.
 _MAY_PASS_STRUCTURES = re.compile(
-    r"\b(?:struct|class|union|typedef|using|decltype|auto|template|cooperative_groups)\b"
+    r"\b(?:struct|class|union|typedef|using|decltype|auto|template|cooperative_groups|__st\w+)\b"
     rf"|#[^\n]*{_VECTOR}|[(,]\s{{0,32}}(?:const\s{{1,32}})?{_VECTOR}\s{{0,32}}(?:const\s{{1,32}})?\w{{0,64}}\s{{0,32}}[,)]"
 )
 #: Names in C++ of headers of C.
