@@ -115,9 +115,10 @@ _PROTECTED_MACROS = re.compile(
 _ASKED = re.compile(r"__CUDA_ARCH__|__CUDACC__|__cplusplus|[A-Za-z]\w*")
 _BUILT_IN = re.compile(r"threadIdx|blockIdx|blockDim|gridDim|warpSize")
 #: Names of libraries are other people's names, too, unless they stand as namespaces.
+_DEVICE_LIBRARIES, _HOST_LIBRARIES = "cub|thrust|cutlass|cute", "torch|ATen|c10"
 _LIBRARY = re.compile(
-    r"\b(?:(?P<device>cub|thrust|cutlass|cute)|(?P<host>torch|ATen|c10))\s*::"
-    r"|\bnamespace\s(?:\s*\w+\s*=)?\s*(?:(?P<device2>cub|thrust|cutlass|cute)|(?P<host2>torch|ATen|c10))\b"
+    r"(?:\bnamespace\s(?:\s*\w+\s*=)?\s*|\b(?=\w+\s*::))"
+    rf"(?:(?P<device>{_DEVICE_LIBRARIES})|{_HOST_LIBRARIES})\b(?:\s*::)?"
 )
 _HOST_CALL = re.compile(r"(?<![\w.])(main|system|free)\s*\(")
 _WORD_OR_SIGN = re.compile(r'\w+|"C"|[^\s\w]')
@@ -247,7 +248,7 @@ def _symbol_violations(bare: str) -> Iterator[tuple[Status, str]]:
     if "<<<" in bare:
         yield Status.REJECTED, "kernels are launched by launch lines only, not by <<<...>>> in the source"
     for library in _LIBRARY.finditer(bare):
-        if library["device"] or library["device2"]:
+        if library["device"]:
             yield Status.UNSUPPORTED, f"{library.group()} cannot be used on the CPU (library collectives)"
         else:
             yield Status.REJECTED, f"{library.group()} is not allowed (host code)"

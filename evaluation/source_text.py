@@ -19,11 +19,12 @@ _TOKEN = re.compile(
     | (?P<character> (?:u8|[uUL])?'(?:\\[^\n]|[^'\\\n])+' )
     | (?P<open> /\*(?s:.*) | ["'][^\n]* )
     | (?P<number> \d(?:[eEpP][+-]|'\w|[\w.])* )
-    | (?P<plain> (?: [^\W\d][\w$]*+(?!["']) | [^\w"'/\n\\]+ )+ )  # at once, since it is most of a text
+    | (?P<rest> (?: [^\W\d][\w$]*+(?!["']) | [^\w"'/\n\\]+ )+ )  # at once, since it is most of a text
     | (?P<word> [^\W\d][\w$]* )
     """,
     re.VERBOSE,
 )
+_TOKEN_OR_NEWLINE = re.compile(rf"(?P<newline>\n)|{_TOKEN.pattern}", re.VERBOSE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 _SPLICE = re.compile(r"\\[ \t]*+(?:\n|\Z)")
 _DIRECTIVE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*(\w*)[ \t]*([^\n]*)", re.MULTILINE)
@@ -81,9 +82,7 @@ def macros(code: str) -> list[str]:
     return list(dict.fromkeys(name.group() for name in names if name and name.group()))
 
 
-_TOKEN_OR_NEWLINE = re.compile(rf"(?P<newline>\n)|{_TOKEN.pattern}", re.VERBOSE)
-
-
+@lru_cache(maxsize=4)
 def _joined(source: str) -> str:
     """Spliced lines as one, followed by as many empty lines as it had splices."""
     lines, parts, splices = [], [], 0

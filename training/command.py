@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,16 @@ from training.arguments.help import add_settings_help
 from training.arguments.parse import changes, read_arguments
 from training.arguments.profile_file import read_settings, validated
 from training.config import GrpoJob, SftJob, TrainingSettings
+from training.folders import METRICS, OUTPUT, SAMPLES, SNAPSHOTS
+from training.grpo_checks import prompt_room, require_validation
 from training.launch import REQUEUE, ProcessError, Requeue, run_job
 from training.machine import check_gpu_users, check_gpus
-from training.model.architecture import Architecture, read_architecture
+from training.model.architecture import read_architecture
 from training.model.implied import check_given
 
 PROFILES = Path("infra", "profiles")
 #: What a run writes into its folder, and cuts back or replaces when it is started again.
-_WRITTEN = ("checkpoints", "torch_dist", "metrics.jsonl", "rollouts.jsonl", "job.json", "stderr.log")
+_WRITTEN = (SNAPSHOTS, OUTPUT, METRICS, SAMPLES, "job.json", "stderr.log")
 #: Options that name what a run reads.
 _INPUTS = ("checkpoint", "rows", "prompts", "problems", "validation")
 
@@ -98,7 +99,7 @@ def train(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if isinstance(job, GrpoJob):
         _check_grpo(job)
     run_job(f"training.{options.command}", job, options.out_dir, settings.megatron.nproc_per_node)
-    print(f"wrote {options.out_dir / 'torch_dist'}")
+    print(f"wrote {options.out_dir / OUTPUT}")
 
 
 def _job(options: argparse.Namespace, settings: RunSettings) -> SftJob | GrpoJob:
@@ -157,28 +158,14 @@ def _check_folders(options: argparse.Namespace) -> None:
 
 def _check_grpo(job: GrpoJob) -> None:
     """Find what GRPO's processes would stop at once for; what takes long to import comes last."""
-    interval = job.settings.grpo.eval_interval
-    if interval is not None and job.validation is None:
-        raise WarpsmithError(
-            f"grpo.eval_interval is {interval}, but there are no prompts to evaluate on; name some with "
-            "--validation, or use a profile without eval_interval"
-        )
     hf_dir = job.checkpoint / "hf"
-    _check_room(job, read_architecture(hf_dir))
+    require_validation(job)
+    prompt_room(job, read_architecture(hf_dir))
     from training.rollout.custom import check_functions
     from training.rollout.open import check_engine
 
     check_functions(job.settings.rollout)
     check_engine(job.settings, hf_dir)
-
-
-def _check_room(job: GrpoJob, architecture: Architecture) -> None:
-    """Raise WarpsmithError if responses leave no room for a prompt."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Megatron says of GPU libraries that it does without
-        from training.grpo import _room
-
-    _room(job, architecture)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -232,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _how_to_go_on(out_dir: Path) -> str:
     """What the same command would do, which takes up the last checkpoint that was saved."""
-    names = [path.name for path in (out_dir / "checkpoints").glob("step_*")]
+    names = [path.name for path in (out_dir / SNAPSHOTS).glob("step_*")]
     steps = [int(match[1]) for name in names if (match := re.fullmatch(r"step_(\d+)", name))]
     if not steps:
         return "no checkpoint was saved yet, so the same command begins anew"

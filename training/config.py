@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, model_validator
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from training.arguments.supported import require_supported
-from training.arguments.upstream import checked, megatron_fields, nearest, resolve_type
+from training.arguments.upstream import checked, megatron_fields, nearest, resolve_type, with_free
 from training.model.implied import MODEL_FIELDS, ImpliedSettings
 from training.optimization import GrpoSettings, OptimizationSettings, SftSettings
 from training.rollout.settings import RolloutSettings
@@ -114,10 +114,7 @@ class MegatronSettings(ImpliedSettings):
     @model_validator(mode="before")
     @classmethod
     def _free_settings(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        free = sorted(map(str, values.keys() - cls.model_fields.keys()))
-        return {**values, **{name: _megatron_value(name, values.get(name)) for name in free}}
+        return with_free(values, cls.model_fields.keys(), _megatron_value)
 
     @model_validator(mode="after")
     def _sizes(self) -> MegatronSettings:

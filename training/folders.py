@@ -9,6 +9,9 @@ from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 
+#: What a training run writes into its output folder.
+OUTPUT, SNAPSHOTS, METRICS, SAMPLES = "torch_dist", "checkpoints", "metrics.jsonl", "rollouts.jsonl"
+
 
 @contextmanager
 def complete_or_absent(out_dir: Path) -> Iterator[Path]:

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.rows import read_rows
 from training.asynchronous import RolloutQueue, in_one_thread
 from training.checkpoint.torch_dist import HF_FOLDER, load_model
 from training.config import GrpoJob
 from training.early_stop import EarlyStop, IdleSteps
+from training.grpo_checks import prompt_room, require_validation
 from training.health import (
     finite,
     memory_metrics,
@@ -36,7 +36,7 @@ from training.health import (
     update_metrics,
 )
 from training.launch import run_stoppable_worker
-from training.model.architecture import Architecture, read_architecture
+from training.model.architecture import read_architecture
 from training.model.build import build_model
 from training.model.gpt import GPTBackbone
 from training.optimization import GrpoSettings
@@ -50,7 +50,6 @@ from training.rollout.open import check_engine, open_engine
 from training.rollout.prompts import PromptCursor, PromptRow, fitting, read_prompts
 from training.rollout.respond import Responder
 from training.rollout.rewards import RewardFunction, open_reward
-from training.rollout.settings import Engine
 from training.rollout.timing import Seconds
 from training.run import Run
 from training.signals import StopRequest
@@ -66,7 +65,7 @@ def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
     check_functions(rollout)
     check_engine(job.settings, hf_dir)
     architecture, tokenizer = read_architecture(hf_dir), load_tokenizer(hf_dir)
-    room = _room(job, architecture)
+    room = prompt_room(job, architecture)
     rows, too_long = fitting(read_prompts(job.prompts), tokenizer, room)
     validation_rows = _validation_rows(job, tokenizer, room)
     cursor = PromptCursor(len(rows), settings.seed)
@@ -170,26 +169,11 @@ class _Loop:
         return {**updated, **times, **memory_metrics()}
 
 
-def _room(job: GrpoJob, architecture: Architecture) -> int:
-    """Most tokens of a prompt beside its response; WarpsmithError if a response takes them all."""
-    rollout, context = job.settings.rollout, architecture.max_positions
-    served = job.settings.sglang.extra.get("context_length")
-    if rollout.engine is Engine.SGLANG and served is not None:
-        context = min(int(served), context)
-    if context <= rollout.max_new_tokens:
-        raise WarpsmithError(
-            f"rollout.max_new_tokens {rollout.max_new_tokens} leaves no room for a prompt in a context of "
-            f"{context} tokens; lower it"
-        )
-    return context - rollout.max_new_tokens
-
-
 def _validation_rows(job: GrpoJob, tokenizer: PreTrainedTokenizerBase, room: int) -> list[PromptRow]:
     """The prompts to evaluate on, if that is wanted."""
-    if job.settings.grpo.eval_interval is None:
+    require_validation(job)
+    if job.settings.grpo.eval_interval is None or job.validation is None:
         return []
-    if job.validation is None:
-        raise WarpsmithError("grpo.eval_interval is set, but the job names no validation prompts; name some")
     return fitting(read_prompts(job.validation), tokenizer, room)[0]
 
 

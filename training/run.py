@@ -14,6 +14,7 @@ from evaluation.problem import Frozen
 from training.checkpoint import torch_dist
 from training.checkpoint.commands import copy_hf_files
 from training.config import GrpoJob, SftJob
+from training.folders import METRICS, OUTPUT, SAMPLES, SNAPSHOTS
 from training.launch import Requeue
 from training.optimization import OptimizationSettings
 from training.processes import is_main, spare_long_lived_objects
@@ -22,9 +23,6 @@ from training.signals import StopRequest
 from training.snapshots import Best, Progress, Snapshots, fingerprint
 from training.steplog import StepLog
 from training.trainer import Trainer
-
-_OUTPUT, _SNAPSHOTS = "torch_dist", "checkpoints"
-_METRICS, _SAMPLES = "metrics.jsonl", "rollouts.jsonl"
 
 
 class Run:
@@ -56,8 +54,8 @@ class Run:
         self._job, self._settings = job, settings
         self._trainer, self._cursor, self._stop = trainer, cursor, stop
         job.out_dir.mkdir(parents=True, exist_ok=True)
-        self._metrics = StepLog(job.out_dir / _METRICS)
-        self._samples = StepLog(job.out_dir / _SAMPLES) if isinstance(job, GrpoJob) else None
+        self._metrics = StepLog(job.out_dir / METRICS)
+        self._samples = StepLog(job.out_dir / SAMPLES) if isinstance(job, GrpoJob) else None
         identity = fingerprint(relevant, [job.checkpoint, *inputs]) if is_main() else ""
         self._snapshots = Snapshots(self.folder, keep=settings.keep_checkpoints, fingerprint=identity)
         if self._snapshots.former is not None:
@@ -70,7 +68,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where snapshots lie."""
-        return self._job.out_dir / _SNAPSHOTS
+        return self._job.out_dir / SNAPSHOTS
 
     @property
     def best(self) -> Best | None:
@@ -127,8 +125,8 @@ class Run:
 
         What had that name before stays until all is written.
         """
-        output = self._job.out_dir / _OUTPUT
-        unfinished, before = (output.with_name(f".{_OUTPUT}.{state}") for state in ("unfinished", "before"))
+        output = self._job.out_dir / OUTPUT
+        unfinished, before = (output.with_name(f".{OUTPUT}.{state}") for state in ("unfinished", "before"))
         if is_main():
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
@@ -148,7 +146,7 @@ class Run:
 
     def _set_aside(self, former: Path) -> None:
         """Move what else another run left to its snapshots, before it is cut back or replaced."""
-        for name in (_METRICS, _SAMPLES, _OUTPUT):
+        for name in (METRICS, SAMPLES, OUTPUT):
             path = self._job.out_dir / name
             if path.exists():
                 path.rename(former / name)

@@ -123,7 +123,7 @@ def toolbox(settings: EvaluationSettings) -> Toolbox:
             return
         for shim in reversed(Shim):  # first those that include simt.h, which then is text
             header = ["-x", "c++-header", str(folder / f"{shim}.h"), "-o", str(folder / f"{shim}.h.gch")]
-            compile_program(compiler, [*flags, *_own_flags(shim), *header], "the precompiled shim")
+            compile_program(compiler, [*_flags(flags, shim), *header], "the precompiled shim")
         server = ["-O2", "-shared", "-fPIC", "-x", "c", str(NATIVE / "compile_server.c")]
         compile_program(
             compiler, [*server, "-o", str(folder / "compile_server.so"), "-ldl"], "the compile server"
@@ -133,8 +133,8 @@ def toolbox(settings: EvaluationSettings) -> Toolbox:
     return Toolbox(compiler, artifact("shim", compiler, key, NATIVE / "shim", build), flags)
 
 
-def _own_flags(shim: Shim) -> list[str]:
-    return [] if shim is Shim.SCALARS else [_CHECKED_COPIES]
+def _flags(common: Sequence[str], shim: Shim) -> list[str]:
+    return [*common] if shim is Shim.SCALARS else [*common, _CHECKED_COPIES]
 
 
 def _main(shim: Shim) -> str:
@@ -194,7 +194,7 @@ class KernelCompiler:
         unit.write_text(
             f'#include "{self._toolbox.folder}/{shim}.h"\n#line 1 "kernel.cu"\n{source.read_text()}'
         )
-        flags = [*self._toolbox.flags, *_own_flags(shim)]
+        flags = _flags(self._toolbox.flags, shim)
         argv = [*self._toolbox.compiler.command, *flags, "-c", str(unit), "-o", str(built)]
         confined = self._confined(argv, self._settings.compile_cpu_s)
         with log.open("wb") as errors:
@@ -211,7 +211,7 @@ class KernelCompiler:
     def _start_server(self, shim: Shim) -> LineServer | None:
         """Start cc1plus as a server; `None` if this GCC does not lend itself to it."""
         folder, compiler = self._toolbox.folder, self._toolbox.compiler
-        flags = [*self._toolbox.flags, *_own_flags(shim)]
+        flags = _flags(self._toolbox.flags, shim)
         asked = compiler.run([*flags, "-S", _main(shim), "-o", "-", "-###"], cwd=folder)
         command = next(
             (line for line in asked.stderr.splitlines() if line.startswith(" ") and "/cc1plus " in line), None

@@ -10,7 +10,7 @@ import ast
 import difflib
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -146,6 +146,14 @@ def _members(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.BinOp):
         return [*_members(node.left), *_members(node.right)]
     return [node]
+
+
+def with_free(values: Any, own: Collection[str], convert: Callable[[str, Any], Any]) -> Any:
+    """A section as it is written, with every setting that is not one of `own` converted by (name, value)."""
+    if not isinstance(values, dict):
+        return values
+    free = sorted(map(str, values.keys() - own))
+    return {**values, **{name: convert(name, values.get(name)) for name in free}}
 
 
 def checked(field: SourceField, value: Any) -> Any:

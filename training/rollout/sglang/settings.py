@@ -14,7 +14,14 @@ from typing import Any
 from pydantic import ConfigDict, model_validator
 
 from evaluation.problem import Frozen
-from training.arguments.upstream import checked, nearest, resolve_type, server_arguments, sglang_fields
+from training.arguments.upstream import (
+    checked,
+    nearest,
+    resolve_type,
+    server_arguments,
+    sglang_fields,
+    with_free,
+)
 
 #: ServerArgs that follow from other settings, and the setting to use in their place.
 _OURS = {
@@ -58,10 +65,7 @@ class SglangSettings(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _free_settings(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        free = sorted(map(str, values.keys() - cls.model_fields.keys()))
-        return {**values, **{name: _server_value(name, values.get(name)) for name in free}}
+        return with_free(values, cls.model_fields.keys(), _server_value)
 
     @property
     def extra(self) -> dict[str, Any]:
