@@ -6,8 +6,9 @@ that each status says how far the candidate got: a source that does not compile 
     parse                UNPARSABLE
     plan, names          REJECTED
     build                REJECTED, COMPILE_ERROR, UNSUPPORTED
-    plan, numbers        LAUNCH_ERROR
+    plan, numbers        LAUNCH_ERROR, at the check sizes and at the shipped ones
     run                  LAUNCH_ERROR, FAULT, TIMEOUT, CHEATED, UNSUPPORTED
+    rehearse             FAULT, ...: parts of the launches at the shipped sizes; no outputs are compared
     compare              WRONG, else CORRECT
     time (cuda only)     CHEATED, or whatever goes wrong at the shipped sizes
 
@@ -81,7 +82,8 @@ def check(
     candidate = parse(text)
     if isinstance(candidate, Refusal):
         return refused(candidate)
-    verdict = judge(candidate, draw_cases(problem, sizes, seed, reference), problem.tolerance, backend)
+    cases = draw_cases(problem, sizes, seed, reference)
+    verdict = judge(candidate, cases, problem.tolerance, backend, problem.shipped)
     if stopwatch is None:
         return verdict
     from evaluation.speed import timed
@@ -89,11 +91,13 @@ def check(
     return timed(verdict, stopwatch, problem, candidate, seed)
 
 
-def judge(candidate: Candidate, cases: Sequence[Case], tolerance: float, backend: Backend) -> Verdict:
-    """Judge a candidate on cases already drawn."""
+def judge(
+    candidate: Candidate, cases: Sequence[Case], tolerance: float, backend: Backend, shipped: Instance
+) -> Verdict:
+    """Judge a candidate on cases already drawn, and by its plan at the `shipped` sizes."""
     if not cases:
         return Verdict(status=Status.UNSUPPORTED, reason="the problem has no sizes to be judged at")
-    plans = _plans(candidate, cases)
+    plans = _plans(candidate, [*(case.instance for case in cases), shipped])
     if isinstance(plans, Refusal) and plans.status is Status.REJECTED:
         return refused(plans)
     built = backend.build(candidate.source, candidate.kernels)
@@ -101,10 +105,14 @@ def judge(candidate: Candidate, cases: Sequence[Case], tolerance: float, backend
         return refused(built)
     if isinstance(plans, Refusal):
         return refused(plans)
-    runs = [Run(plan=plan, inputs=case.inputs) for plan, case in zip(plans, cases, strict=True)]
+    *check_plans, shipped_plan = plans
+    runs = [Run(plan=plan, inputs=case.inputs) for plan, case in zip(check_plans, cases, strict=True)]
     outcome = backend.run(built, runs)
     if isinstance(outcome, Refusal):
         return refused(outcome)
+    fault = backend.rehearse(built, shipped_plan)
+    if fault is not None:
+        return refused(_at(shipped, fault))
     return _compared(cases, outcome.outputs, tolerance)
 
 
@@ -150,13 +158,13 @@ def _derived_seed(seed: int, identity: str, index: int) -> int:
     return (int.from_bytes(digest[:8], "big") >> 2) * 2 + index % 2
 
 
-def _plans(candidate: Candidate, cases: Sequence[Case]) -> list[Plan] | Refusal:
-    """A plan for every case, or the first refusal with the sizes that caused it."""
+def _plans(candidate: Candidate, instances: Sequence[Instance]) -> list[Plan] | Refusal:
+    """A plan for every instance, or the first refusal with the sizes that caused it."""
     plans: list[Plan] = []
-    for case in cases:
-        result = plan(candidate, case.instance)
+    for instance in instances:
+        result = plan(candidate, instance)
         if isinstance(result, Refusal):
-            return _at(case.instance, result)
+            return _at(instance, result)
         plans.append(result)
     return plans
 

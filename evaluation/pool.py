@@ -230,7 +230,8 @@ class EvaluationPool:
             except ProgramError as error:
                 yield job, _not_judged(f"the reference program failed ({error})"), False
             else:
-                worker.begin(job, Task(job.candidate, cases, job.problem.tolerance))
+                problem = job.problem
+                worker.begin(job, Task(job.candidate, cases, problem.tolerance, problem.shipped))
 
     def _idle_worker(self) -> _Worker | None:
         for worker in self._workers:

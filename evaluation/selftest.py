@@ -32,6 +32,7 @@ _COPY_ELEMENTS = 1 << 27
 _LEAST_COPY, _MOST_COPY = 0.80, 1.00
 _SAME = 0.01
 _SUM_TOLERANCE = 1e-5
+_SHIPPED_SUM = 1 << 22  #: elements of the two vectors at the shipped size
 _EXPECTED = re.compile(r"^// expect (\w+): (.+)$", re.MULTILINE)
 
 COPY_PROGRAM = f"""
@@ -191,12 +192,17 @@ def verdict_on(backend: Backend, source: str) -> Verdict:
     if isinstance(candidate, Refusal):
         return refused(candidate)
     rng = np.random.default_rng()
-    return judge(candidate, [_sum_case(n, rng) for n in (1000, 33)], _SUM_TOLERANCE, backend)
+    cases = [_sum_case(n, rng) for n in (1000, 33)]
+    return judge(candidate, cases, _SUM_TOLERANCE, backend, _sum_at(_SHIPPED_SUM))
+
+
+def _sum_at(n: int) -> Instance:
+    x, y, out = (Tensor(name=name, shape=(n,), dtype="float32") for name in ("x", "y", "out"))
+    return Instance(program="", sizes={"n": n}, inputs=(x, y), outputs=(out,))
 
 
 def _sum_case(n: int, rng: np.random.Generator) -> Case:
-    x, y, out = (Tensor(name=name, shape=(n,), dtype="float32") for name in ("x", "y", "out"))
-    at = Instance(program="", sizes={"n": n}, inputs=(x, y), outputs=(out,))
+    at = _sum_at(n)
     inputs = {name: rng.standard_normal(n).astype(np.float32) for name in ("x", "y")}
     expected = inputs["x"].astype(np.float64) + inputs["y"]
     return Case(at, inputs, {"out": expected}, {"out": 0.0})

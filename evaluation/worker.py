@@ -19,6 +19,7 @@ from evaluation.backends.base import Backend
 from evaluation.candidate import Candidate
 from evaluation.check import Case, judge
 from evaluation.errors import WarpsmithError
+from evaluation.problem import Instance
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Verdict
 
@@ -32,6 +33,7 @@ class Task:
     candidate: Candidate
     cases: tuple[Case, ...]
     tolerance: float
+    shipped: Instance
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ def _serve(connection: Connection) -> None:
             task: Task = connection.recv()
             try:
                 backend = backend or open_backend(settings)
-                reply: Verdict | Failure = judge(task.candidate, task.cases, task.tolerance, backend)
+                reply: Verdict | Failure = judge(
+                    task.candidate, task.cases, task.tolerance, backend, task.shipped
+                )
             except WarpsmithError as error:
                 reply = Failure(str(error), actionable=True)
             except Exception as error:

@@ -67,6 +67,13 @@ class Backend(Protocol):
         """
         ...
 
+    def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
+        """What goes wrong in `plan` at sizes too large to be run or compared, as far as it can be told.
+
+        Called with the plan at the shipped sizes, once the candidate ran at the check sizes.
+        """
+        ...
+
     def close(self) -> None:
         """Remove what was built and end the processes that the backend started."""
         ...

@@ -29,7 +29,7 @@ from evaluation.backends.device_lock import DeviceLock
 from evaluation.backends.heap import keep_freed_memory
 from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
 from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
-from evaluation.plan import Role
+from evaluation.plan import Plan, Role
 from evaluation.settings import EvaluationSettings
 from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
@@ -153,6 +153,10 @@ class CudaBackend:
         self._ready_worker()
         if self._standby:
             self._standby.wait_until_ready()
+
+    def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
+        """Nothing yet."""
+        return None
 
     def close(self) -> None:
         """End all processes and remove the cubins, if the folder is ours."""

@@ -32,6 +32,7 @@ from evaluation.backends.simt_compile import KernelCompiler
 from evaluation.backends.simt_gpu_gate import GpuGate
 from evaluation.backends.simt_run import KernelRunner, Variant
 from evaluation.backends.simt_source import missing_header, shim_of, translation_unit
+from evaluation.plan import Plan
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 
@@ -119,6 +120,10 @@ class SimtBackend:
 
     def _refused_by_gate(self, source: str, kernels: Sequence[str]) -> Refusal | None:
         return self._gate.refuse(source, kernels) if self._gate else None
+
+    def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
+        """Nothing yet."""
+        return None
 
     def close(self) -> None:
         """End the servers and remove the scratch folder."""
