@@ -1,0 +1,71 @@
+"""Kernels and programs that were once misjudged: tests/cases/{judge,programs}/NAME.
+
+A folder holds `kernel.cu`, `program.py` and `expected.json`: in `allow` the statuses of a verdict that are
+right, or `error` for a program that must be refused in one sentence. `open` ("judged wrongly" or "hangs")
+marks what is not mended yet: whoever mends it takes that line out. `BACKEND=cuda` runs them on a GPU.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from evaluation.backends import open_backend
+from evaluation.check import SizeSet, check
+from evaluation.errors import WarpsmithError
+from evaluation.program import problem_from_program
+from evaluation.settings import EvaluationSettings
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def _folders():
+    for folder in sorted(CASES.glob("*/*")):
+        still_open = _expected(folder).get("open")
+        marks = (
+            [pytest.mark.xfail(strict=True, run=still_open != "hangs", reason="open")] if still_open else []
+        )
+        yield pytest.param(folder, id=f"{folder.parent.name}/{folder.name}", marks=marks)
+
+
+def _expected(folder):
+    return json.loads((folder / "expected.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def backend():
+    try:
+        opened = open_backend(EvaluationSettings(backend=os.environ.get("BACKEND", "simt")))
+    except WarpsmithError as error:
+        pytest.skip(str(error))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", list(_folders()))
+def test_case(folder, backend, reference):
+    status, reason = _verdict(folder, backend, reference)
+    assert "\n" not in reason
+    assert status in _expected(folder)["allow"], reason
+
+
+def _verdict(folder, backend, reference):
+    """Status and reason as the command line gives them."""
+    kernel = (folder / "kernel.cu").read_text()
+    try:
+        problem = problem_from_program(
+            (folder / "program.py").read_text(), id=folder.name, source="cases", reference=reference
+        )
+        verdict = check(
+            problem,
+            f"```cuda\n{kernel}\n```",
+            sizes=SizeSet.CHECKS,
+            seed=0,
+            backend=backend,
+            reference=reference,
+        )
+    except WarpsmithError as error:
+        return "error", str(error)
+    return verdict.status.value, verdict.reason
