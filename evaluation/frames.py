@@ -15,6 +15,8 @@ from typing import Any
 _LENGTH = struct.Struct("<Q")
 HEADER_BYTES = _LENGTH.size
 """Bytes before a frame's content."""
+MAX_JSON_BYTES = 1 << 20
+"""Largest JSON part of a reply: small objects take a hundred times their text in memory."""
 READY = b"ready"
 """Content of the first frame that a worker sends."""
 
@@ -62,8 +64,10 @@ def unpack_reply(data: bytes) -> tuple[list[Any], list[memoryview]]:
     """The results and blobs of a reply from a process that is not trusted; raises `FrameError`."""
     if len(data) < HEADER_BYTES:
         raise FrameError("no reply")
+    start = HEADER_BYTES + length(data[:HEADER_BYTES])
+    if start > HEADER_BYTES + MAX_JSON_BYTES:
+        raise FrameError("a reply too long to be read")
     try:
-        start = HEADER_BYTES + length(data[:HEADER_BYTES])
         header = json.loads(data[HEADER_BYTES:start])
         results, sizes = header["results"], header["sizes"]
         sound = isinstance(results, list) and all(type(size) is int and size >= 0 for size in sizes)

@@ -13,6 +13,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+Extent = Annotated[int, Field(ge=0, le=1 << 40)]
+"""Of one dimension; with the bound on their number, no size of a tensor is too large for a float."""
 
 #: Bytes of one element, by the dtype names that a `Tensor` may carry (torch's, without `torch.`).
 DTYPE_BYTES: dict[str, int] = {
@@ -46,7 +48,7 @@ class Tensor(Frozen):
     """One contiguous tensor that a kernel receives as a pointer."""
 
     name: Name
-    shape: tuple[int, ...]
+    shape: tuple[Extent, ...] = Field(max_length=25)
     dtype: str = Field(pattern="^(" + "|".join(DTYPE_BYTES) + ")$")
 
     @property

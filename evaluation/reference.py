@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field
 
 from evaluation import frames
 from evaluation.errors import WarpsmithError
@@ -50,7 +50,7 @@ class Survey(Frozen):
     inputs: tuple[Tensor, ...]
     parameters: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    flops: int
+    flops: int = Field(ge=0, lt=1 << 63)
     """Floating-point operations, estimated from the operators."""
 
     @property
@@ -331,18 +331,21 @@ def _require_clean_exit(status: int, cpu_seconds: int) -> None:
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     if number in (signal.SIGXCPU, signal.SIGKILL):
         raise ProgramError(f"the program used more than {cpu_seconds} seconds of CPU time; make it smaller")
-    reason = signal.Signals(number).name if number else f"exit status {os.waitstatus_to_exitcode(status)}"
-    raise ProgramError(f"the program ended its process ({reason}); it must return its outputs")
+    known = signal.strsignal(number) if number else f"exit status {os.waitstatus_to_exitcode(status)}"
+    raise ProgramError(f"the program ended its process ({known or number}); it must return its outputs")
 
 
 def _or_error(build: Callable[[Any], Result], reply: Any) -> Result | ProgramError:
-    """The value of a worker's reply, or the reason that it gives for having none."""
+    """The value of a worker's reply, or the reason that it gives for having none.
+
+    A program may have forged the reply: whatever `build` makes of it, it is the program's error.
+    """
     if isinstance(reply, dict) and isinstance(reply.get("error"), str):
         return ProgramError(_printable(reply["error"]))
     try:
         return build(reply["value"])
-    except (ValidationError, ValueError, TypeError, KeyError) as error:
-        first = str(error).splitlines()[0]
+    except Exception as error:
+        first = f"{type(error).__name__}: {error}".splitlines()[0]
         return ProgramError(f"the program's tensors cannot be used ({_printable(first)})")
 
 
