@@ -16,7 +16,7 @@ from evaluation.fingerprint import Fingerprint, fingerprint
 from evaluation.pool import EvaluationPool, ProgressCallback, Request
 from evaluation.problem import Problem
 from evaluation.settings import BackendName, EvaluationSettings
-from evaluation.timing import REPORT, TimingSettings
+from evaluation.timing import AT_SHIPPED, REPORT, TimingSettings
 
 Draft: TypeAlias = tuple[Contender, Problem, int, str]
 """A response before it is judged: whose, to which problem, the how-manieth, and its text."""
@@ -24,20 +24,22 @@ Draft: TypeAlias = tuple[Contender, Problem, int, str]
 
 @contextmanager
 def open_pool(settings: EvaluationSettings, timing: TimingSettings | None) -> Iterator[EvaluationPool]:
-    """A pool of evaluators; on the cuda backend it times what is correct, unless `timing` is none.
+    """A pool of evaluators; on the cuda backend what is correct also runs at the shipped sizes.
+
+    It is timed there, unless `timing` is none: then only its outputs are compared.
 
     Raises:
         WarpsmithError: if the machine lacks what the backend needs.
     """
     with ExitStack() as stack:
         stopwatch = None
-        if settings.backend is BackendName.CUDA and timing is not None:
+        if settings.backend is BackendName.CUDA:
             from evaluation.backends.cuda import CudaBackend
             from evaluation.speed import Stopwatch
 
             backend = CudaBackend(settings)
             stack.callback(backend.close)
-            stopwatch = stack.enter_context(Stopwatch(backend, timing))
+            stopwatch = stack.enter_context(Stopwatch(backend, timing or AT_SHIPPED))
         yield stack.enter_context(EvaluationPool(settings, stopwatch=stopwatch))
 
 

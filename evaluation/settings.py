@@ -73,6 +73,8 @@ class EvaluationSettings(Frozen):
     require_sm90: bool = Field(default_factory=_can_compile_for_gpus)
     """Whether the `simt` backend asks that candidates also compile for sm_90 with NVRTC, which needs no GPU
     and takes two to three times as long; on where NVRTC and CUDA's headers are installed."""
+    simt_first: bool = True
+    """Whether the `cuda` backend has `simt` look first, on a spare core: it sees what hardware hides."""
     time_limit_s: float = Field(default=20.0, gt=0)
     """Seconds for one run of a candidate. On a GPU by the clock, and a timeout counts if it happens twice,
     the second time within two seconds at least. In `simt` CPU seconds (ten times as many by the clock): a

@@ -17,8 +17,8 @@ from evaluation.verdict import Refusal, Status, Verdict
 class Stopwatch:
     """Times correct candidates on one GPU; a context manager.
 
-    Nothing starts before the first candidate. The GPU's peaks are measured then, so that a time below what
-    the problem's bytes and operations need is `cheated`.
+    Nothing starts before the first candidate. The GPU's peaks are measured then, so that no speed counts that
+    is beyond what the problem's bytes and operations allow.
 
     Args:
         backend: builds the candidates; it stays the caller's.
@@ -104,6 +104,8 @@ def with_timing(verdict: Verdict, outcome: Timing | Refusal) -> Verdict:
     """
     assert verdict.measurements is not None
     if isinstance(outcome, Timing):
+        if outcome.speedup is None:
+            return verdict
         measurements = verdict.measurements.model_copy(update={"speedup": outcome.speedup.low})
         reason = f"{verdict.reason}; {describe(outcome)}"
         return verdict.model_copy(update={"reason": reason, "measurements": measurements})

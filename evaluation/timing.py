@@ -33,6 +33,7 @@ from evaluation.verdict import Refusal, Status
 
 _NORMAL_95 = 1.96
 _PREPARE_SECONDS = 300.0
+_LEAST_PATIENCE_SECONDS = 2.5
 _PATIENCE_SECONDS = 5.0
 """How long a measurement waits to be alone on the GPU."""
 _FAST_STATUSES = {"launch_error": Status.LAUNCH_ERROR, "fault": Status.FAULT}
@@ -71,6 +72,9 @@ class TimingSettings(Frozen):
 
 REPORT = TimingSettings(baselines=(Baseline.EAGER, Baseline.COMPILE), max_seconds=10)
 """What reports and the command line use: both baselines, and time enough."""
+
+AT_SHIPPED = TimingSettings(baselines=(), min_samples=6, min_seconds=0.0, max_seconds=0.01)
+"""Compares outputs at the shipped sizes and measures no speed-up: for rewards that leave speed out."""
 
 REWARD = TimingSettings(min_seconds=0.0, max_seconds=0.5, relative_half_width=0.02)
 """What rewards use: many candidates, and the lower end of the interval says how unsure a speed-up is."""
@@ -116,9 +120,9 @@ class Timing(Frozen):
     """At the start and at the end; empty where NVML is missing."""
 
     @property
-    def speedup(self) -> SpeedUp:
-        """Over the fastest baseline."""
-        return min(self.speedups.values(), key=lambda found: found.median)
+    def speedup(self) -> SpeedUp | None:
+        """Over the fastest baseline, if there is one."""
+        return min(self.speedups.values(), key=lambda found: found.median, default=None)
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -191,7 +195,7 @@ class Timer:
     The problem that was timed last stays loaded, so candidates are best ordered by problem.
 
     Args:
-        peaks: of this GPU, to tell what is impossible; without them nothing is `cheated`.
+        peaks: of this GPU, to tell a time that is impossible; without them none is.
         secret: mixed into every seed; a fresh one is drawn if there is none.
     """
 
@@ -310,16 +314,15 @@ class Timer:
         times: Mapping[str, Sequence[float]],
         worst: float,
         clocks: Sequence[ClockSample],
-    ) -> Timing | Refusal:
+    ) -> Timing:
         own = sampled(times["candidate"])
         seconds = own.median / 1e3
         floor = floor_s(problem, self._peaks) if self._peaks else 0.0
         if seconds < floor:
-            reason = (
-                f"{seconds * 1e6:.3g} us is less than the {floor * 1e6:.3g} us that this GPU needs to read "
-                "the inputs and do the arithmetic"
+            raise TimingError(
+                f"{seconds * 1e6:.3g} us is less than the {floor * 1e6:.3g} us that the problem's bytes and "
+                "operations need by our estimate, so the estimate or the time is wrong and no speed counts"
             )
-            return Refusal(status=Status.CHEATED, reason=reason)
         baselines = self._settings.baselines
         return Timing(
             candidate=own,
@@ -380,17 +383,23 @@ class Timer:
         self, job: Job, request: Mapping[str, Any], blob: bytes = b"", *, timeout_s: float | None = None
     ) -> dict[str, Any] | Refusal:
         """One exchange; a worker that does not answer well is ended and forked anew for the next problem."""
-        limit = timeout_s or 5 * self._settings.max_seconds
+        limit = timeout_s or max(5 * self._settings.max_seconds, _LEAST_PATIENCE_SECONDS)
         try:
             answer, _ = self._workers[job].ask(request, blob, timeout_s=limit)
-        except (TimeoutError, ChannelClosedError) as error:
+        except TimeoutError:
             self._drop(job)
-            status = Status.TIMEOUT if isinstance(error, TimeoutError) else Status.FAULT
-            return Refusal(status=status, reason=f"timing did not finish within {limit:g} s")
+            return Refusal(status=Status.TIMEOUT, reason=f"timing did not finish within {limit:g} s")
+        except ChannelClosedError:
+            self._drop(job)
+            return Refusal(status=Status.FAULT, reason="the process that timed it died")
         if answer.get("status") == "ok":
             return answer
         if answer.get("fatal"):
             self._drop(job)
+        if answer.get("status") == "no_memory":
+            raise TimingError(
+                "the GPU has too little memory left to time this problem; free some, or time alone"
+            )
         status = _FAST_STATUSES.get(str(answer.get("status")), Status.FAULT)
         return Refusal(status=status, reason=str(answer.get("reason"))[:500])
 

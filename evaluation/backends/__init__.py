@@ -23,7 +23,16 @@ def open_backend(settings: EvaluationSettings, scratch_dir: Path | None = None) 
         require_gpu()
         from evaluation.backends.cuda import CudaBackend
 
-        return CudaBackend(settings, scratch_dir)
+        on_gpu = CudaBackend(settings, scratch_dir)
+        if not settings.simt_first:
+            return on_gpu
+        from evaluation.backends.cascade import CascadeBackend
+
+        return CascadeBackend(_simt(settings.model_copy(update={"require_sm90": False}), None), on_gpu)
+    return _simt(settings, scratch_dir)
+
+
+def _simt(settings: EvaluationSettings, scratch_dir: Path | None) -> Backend:
     from evaluation.backends.simt import SimtBackend
 
     return SimtBackend(settings, scratch_dir)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
 from statistics import median
 from typing import Any
@@ -26,10 +26,13 @@ from evaluation.backends.cuda_lend import Borrower, Lender, offsets
 from evaluation.backends.cuda_reference import Content, GpuReference, excess
 
 _POISON = 0xFF
-_MIN_SLOTS, _MAX_SLOTS = 3, 64
+_MIN_SLOTS, _MAX_SLOTS = 2, 64
 _CONTENTS = 8
 """Differently drawn contents; further slots repeat them at other addresses."""
 _MAX_FLUSHES = 64
+_JUDGED_BYTES = 8 << 30
+"""Expected outputs that the judge keeps for the next candidates."""
+_BASELINE_CONTENTS = 3
 _BASELINE_SEED = 1 << 40
 """Added to the seed of the inputs that the baselines run on."""
 
@@ -61,12 +64,18 @@ class Bench:
         )
         distinct = min(slots, _CONTENTS)
         contents += [reference.draw(request["seed"] + index) for index in range(1, distinct)]
-        self._slots = [_copies(contents[index % distinct]) for index in range(slots)]
+        self._slots = [
+            dict(content.inputs) if index < distinct else _copies(content)
+            for index, content in _repeated(contents, slots)
+        ]
         own = [
             reference.draw(request["seed"] + _BASELINE_SEED + index)
-            for index in range(min(slots, _MIN_SLOTS))
+            for index in range(min(slots, _BASELINE_CONTENTS))
         ]
-        ring = [_cloned(own[index % len(own)].values) for index in range(slots)]
+        ring = [
+            content.values if index < len(own) else _cloned(content.values)
+            for index, content in _repeated(own, slots)
+        ]
         for name in request["baselines"]:
             if name == "self":
                 self._baselines[name] = self._candidate
@@ -113,6 +122,7 @@ class Bench:
 
     def collect(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Lend the held outputs to the judge, one after the other."""
+        torch.cuda.empty_cache()  # the block comes from the driver, which sees only what torch gives back
         held = [outputs[name] for outputs in self._held for name in request["outputs"]]
         lent = self._lender.lend(held, self._device.stream)
         self._held = []
@@ -204,13 +214,14 @@ class Judge:
 
     def compare(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Largest error of each sample's outputs in the bench's memory, as a fraction of what is allowed."""
-        pairs = [self._expected(content, request["outputs"]) for content in request["contents"]]
-        starts, size = offsets([outputs.nbytes for each in pairs for outputs, _ in each])
+        contents, names = request["contents"], request["outputs"]
+        sizes = [outputs.nbytes for outputs, _ in self._expected(contents[0], names)]
+        starts, size = offsets(sizes * len(contents))
         lent, remaining = self._borrower.view(request["lent"], size), iter(starts)
         found = []
-        for each in pairs:
+        for content in contents:
             worst = 0.0
-            for outputs, expected in each:
+            for outputs, expected in self._expected(content, names):
                 start = next(remaining)
                 got = lent[start : start + outputs.nbytes].view(outputs.dtype).view(outputs.shape)
                 worst = max(worst, excess(got, expected, outputs, request["tolerance"]))
@@ -219,10 +230,22 @@ class Judge:
 
     def _expected(self, content: int, names: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
         if content not in self._results:
+            if _nbytes(self._results) > _JUDGED_BYTES:
+                self._results = {}
+                torch.cuda.empty_cache()
             drawn = self._reference.draw(self._seed + content)
             self._results[content] = self._reference.results(drawn)
         outputs, expected = self._results[content]
         return [(outputs[name], expected[name]) for name in names]
+
+
+def _repeated(contents: Sequence[Content], count: int) -> Iterator[tuple[int, Content]]:
+    """The contents in turn, `count` in all; one that comes again needs memory of its own."""
+    return ((index, contents[index % len(contents)]) for index in range(count))
+
+
+def _nbytes(results: Mapping[int, tuple[dict[str, Tensor], dict[str, Tensor]]]) -> int:
+    return sum(value.nbytes for pair in results.values() for named in pair for value in named.values())
 
 
 def _copies(content: Content) -> dict[str, Tensor]:
@@ -279,8 +302,8 @@ def _answer(worker: Bench | Judge, request: Mapping[str, Any], cubin: bytes) -> 
         return {"status": "ok", **_dispatch(worker, request, cubin)}
     except LaunchRefused as error:
         return {"status": "launch_error", "reason": str(error)}
-    except torch.OutOfMemoryError:
-        return {"status": "launch_error", "reason": "the GPU has too little memory", "fatal": True}
+    except (torch.OutOfMemoryError, cuda.MemoryError):
+        return {"status": "no_memory", "reason": "the GPU has too little memory", "fatal": True}
     except cuda.Error as error:
         return {"status": "fault", "reason": str(error), "fatal": True}
     except Exception as error:

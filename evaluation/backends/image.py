@@ -102,7 +102,7 @@ def numpy_dtype(dtype: str) -> np.dtype:
 def disagreement(buffer: Buffer, first: np.ndarray, second: np.ndarray) -> Refusal | None:
     """Refuse if an output of two executions differs by more than the order of additions explains."""
     name, dtype = buffer.tensor.name, buffer.tensor.dtype
-    if np.array_equal(first.view(np.uint8), second.view(np.uint8)):
+    if np.array_equal(_octets(first), _octets(second)):
         return None
     unwritten = _holds(first, FILLS[0]) & _holds(second, FILLS[1])
     if unwritten.any():
@@ -132,10 +132,13 @@ def disagreement(buffer: Buffer, first: np.ndarray, second: np.ndarray) -> Refus
 
 def _holds(values: np.ndarray, fill: int) -> np.ndarray:
     """Which elements consist of the fill byte alone."""
-    if values.size == 0:
-        return np.zeros(values.shape, dtype=bool)
-    octets = np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, values.itemsize)
+    octets = _octets(values).reshape(*values.shape, values.itemsize)
     return np.asarray((octets == fill).all(axis=-1))
+
+
+def _octets(values: np.ndarray) -> np.ndarray:
+    """The bytes of an array in one row; a scalar has no axis that a view could divide."""
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
 
 
 def _widen(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -92,7 +92,7 @@ def test_a_write_to_a_guard_zone_is_a_fault_next_to_a_buffer(position, words):
 
 
 def verdict(dtype, first, second):
-    tensor = Tensor(name="out", shape=(len(first),), dtype=dtype)
+    tensor = Tensor(name="out", shape=np.shape(first), dtype=dtype)
     refusal = disagreement(Buffer(tensor=tensor, role=Role.OUTPUT), np.array(first), np.array(second))
     return refusal and refusal.status
 
@@ -117,3 +117,11 @@ def test_what_was_never_written_is_told_apart(dtype, numpy):
     first, second = (np.frombuffer(bytes([fill]) * 16, dtype=numpy).copy() for fill in FILLS)
     first[0] = second[0] = 1
     assert verdict(dtype, first, second) is Status.WRONG
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int64", "bool"])
+def test_a_scalar_output_is_compared_like_any_other(dtype):
+    numpy = {"bfloat16": np.dtype(np.uint16)}.get(dtype) or np.dtype(dtype)
+    one, other = np.zeros((), numpy), np.array({"bfloat16": 0x4000}.get(dtype, 1), numpy)
+    assert verdict(dtype, one, one.copy()) is None
+    assert verdict(dtype, one, other) is Status.NONDETERMINISTIC
