@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -75,10 +75,25 @@ def _window(func: Any, args: tuple) -> int:
     return prod(args[1]) if isinstance(args[1], list | tuple) else 1
 
 
+def leaves(value: Any) -> list[Any]:
+    """What is in `value`, however deep in lists, tuples and dictionaries, in order."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [leaf for item in value for leaf in leaves(item)] if isinstance(value, list | tuple) else [value]
+
+
+def rebuilt(value: Any, flat: Iterator[Any]) -> Any:
+    """`value` with its leaves replaced by those that come from `flat`."""
+    if isinstance(value, Mapping):
+        return {key: rebuilt(item, flat) for key, item in value.items()}
+    if not isinstance(value, list | tuple):
+        return next(flat)
+    items = [rebuilt(item, flat) for item in value]
+    if isinstance(value, list):
+        return items
+    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+
+
 def tensors_in(value: Any) -> list[Tensor]:
-    """All tensors in `value`, however deep in lists and tuples."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, list | tuple):
-        return [tensor for item in value for tensor in tensors_in(item)]
-    return []
+    """All tensors in `value`, however deep."""
+    return [leaf for leaf in leaves(value) if isinstance(leaf, Tensor)]

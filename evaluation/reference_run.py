@@ -2,19 +2,21 @@
 
 This is the part that executes hostile text; it runs only inside the confined child that
 `evaluation.reference_worker` forks. Programs written for a GPU run unchanged on the CPU, or on the
-`meta` device, which works out shapes without computing. What is not covered: programs whose
-inputs are not tensors or plain numbers, and outputs other than tensors.
+`meta` device, which works out shapes without computing. Inputs and outputs may lie in lists, tuples and
+dictionaries; here they are flat. What is not covered: inputs other than tensors and plain constants, and
+outputs other than tensors.
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
 import random
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import repeat as forever
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.problem import DTYPE_BYTES
-from evaluation.reference_modes import Redirect, WorkCounter, tensors_in
+from evaluation.reference_modes import Redirect, WorkCounter, leaves, rebuilt, tensors_in
 from evaluation.syntax import FUNCTION_NAME, MODEL_CLASS, ProgramError
 
 Named = dict[str, Tensor]
@@ -55,19 +57,33 @@ class Loaded:
     function: Callable[..., Any]
     model: nn.Module | None
 
-    def names(self, count: int) -> list[str]:
-        """Names of `count` inputs: the function's argument names, kept apart from the parameters'."""
+    arguments: list[Any] = field(default_factory=list)
+    """How the inputs drawn last lie in the function's arguments, without their values."""
+
+    def names(self) -> list[str]:
+        """Names of the inputs: the function's argument names, kept apart from the parameters'."""
         function = self.function if self.model is None else self.model.forward
-        return input_names(function, count, tuple(self.state()))
+        taken = list(self.state())
+        for name, argument in zip(input_names(function, len(self.arguments)), self.arguments, strict=True):
+            count = len(leaves(argument))
+            parts = [f"{name}{index}" for index in range(count)] if argument is not None else [name]
+            taken += [f"{part}_input" if part in taken else part for part in parts]
+        return taken[len(self.state()) :]
 
     def draw(self) -> list[Any]:
-        """Inputs by the program's own `get_inputs`: tensors, made contiguous, and plain numbers."""
-        values = self.namespace["get_inputs"]()
-        values = [values] if isinstance(values, Tensor) else list(values)
+        """Inputs by the program's own `get_inputs`: tensors, made contiguous, and plain constants."""
+        drawn = self.namespace["get_inputs"]()
+        drawn = [drawn] if isinstance(drawn, Tensor) else list(drawn)
+        self.arguments = rebuilt(drawn, forever(None))
+        values = leaves(drawn)
         for value in values:
-            if not isinstance(value, Tensor | int | float | bool):
+            if not isinstance(value, Tensor | int | float | str | None):
                 raise ProgramError(f"`get_inputs` returns a {type(value).__name__}; it must return tensors")
         return [value.detach().contiguous() if isinstance(value, Tensor) else value for value in values]
+
+    def arranged(self, values: Sequence[Any]) -> list[Any]:
+        """The function's arguments that hold `values`."""
+        return list(rebuilt(self.arguments, iter(values)))
 
     def state(self) -> Named:
         """Parameters and buffers by C names, as they are now."""
@@ -80,16 +96,26 @@ class Loaded:
 
     def call(self, inputs: Sequence[Any]) -> Named:
         """Outputs for `inputs` (not modified), by the names that kernels see."""
-        arguments = [value.clone() if isinstance(value, Tensor) else value for value in inputs]
-        with torch.no_grad():
-            result = self.function(*arguments)
-        if isinstance(result, Mapping):
-            result = list(result.values())
-        results = list(result) if isinstance(result, list | tuple) else [result]
+        results = [value for value in leaves(self._result(inputs)) if value is not None]
         if not results or not all(isinstance(value, Tensor) for value in results):
-            raise ProgramError("the program must return a tensor or a list of tensors")
+            raise ProgramError(
+                "the program must return a tensor, or tensors in lists, tuples or dictionaries"
+            )
         names = ["out"] if len(results) == 1 else [f"out{index}" for index in range(len(results))]
         return {name: value.detach().contiguous() for name, value in zip(names, results, strict=True)}
+
+    def _result(self, inputs: Sequence[Any], with_gradients: bool = False) -> Any:
+        """What the function returns; gradients are recorded only for a program that cannot do without."""
+        copies = [value.clone() if isinstance(value, Tensor) else value for value in inputs]
+        try:
+            with torch.set_grad_enabled(with_gradients):
+                return self.function(*self.arranged(copies))
+        except RuntimeError as error:
+            if with_gradients or "does not require grad" not in str(error):
+                raise
+        if self.model is not None:
+            self.model.zero_grad()
+        return self._result(inputs, with_gradients=True)
 
 
 def load(program: str) -> Loaded:
@@ -103,8 +129,8 @@ def load(program: str) -> Loaded:
     return Loaded(namespace, model, model)
 
 
-def input_names(function: Callable[..., Any], count: int, taken: Sequence[str] = ()) -> list[str]:
-    """Argument names of `function`, one for each of `count` inputs; `taken` ones get a suffix."""
+def input_names(function: Callable[..., Any], count: int) -> list[str]:
+    """Argument names of `function`, one for each of `count` arguments."""
     names: list[str] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
@@ -113,13 +139,13 @@ def input_names(function: Callable[..., Any], count: int, taken: Sequence[str] =
             names.append(parameter.name)
     if len(names) < count:
         raise ProgramError(f"`get_inputs` returns {count} values, but the function takes {len(names)}")
-    return [f"{name}_input" if name in taken else name for name in names[:count]]
+    return names[:count]
 
 
 def named_inputs(loaded: Loaded, values: Sequence[Any]) -> Named:
-    """The tensors among `values` by argument name; plain numbers are constants of the program."""
-    names = loaded.names(len(values))
-    return {name: value for name, value in zip(names, values, strict=True) if isinstance(value, Tensor)}
+    """The tensors among `values` by argument name; everything else is a constant of the program."""
+    pairs = zip(loaded.names(), values, strict=True)
+    return {name: value for name, value in pairs if isinstance(value, Tensor)}
 
 
 def redraw(state: Named, buffers: set[str]) -> Named:
@@ -148,17 +174,30 @@ def _redrawn(tensor: Tensor, is_buffer: bool) -> Tensor:
     return drawn.to(tensor.dtype)
 
 
-def widened(program: str, loaded: Loaded, state: Named) -> Loaded:
-    """The same program in double precision; a module keeps its parameters' values exactly."""
+@contextmanager
+def widened(program: str, loaded: Loaded, state: Named) -> Iterator[Loaded]:
+    """The same program in double precision; a module keeps its parameters' values exactly.
+
+    A module's tensors are widened where they are, not in a copy: a lambda in it would still see the old ones.
+    """
     if loaded.model is None:
-        return load(program)
-    model = copy.deepcopy(loaded.model)
-    for module in model.modules():
-        for name, value in vars(module).items():
-            if isinstance(value, Tensor) and value.dtype is torch.float32:
-                setattr(module, name, value.double())
-    install(model.double(), {name: _double(tensor) for name, tensor in state.items()})
-    return Loaded(loaded.namespace, model, model)
+        yield replace(load(program), arguments=loaded.arguments)
+        return
+    install(loaded.model, state)
+    holders = [part for module in loaded.model.modules() for part in (vars(module), module._buffers)]
+    kept = [(holder, dict(holder)) for holder in holders]
+    tensors = [value for holder in holders for value in tensors_in(holder) if value.is_floating_point()]
+    narrow = {id(value): (value, value.data) for value in tensors}
+    try:
+        for value, data in narrow.values():
+            value.data = data.double()
+        yield loaded
+    finally:
+        for value, data in narrow.values():
+            value.data = data
+        for holder, content in kept:
+            holder.clear()
+            holder.update(content)
 
 
 def install(model: nn.Module, state: Named) -> None:
@@ -191,26 +230,40 @@ def specifications(tensors: Named) -> list[dict[str, Any]]:
 def survey(program: str, limit: int | None) -> dict[str, Any]:
     """Shapes and floating-point operations of `program`, computing nothing where that is possible.
 
-    On `meta` first; where an operator has no meta version, for real, if the inputs hold at most
-    `limit` elements altogether.
+    On `meta` first, then with a module that was made for real; where neither works (an operator without a
+    meta version, a branch on values), all of it for real, if the inputs hold at most `limit` elements.
     """
     try:
-        return _shapes(program, "meta")
+        return _shapes(program, "meta", "meta")
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    with torch.device("meta"), Redirect("meta"):
-        elements = sum(value.numel() for value in tensors_in(load(program).draw()))
+    with suppress(Exception):
+        return _shapes(program, "cpu", "meta")
+    elements = _input_elements(program)
     if limit is None or elements > limit:
         raise ProgramError(
             f"its shapes cannot be worked out without running it at {elements} elements ({reason})"
         )
-    return _shapes(program, "cpu")
+    return _shapes(program, "cpu", "cpu")
 
 
-def _shapes(program: str, device: str) -> dict[str, Any]:
+def _input_elements(program: str) -> int:
+    """Elements of all inputs; 0 where only drawing them would tell."""
+    try:
+        with torch.device("meta"), Redirect("meta"):
+            return sum(value.numel() for value in tensors_in(execute(program)["get_inputs"]()))
+    except Exception:
+        return 0
+
+
+def _shapes(program: str, making: str, computing: str) -> dict[str, Any]:
+    """What comes of making the module on one device and computing on another."""
     seed_everything(0)
-    with torch.device(device), Redirect(device):
+    with torch.device(making), Redirect(making):
         loaded = load(program)
+    if loaded.model is not None:
+        loaded.model.to(computing)
+    with torch.device(computing), Redirect(computing):
         values = loaded.draw()
         state = loaded.state()
         with WorkCounter() as counter:
@@ -307,8 +360,8 @@ def _run_on(program: str, loaded: Loaded, values: Sequence[Any], state: Named) -
     outputs = loaded.call(values)
     torch.set_default_dtype(torch.float64)
     try:
-        with Redirect("cpu", double=True):
-            wide = widened(program, loaded, state).call([_double(value) for value in values])
+        with Redirect("cpu", double=True), widened(program, loaded, state) as double:
+            wide = double.call([_double(value) for value in values])
     finally:
         torch.set_default_dtype(torch.float32)
     if [value.shape for value in wide.values()] != [value.shape for value in outputs.values()]:
@@ -351,7 +404,7 @@ def ignoring(
     own, other = (run(program, seed, family) for seed, family in zip(seeds, families, strict=True))
     with Redirect("cpu"):
         loaded, values, _, _ = _draw(program, seeds[0])
-        names = loaded.names(len(values))
+        names = loaded.names()
         found: dict[str, Named] = {}
         for name in (*own.inputs, *own.parameters):
             inputs = own.inputs | {name: other.inputs[name]} if name in own.inputs else own.inputs

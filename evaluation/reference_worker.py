@@ -24,6 +24,7 @@ _WARM_UP = """
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from einops import rearrange
 m, n = 4, 8
 class Model(nn.Module):
     def __init__(self, n):
@@ -33,7 +34,8 @@ class Model(nn.Module):
     def forward(self, x, y):
         z = F.gelu(self.norm(self.linear(x))).softmax(1) + torch.zeros(n).cuda()
         convolved = F.conv1d(x[None], y[None, :4, :3].float())
-        return torch.cumsum(z @ y, dim=1), z.max(dim=1).values, F.max_pool1d(x, 3), convolved
+        turned = rearrange(torch.cumsum(z @ y, dim=1), "a b -> b a")
+        return turned, z.max(dim=1).values, F.max_pool1d(x, 3), convolved
 def get_inputs():
     return [torch.randn([m, n], dtype=torch.float32), torch.rand(n, m)]
 def get_init_inputs():

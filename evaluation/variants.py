@@ -22,7 +22,7 @@ RELAXATION = 8
 """By how much both caps are raised where too few variants stay below them."""
 WANTED = {Style.RAGGED: 3, Style.ALIGNED: 2}
 """How many variants of each style a program gets, where there are as many."""
-SURVEY_LIMIT = 65536
+SURVEY_LIMIT = 1 << 25
 """Input elements up to which a program may be run only to learn its shapes."""
 _FIRST, _LATER = 4, 32
 """Proposals of a style that are surveyed together, under the first rule (most need no more) and others."""

@@ -7,7 +7,6 @@ the process that knows what is expected need not be the one that runs the candid
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from evaluation import reference_run
 from evaluation.reference_modes import Redirect
-from evaluation.reference_run import Loaded
 
 _EPSILON = {
     torch.float64: 2.0**-52,
@@ -69,6 +67,10 @@ class GpuReference:
             values = self._loaded.draw()
         return Content(values, reference_run.named_inputs(self._loaded, values) | self._state)
 
+    def arranged(self, values: list[Any]) -> list[Any]:
+        """The arguments of a baseline that hold `values`."""
+        return self._loaded.arranged(values)
+
     def baseline(self, *, compiled: bool) -> Callable[..., Any]:
         """The function to time: eager, or through torch.compile."""
         function = self._loaded.function
@@ -86,9 +88,10 @@ class GpuReference:
     def _wide(self, content: Content) -> Named:
         torch.set_default_dtype(torch.float64)
         try:
-            with ExitStack() as stack:
-                stack.enter_context(Redirect("cuda", double=True))
-                wide: Loaded = reference_run.widened(self._program, self._loaded, self._state)
+            with (
+                Redirect("cuda", double=True),
+                reference_run.widened(self._program, self._loaded, self._state) as wide,
+            ):
                 return wide.call([_double(value) for value in content.values])
         finally:
             torch.set_default_dtype(torch.float32)

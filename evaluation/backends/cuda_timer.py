@@ -73,7 +73,7 @@ class Bench:
             for index in range(min(slots, _BASELINE_CONTENTS))
         ]
         ring = [
-            content.values if index < len(own) else _cloned(content.values)
+            reference.arranged(content.values if index < len(own) else _cloned(content.values))
             for index, content in _repeated(own, slots)
         ]
         for name in request["baselines"]:

@@ -178,7 +178,7 @@ def test_a_small_program_without_size_constants_says_so(reference):
         (function("return torch.nn.functional.dropout(x)"), "not the same for the same inputs"),
         (function("return x @ x"), "does not run"),
         (function("return torch.ones(3)", "3"), "no tensor inputs"),
-        (function("return x", "'text'"), "returns a str"),
+        (function("return x", "{1}"), "returns a set"),
         ("import torch\n", "no `get_inputs`"),
         ("def get_inputs(", "not valid Python"),
     ],

@@ -176,6 +176,94 @@ def fused_operator(x, s):
     assert [tensor.name for tensor in found.outputs] == ["out"]
 
 
+NESTED = """
+import torch
+import torch.nn as nn
+from einops import rearrange
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, batch_first=True)
+
+    def forward(self, xs, states, mode, options=None):
+        y, kept = self.lstm(rearrange(xs[0], "t b c -> b t c") + xs[1], states)
+        assert mode == "both" and options["scale"] == 2.0 and options["none"] is None
+        return {"y": y * options["scale"], "kept": (kept, None)}
+
+def get_inputs():
+    states = (torch.randn(1, 2, 3), torch.randn(1, 2, 3))
+    return [[torch.randn(5, 2, 4), torch.randn(4)], states, "both", {"scale": 2.0, "none": None}]
+"""
+TIED = """
+import functools
+import torch
+import torch.nn as nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleDict({"up": nn.Linear(4, 8), "down": nn.Linear(8, 4)})
+        layers = self.layers
+        self.block = lambda x: layers["down"](torch.relu(layers["up"](x)))
+        self.scaled = functools.partial(torch.mul, layers["down"].bias)
+        self.shifts = [torch.arange(4.0)]
+
+    def forward(self, x):
+        return self.scaled(self.block(x)) + self.shifts[0]
+
+def get_inputs():
+    return [torch.randn(5, 4)]
+"""
+BY_GRADIENT = """
+import torch
+def get_inputs():
+    return [torch.randn(5, 4)]
+def fused_operator(x):
+    x = x.requires_grad_()
+    (x ** 3).sum().backward()
+    return x.grad
+"""
+
+
+def test_inputs_and_outputs_may_lie_in_lists_tuples_and_dictionaries(reference):
+    (surveyed,) = reference.survey([NESTED])
+    instance = instance_of(reference, NESTED)
+    assert surveyed.tensors == instance.inputs + instance.parameters + instance.outputs
+    assert [tensor.name for tensor in instance.inputs] == ["xs0", "xs1", "states0", "states1"]
+    assert [(tensor.name, tensor.shape) for tensor in instance.outputs] == [
+        ("out0", (2, 5, 3)), ("out1", (1, 2, 3)), ("out2", (1, 2, 3)),
+    ]  # fmt: skip
+    expected = reference.trial(instance, 0).expected
+    np.testing.assert_allclose(expected["out0"][:, -1], 2 * expected["out1"][0], rtol=1e-12)
+
+
+def test_what_a_module_keeps_beside_its_parameters_is_widened_with_them(reference):
+    instance = instance_of(reference, TIED)
+    trial = reference.trial(instance, 0)
+    x, up, down = (
+        trial.inputs[name].astype(float) for name in ("x", "layers_up_weight", "layers_down_weight")
+    )
+    biases = [trial.inputs[f"layers_{name}_bias"].astype(float) for name in ("up", "down")]
+    hidden = np.maximum(x @ up.T + biases[0], 0)
+    np.testing.assert_allclose(
+        trial.expected["out"], biases[1] * (hidden @ down.T + biases[1]) + np.arange(4), rtol=1e-12
+    )
+
+
+def test_a_program_may_compute_gradients(reference):
+    trial = reference.trial(instance_of(reference, BY_GRADIENT), 0)
+    np.testing.assert_allclose(trial.expected["out"], 3 * trial.inputs["x"].astype(float) ** 2, rtol=1e-12)
+
+
+def test_a_constructor_may_read_values(reference):
+    text = MODEL.replace("self.eval()", "self.factor = torch.linspace(0, 1, 3)[1].item()").replace(
+        "5, 3", "5000000, 3"
+    )
+    (found,) = reference.survey([text], 1000)
+    assert isinstance(found, Survey) and found.inputs[0].shape == (5000000, 3)
+
+
 def test_a_survey_allocates_nothing(reference):
     huge = SOFTMAX.replace("37, 45", "1 << 20, 1 << 16")
     (found,) = reference.survey([huge])
