@@ -6,13 +6,22 @@ reads. It is a value: building one runs nothing.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from math import prod
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+Name = Annotated[str, Field(pattern=f"^{_NAME.pattern}$")]
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can stand for a tensor or a size in a launch line."""
+    return _NAME.fullmatch(text) is not None
+
+
 Extent = Annotated[int, Field(ge=0, le=1 << 40)]
 """Of one dimension; with the bound on their number, no size of a tensor is too large for a float."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluation.problem import Instance, Name, Problem, Split, Tensor
+from evaluation.problem import Instance, Name, Problem, Split, Tensor, is_name
 from evaluation.reference import Description, ReferencePool, Survey
 from evaluation.resize import Style, with_sizes
 from evaluation.syntax import (
@@ -198,9 +198,16 @@ class SizeNames:
                     self._places[f"d{len(seen) - 1}"] = (index, axis)
 
     def of(self, program: str, inputs: Sequence[Tensor]) -> dict[Name, int]:
-        """The named sizes of one version of the program; tensors' names take precedence."""
+        """The named sizes of one version of the program; tensors' names take precedence.
+
+        A constant whose name a launch line cannot hold has none; so has one below 0.
+        """
         if self._named:
             sizes = module_constants(parse(program))
         else:
             sizes = {name: inputs[index].shape[axis] for name, (index, axis) in self._places.items()}
-        return {name: value for name, value in sizes.items() if value >= 0 and name not in self._taken}
+        return {
+            name: value
+            for name, value in sizes.items()
+            if value >= 0 and name not in self._taken and is_name(name)
+        }

@@ -16,6 +16,12 @@ from evaluation.problem import Dialect
 
 MAX_PROGRAM_BYTES = 65536
 """Longest program text that is looked at."""
+MAX_DEPTH = 150
+"""Deepest nesting of a program; Python's own tools run out of stack at some 250."""
+MAX_INTEGER_BITS = 1024
+"""Longest integer literal: Python writes none of more than 4300 digits."""
+LARGEST_CONSTANT = 2**63
+"""Where folding of constants ends: no size is larger, and each fold could double the digits."""
 MODEL_CLASS = "Model"
 """The class of dialect `model`."""
 FUNCTION_NAME = "fused_operator"
@@ -27,7 +33,13 @@ _ARITHMETIC = {
 }  # fmt: skip
 _SYMBOLS = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.MatMult: "matmul",
-    ast.Pow: "pow", ast.FloorDiv: "floor_divide", ast.Mod: "remainder",
+    ast.Pow: "pow", ast.FloorDiv: "floor_divide", ast.Mod: "remainder", ast.BitAnd: "bitwise_and",
+    ast.BitOr: "bitwise_or", ast.BitXor: "bitwise_xor",
+}  # fmt: skip
+#: What counts as an operator only in a program that has no others: numbers are compared and negated, too.
+_WEAK_SYMBOLS = {
+    ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
+    ast.Invert: "bitwise_not", ast.USub: "neg",
 }  # fmt: skip
 _DRAWING = ("get_inputs", "get_init_inputs")
 #: Layers whose class is not simply their function's name in lower case.
@@ -62,11 +74,26 @@ def parse(program: str) -> ast.Module:
     if len(program.encode("utf-8", "replace")) > MAX_PROGRAM_BYTES:
         raise ProgramError(f"the program is longer than {MAX_PROGRAM_BYTES} bytes; shorten it")
     try:
-        return ast.parse(program)
+        tree = ast.parse(program)
     except SyntaxError as error:
         raise ProgramError(f"the program is not valid Python (line {error.lineno}: {error.msg})") from None
     except (ValueError, RecursionError, MemoryError, UnicodeError) as error:
         raise ProgramError(f"the program cannot be parsed ({type(error).__name__}); simplify it") from None
+    _require_readable(tree)
+    return tree
+
+
+def _require_readable(tree: ast.Module) -> None:
+    """Refuse what Python parses and cannot write again: no later reader has to fear it."""
+    waiting: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise ProgramError(f"the program is nested more than {MAX_DEPTH} deep; simplify it")
+        value = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+            raise ProgramError(f"the program has an integer of more than {MAX_INTEGER_BITS} bits")
+        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
 
 
 def detect_dialect(program: str) -> Dialect:
@@ -88,7 +115,7 @@ def tree_dialect(tree: ast.Module) -> Dialect:
 
 
 def constant_int(node: ast.expr | None, names: dict[str, int] | None = None) -> int | None:
-    """Fold `node` to an integer, looking names up in `names`; `None` when it is anything else."""
+    """Fold `node` to an integer, looking names up in `names`; `None` for what is none or too large."""
     if isinstance(node, ast.Constant):
         return node.value if type(node.value) is int else None
     if isinstance(node, ast.Name):
@@ -106,11 +133,13 @@ def _fold(node: ast.BinOp, names: dict[str, int] | None) -> int | None:
     if left is None or right is None:
         return None
     if isinstance(node.op, ast.Pow | ast.LShift) and 0 <= right <= 64 and abs(left) <= 1024:
-        return left**right if isinstance(node.op, ast.Pow) else left << right
-    operation = _ARITHMETIC.get(type(node.op))
-    if operation is None or (right == 0 and isinstance(node.op, ast.FloorDiv | ast.Mod)):
-        return None
-    return operation(left, right)
+        value = left**right if isinstance(node.op, ast.Pow) else left << right
+    else:
+        operation = _ARITHMETIC.get(type(node.op))
+        if operation is None or (right == 0 and isinstance(node.op, ast.FloorDiv | ast.Mod)):
+            return None
+        value = operation(left, right)
+    return value if abs(value) < LARGEST_CONSTANT else None
 
 
 def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
@@ -152,15 +181,13 @@ def operators_of(tree: ast.Module) -> tuple[str, ...]:
     """Names of the operators that the program's function applies, in order of their appearance.
 
     Calls give their function's name (`torch.nn.functional.relu` is `relu`), arithmetic signs the
-    name of torch's function; layers of a `Model` give their class's name in lower case.
+    name of torch's function; layers of a `Model` give their class's name in lower case. Comparisons, signs,
+    indexing and `+=` count where there is nothing else.
     """
-    found: list[str] = []
-    for function in _computing(tree):
-        for node in _in_order(function):
-            name = _operator(node)
-            if name and name not in _NOT_OPERATORS:
-                found.append(name)
-    return tuple(found)
+    nodes = [node for function in _computing(tree) for node in _in_order(function)]
+    names = [_operator(node) for node in nodes]
+    found = [name for name in names if name and name not in _NOT_OPERATORS]
+    return tuple(found or filter(None, map(_weak_operator, nodes)))
 
 
 def _computing(tree: ast.Module) -> list[ast.FunctionDef]:
@@ -188,6 +215,16 @@ def _operator(node: ast.AST) -> str | None:
     elif isinstance(node.func, ast.Attribute) and not _is_self(node.func.value):
         name = node.func.attr.lower()
     return _LAYERS.get(name, name) if name else None
+
+
+def _weak_operator(node: ast.AST) -> str | None:
+    if isinstance(node, ast.AugAssign):
+        return _SYMBOLS.get(type(node.op))
+    if isinstance(node, ast.Subscript):
+        return "index"
+    if isinstance(node, ast.UnaryOp):
+        return None if isinstance(node.operand, ast.Constant) else _WEAK_SYMBOLS.get(type(node.op))
+    return _WEAK_SYMBOLS.get(type(node.ops[0])) if isinstance(node, ast.Compare) else None
 
 
 def _is_self(node: ast.expr) -> bool:

@@ -163,6 +163,20 @@ def test_a_small_program_without_size_constants_says_so(reference):
     assert problem.aligned == ()
 
 
+@pytest.mark.parametrize("name", ["größe", "n" * 70])
+def test_constants_whose_names_no_launch_line_can_hold_are_left_out(reference, name):
+    text = f"rows = 512\n{name} = 256\n" + function("return x.sin()", f"torch.randn(rows, {name})")
+    problem = make(text, reference)
+    assert list(problem.shipped.sizes) == ["rows"]
+    assert len({instance.inputs[0].shape for instance in problem.checks}) == 3
+
+
+@pytest.mark.parametrize("name", ["größe", "n" * 70])
+def test_inputs_that_no_kernel_can_name_are_refused(reference, name):
+    with pytest.raises(ProgramError, match="tensors cannot be used"):
+        make(function("return x.sin()").replace("x", name), reference)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -64,6 +64,10 @@ def test_both_dialects_are_told_apart():
         ("x = '" + "a" * 70_000 + "'", "longer than"),
         ("(" * 500 + ")" * 500, "not valid Python|cannot be parsed"),
         ("x = '\0'", "not valid Python|cannot be parsed"),
+        ("x = " + " + ".join(["y"] * 700), "nested more than 150 deep"),
+        ("x = y" + ".clone()" * 700, "nested more than 150 deep"),
+        ("x = " + "-" * 700 + "y", "nested more than 150 deep"),
+        ("x = 0x" + "f" * 5000, "an integer of more than 1024 bits"),
         (None, "must be Python source text"),
     ],
 )
@@ -83,13 +87,31 @@ def test_operators_come_in_order_of_application():
     assert operators_of(parse(MODEL)) == ("layer_norm", "leaky_relu", "mul")
 
 
+@pytest.mark.parametrize(
+    ("result", "operators"),
+    [
+        ("x > 0", ("gt",)),
+        ("~x[1:]", ("index", "bitwise_not")),
+        ("-x if x is None else x", ("neg",)),
+        ("x & 3", ("bitwise_and",)),
+        ("x.exp() > 0", ("exp",)),
+    ],
+)
+def test_comparisons_signs_and_indexing_are_operators_where_there_are_no_others(result, operators):
+    text = f"def get_inputs():\n    return [-1 > 0]\ndef fused_operator(x):\n    return {result}\n"
+    assert operators_of(parse(text)) == operators
+
+
 @given(st.integers(0, 10**6), st.integers(1, 100), st.sampled_from(["+", "-", "*", "//", "%"]))
 def test_constants_fold_as_python_does(left, right, sign):
     text = f"{left} {sign} {right}"
     assert constant_int(ast.parse(text, mode="eval").body) == eval(text)
 
 
-@pytest.mark.parametrize("text", ["1 / 2", "1 // 0", "9 ** 9 ** 9", "True", "1.5", "f(2)", "x"])
+@pytest.mark.parametrize(
+    "text",
+    ["1 / 2", "1 // 0", "9 ** 9 ** 9", "True", "2 ** 63", "1024 ** 64", "-4 ** 32 * 2", "1.5", "f(2)", "x"],
+)
 def test_what_is_no_integer_does_not_fold(text):
     assert constant_int(ast.parse(text, mode="eval").body) is None
 
@@ -97,6 +119,17 @@ def test_what_is_no_integer_does_not_fold(text):
 def test_module_constants_use_earlier_ones():
     tree = parse("m, n = 3, 4\nk: int = m * n\nname = 'x'\nflag = True\nrate = 0.5\n")
     assert module_constants(tree) == {"m": 3, "n": 4, "k": 12}
+
+
+def test_constants_that_grow_are_folded_up_to_64_bits():
+    lines = ["a0 = 3"] + [f"a{index + 1} = a{index} * a{index}" for index in range(60)]
+    assert list(module_constants(parse("\n".join(lines))).values()) == [3, 9, 81, 6561, 43046721, 3**32]
+
+
+def test_the_deepest_program_can_be_written_and_told_from_others():
+    for text in ("x = y" + ".f()" * 70, "x = " + "+".join(["y"] * 140), "if x: 0\n" + "elif x: 0\n" * 140):
+        assert parse(ast.unparse(parse(text)))
+        assert len(fingerprint(text)) == 64
 
 
 def test_fingerprint_ignores_layout_comments_and_variable_names():
