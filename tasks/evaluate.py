@@ -87,9 +87,9 @@ def generate(
     logs: Path,
 ) -> Iterator[Draft]:
     """All samples of one model, in the order of the problems."""
-    from training.rollout.engine import Sampling
     from training.rollout.open import open_engine
-    from training.tokenizer import decode_response, encode_prompt, load_tokenizer, stop_token_ids
+    from training.rollout.respond import sampling_of
+    from training.tokenizer import decode_response, encode_prompt, load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     asked = [(problem, index) for problem in problems for index in range(benchmark.samples_per_problem)]
@@ -97,12 +97,7 @@ def generate(
         completions = engine.generate(
             [encode_prompt(tokenizer, prompts[problem.id]) for problem, _ in asked],
             [
-                Sampling(
-                    max_new_tokens=training.rollout.max_new_tokens,
-                    seed=sample_seed(seed, problem.id, index),
-                    temperature=training.rollout.temperature,
-                    stop_token_ids=stop_token_ids(tokenizer),
-                )
+                sampling_of(training.rollout, tokenizer, sample_seed(seed, problem.id, index))
                 for problem, index in asked
             ],
         )

@@ -31,7 +31,14 @@ class Example:
     advantage: float = 0.0
     """GRPO: how much better the response is than its group's others."""
     logprobs: dict[str, tuple[float, ...]] | None = None
-    """GRPO: one log-probability per response token, by the name of the policy that they come from."""
+    """GRPO: one log-probability per learnt token, by the name of the policy that they come from."""
+    mask: tuple[bool, ...] = ()
+    """Which response tokens are learnt: not those that tools or users wrote in between. Empty means all."""
+
+    @property
+    def learnt(self) -> int:
+        """Response tokens that the loss counts."""
+        return sum(self.mask) if self.mask else len(self.response)
 
     @property
     def length(self) -> int:
@@ -58,11 +65,11 @@ class Tokens:
     labels: Tensor
     """int64 [N]: the token to predict."""
     mask: Tensor
-    """bool [N]: whether it belongs to a response."""
+    """bool [N]: whether it is learnt: a response token that the model wrote."""
     advantages: Tensor
     """float32 [N]: the advantage of its sequence."""
     response_lengths: Tensor
-    """float32 [N]: response tokens of its sequence."""
+    """float32 [N]: learnt tokens of its sequence."""
     logprobs: dict[str, Tensor]
     """float32 [N] by policy; 0 outside the mask."""
 
@@ -86,17 +93,17 @@ class MicroBatch:
     labels: Tensor
     """int64 [B, S]: of every sequence all tokens but the first."""
     mask: Tensor
-    """bool [B, S]: whether the label is a response token."""
+    """bool [B, S]: whether the label is learnt."""
     advantages: Tensor
     """float32 [B, S]: the advantage of the sequence that the position belongs to."""
     response_lengths: Tensor
-    """float32 [B, S]: response tokens of the sequence that the position belongs to; 1 in padding."""
+    """float32 [B, S]: learnt tokens of the sequence that the position belongs to; 1 in padding."""
     logprobs: dict[str, Tensor]
     """float32 [B, S] by policy; 0 outside the mask."""
     lengths: tuple[int, ...]
-    """Response tokens of each sequence."""
+    """Learnt tokens of each sequence."""
     responses: Tensor
-    """int64 [sum of lengths]: where response tokens are in `tokens()`, sequence by sequence."""
+    """int64 [sum of lengths]: where learnt tokens are in `tokens()`, sequence by sequence."""
     packing: Packing | None = None
     """Where the sequences lie if they are packed into one row; none if they are padded."""
 
@@ -169,15 +176,17 @@ def _place(
     for example, (row, start) in zip(examples, starts, strict=True):
         tokens = torch.tensor(example.prompt + example.response)
         end = start + len(tokens) - 1
-        response = slice(end - len(example.response), end)
+        learnt = torch.arange(end - len(example.response), end)
+        if example.mask:
+            learnt = learnt[torch.tensor(example.mask)]
         inputs[row, start:end] = tokens[:-1]
         labels[row, start:end] = tokens[1:]
-        mask[row, response] = True
+        mask[row, learnt] = True
         advantages[row, start:end] = example.advantage
-        response_lengths[row, start:end] = len(example.response)
+        response_lengths[row, start:end] = example.learnt
         for policy, values in (example.logprobs or {}).items():
-            logprobs[policy][row, response] = torch.tensor(values)
-        responses.append(torch.arange(response.start, end) * shape[0] + row)
+            logprobs[policy][row, learnt] = torch.tensor(values)
+        responses.append(learnt * shape[0] + row)
     return MicroBatch(
         inputs=_on(inputs, device),
         labels=_on(labels, device),
@@ -185,7 +194,7 @@ def _place(
         advantages=_on(advantages, device),
         response_lengths=_on(response_lengths, device),
         logprobs={policy: _on(values, device) for policy, values in logprobs.items()},
-        lengths=tuple(len(example.response) for example in examples),
+        lengths=tuple(example.learnt for example in examples),
         responses=_on(torch.cat(responses), device),
         packing=packing,
     )

@@ -75,7 +75,7 @@ def loss_normalizer(lengths: Sequence[int], aggregation: Aggregation, max_new_to
 
 def policy_loss(
     logprobs: Tensor,
-    old_logprobs: Tensor,
+    old_logprobs: Tensor | None,
     advantages: Tensor,
     mask: Tensor,
     settings: GrpoSettings,
@@ -94,7 +94,8 @@ def policy_loss(
 
     Args:
         logprobs: [N] of the policy in training, with gradient.
-        old_logprobs: [N] of the policy as it was when the responses were drawn, by the trainer.
+        old_logprobs: [N] of the policy as it was when the responses were drawn, by the trainer; none where
+            that is the policy in training, whose own are taken.
         advantages: [N], that of each token's sequence; anything that broadcasts.
         mask: [N], 1 (or True) at response tokens.
         settings: clipping, aggregation, KL and importance cap.
@@ -110,6 +111,8 @@ def policy_loss(
         raise ValueError("kl_coefficient is set, so policy_loss needs ref_logprobs")
     mask = mask.bool()
     advantage = advantages.float()
+    if old_logprobs is None:
+        old_logprobs = logprobs.detach()
     ratio = _log_ratio(logprobs, old_logprobs, mask).exp()
     loss = _clipped_loss(ratio, advantage, settings)
     per_token = {"ratio": ratio, **_clip_fractions(ratio, advantage, settings)}

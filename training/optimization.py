@@ -140,8 +140,9 @@ class GrpoSettings(OptimizationSettings):
     """Weight of the KL term in the loss; 0 keeps no reference model in memory."""
     importance_cap: float | None = Field(default=None, gt=0)
     """Truncated importance sampling: weight tokens by min(p_trainer / p_engine, cap); none means off."""
-    mismatch_tolerance: float = Field(default=1e-4, gt=0)
-    """Largest |logp_trainer - logp_engine| of a token on the first step; more stops the run."""
+    mismatch_tolerance: float = Field(default=1e-5, gt=0)
+    """Largest mean |logp_trainer - logp_engine| of the first step's tokens, and a tenth of the largest 99.9 %
+    quantile; more stops the run. In bfloat16 0.05 is usual."""
     sampling_rounds: int = Field(default=1, ge=1)
     """Most draws for one step: more than 1 replaces the groups that `rollout.filter_function` drops."""
     overlong_buffer: int = Field(default=0, ge=0)

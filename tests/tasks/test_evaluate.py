@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from evaluation.benchmark import Contender
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Split
-from tasks.evaluate import read_problems, sample_seed
+from tasks.evaluate import generate, read_problems, sample_seed
+from tasks.layout import Layout
+from tasks.profile import read_flags
+from training.rollout.engine import Completion, FinishReason
+from training.rollout.prompts import Message
+from training.rollout.respond import Responder
+from training.tokenizer import load_tokenizer, train_tokenizer
 
 
 def test_every_sample_has_its_own_stream():
@@ -22,3 +34,29 @@ def test_no_heldout_problems_is_said_with_the_remedy(tmp_path):
     (tmp_path / "problems.jsonl").write_text("")
     with pytest.raises(WarpsmithError, match=r"no heldout problems; raise `data\.heldout`"):
         read_problems(tmp_path / "problems.jsonl", Split.HELDOUT)
+
+
+class RecordingEngine:
+    """Writes nothing and keeps how it was asked to sample."""
+
+    def __init__(self):
+        self.asked = []
+
+    def generate(self, prompts, sampling):
+        self.asked += sampling
+        return [Completion((2,), (0.0,), FinishReason.STOP, 0) for _ in prompts]
+
+
+def test_the_benchmark_samples_as_the_rollouts_do(tmp_path, monkeypatch):
+    flags = ["--rollout-top-k", "3", "--rollout-top-p", "0.9", "--rollout-temperature", "0.7"]
+    profile, _ = read_flags(Layout(Path(), "cpu"), flags)
+    engine = RecordingEngine()
+    monkeypatch.setattr("training.rollout.open.open_engine", lambda *_, **__: nullcontext(engine))
+    train_tokenizer(["add two vectors"], 300).save_pretrained(tmp_path)
+    problem = SimpleNamespace(id="p")
+    prompts = {"p": [Message(role="user", content="a")]}
+    benchmark, training = profile.benchmark, profile.training
+    list(generate(tmp_path, Contender.TRAINED, 12, [problem], prompts, benchmark, training, tmp_path))
+    rollout = Responder(load_tokenizer(tmp_path), engine, None, profile.grpo, profile.rollout).sampling(7)
+    assert {replace(one, seed=7) for one in engine.asked} == {rollout}
+    assert len({one.seed for one in engine.asked}) == benchmark.samples_per_problem

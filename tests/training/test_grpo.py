@@ -147,7 +147,7 @@ def test_an_engine_whose_weights_are_no_numbers_stops_the_run(single_process, fo
     samples = rollouts.collect(0, Ranks.alone())[0].samples
     with torch.no_grad():
         next(trainer.model.parameters()).fill_(torch.nan)
-    with pytest.raises(WarpsmithError, match=r"differ from the trainer's by up to nan"):
+    with pytest.raises(WarpsmithError, match=r"differ from the trainer's by nan in the mean"):
         policy.update(samples, 0)
     rollouts.responder.engine.engine.update_weights(policy.weights(), 1)
     with pytest.raises(WarpsmithError, match="the model gives no finite probabilities"):

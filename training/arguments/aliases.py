@@ -96,6 +96,12 @@ ALIASES = (
         {True: {}, False: {"grpo.kl_coefficient": 0.0}},
         help="The KL term is on where its coefficient is above 0; the negative sets that to 0.",
     ),
+    Alias(
+        "calculate-per-token-loss",
+        ("grpo.aggregation",),
+        {True: {"grpo.aggregation": "token_mean"}, False: {"grpo.aggregation": "sequence_mean"}},
+        help="All tokens count alike; the negative, slime's default, has all responses count alike.",
+    ),
     Alias("tis-clip", ("grpo.importance_cap",)),
     Alias(
         "use-tis",

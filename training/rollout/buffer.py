@@ -33,12 +33,9 @@ class Sample:
         return self.completion.finish_reason is FinishReason.LENGTH
 
     @property
-    def turns(self) -> list[slice]:
-        """The stretches of the completion that the model wrote, between what tools or users did."""
-        tokens = len(self.completion.token_ids)
-        mask = self.loss_mask or (True,) * tokens
-        edges = [i for i in range(tokens + 1) if (i > 0 and mask[i - 1]) != (i < tokens and mask[i])]
-        return [slice(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    def learnt(self) -> int:
+        """Tokens that the model wrote."""
+        return sum(self.loss_mask) if self.loss_mask else len(self.completion.token_ids)
 
 
 @dataclass(frozen=True, slots=True)

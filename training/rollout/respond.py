@@ -33,6 +33,20 @@ Responses: TypeAlias = tuple[Generated, ...]
 """All responses of one group."""
 
 
+def sampling_of(
+    rollout: RolloutSettings, tokenizer: PreTrainedTokenizerBase, seed: int, temperature: float | None = None
+) -> Sampling:
+    """How a response is sampled, in rollouts, in validation and in the night's benchmark alike."""
+    return Sampling(
+        max_new_tokens=rollout.max_new_tokens,
+        temperature=rollout.temperature if temperature is None else temperature,
+        seed=seed,
+        top_p=rollout.top_p,
+        top_k=rollout.top_k,
+        stop_token_ids=stop_token_ids(tokenizer),
+    )
+
+
 class Responder:
     """Writes and judges responses with one engine and one reward function."""
 
@@ -53,14 +67,7 @@ class Responder:
 
     def sampling(self, seed: int, temperature: float | None = None) -> Sampling:
         """How to sample a response; by default at the temperature of the rollouts."""
-        return Sampling(
-            max_new_tokens=self._rollout.max_new_tokens,
-            temperature=self._rollout.temperature if temperature is None else temperature,
-            seed=seed,
-            top_p=self._rollout.top_p,
-            top_k=self._rollout.top_k,
-            stop_token_ids=stop_token_ids(self.tokenizer),
-        )
+        return sampling_of(self._rollout, self.tokenizer, seed, temperature)
 
     def open_group(self, row: PromptRow, sampling: Sequence[Sampling]) -> UnfinishedGroup:
         """A draw of a prompt, with a response to write for each `sampling`."""

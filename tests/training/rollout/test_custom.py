@@ -56,11 +56,11 @@ def test_the_generate_function_of_the_page_is_trained_on(single_process, folder,
     policy, rollouts, _ = parts(changed)
     samples = rollouts.collect(0, Ranks.alone())[0].samples
     two_turns = [sample for sample in samples if sample.loss_mask]
-    assert two_turns and all(len(sample.turns) == 2 for sample in two_turns)
+    assert two_turns and all(0 < sample.learnt < len(sample.loss_mask) for sample in two_turns)
     assert all("Check your answer" in sample.text for sample in two_turns)
     reports = policy.update(samples, 0)  # checks that engine and trainer agree on the written tokens
     tokens = sum(report["tokens"] for report in reports)
-    assert tokens == sum(t.stop - t.start for s in samples for t in s.turns if _advantage_matters(s, samples))
+    assert tokens == sum(s.learnt for s in samples if _advantage_matters(s, samples))
 
 
 def _advantage_matters(sample, samples):
@@ -220,14 +220,3 @@ def test_partial_rollouts_and_custom_generation_exclude_each_other():
     grpo = GrpoSettings(asynchronous=True, partial_rollout=True, importance_cap=2.0)
     with pytest.raises(ValueError, match=r"rollout\.generate_function"):
         TrainingSettings(grpo=grpo, rollout=RolloutSettings(generate_function="a:b"))
-
-
-def test_turns_are_the_stretches_that_the_model_wrote():
-    def turns(*mask):
-        completion = Completion(tuple(range(5)), (0.0,) * 5, FinishReason.STOP, 0)
-        return Sample(0, ROW, (1,), completion, "", Reward(0.0), mask).turns
-
-    assert turns() == [slice(0, 5)]
-    assert turns(True, True, False, False, True) == [slice(0, 2), slice(4, 5)]
-    assert turns(False, True, False, True, False) == [slice(1, 2), slice(3, 4)]
-    assert turns(*[False] * 5) == []
