@@ -42,6 +42,17 @@ struct WarpCall {
     uint64_t result;
 };
 
+struct Cell;  // race.cpp
+struct Moment {
+    uint32_t time, thread;  // time 0: never
+};
+
+// What a thread knows of others, beyond barriers and the lanes that it has met: see order.cpp.
+struct Clock;
+struct Knowledge {
+    const Clock *seen, *fenced, *fenced_in_block;  // now; at its last fence; at its last fence of any scope
+};
+
 struct Thread {
     Extent index;
     unsigned rank, lane, warp;  // within the block
@@ -51,15 +62,17 @@ struct Thread {
     int line;             // where it waits (kBarrier, kConverge)
     int predicate;        // __syncthreads_count and its kin
     WarpCall call;        // kWarp
-    uint32_t warp_epoch;  // raised by every warp operation; orders shared-memory accesses within a warp
+    uint32_t id;          // among all threads of the run
+    uint32_t* met;        // when it last synchronised with each lane of its warp
+    Knowledge knowledge;
+    const Cell* looked_at;  // with its last volatile load
+    Moment saw;             // the store that it saw there
 };
 
 struct Block {
     Extent index;
     unsigned threads, live;
-    uint32_t epoch;        // raised by every block barrier and every block; orders accesses
-    uint32_t first_epoch;  // the block's own begin here
-    bool synchronised;     // has used an atomic (or volatile access) on global memory
+    uint32_t begin, barrier;  // when it began, and when its last barrier opened
     int predicates_true, predicates_all;
 };
 
@@ -77,8 +90,10 @@ struct Machine {
     Block block;
     const Launch* launch;
     bool large_poison, descending;  // which of the ways in which CUDA may behave this run shows
-    uint32_t launch_epoch;  // the launch's own begin here
+    uint32_t now, launch_begin;  // time passes where threads synchronise
+    unsigned resident;
     uint64_t steps, budget, quantum_end;
+    uint64_t alarm;  // the step after which `ring` is due
     size_t static_shared_bytes;
 };
 extern Machine machine;
@@ -102,10 +117,12 @@ void run_launch(const Launch& launch);
 void suspend(State state);
 void preempt();
 
+// After the last step of the budget or of a thread's turn, or where a check waits for the next step.
+void ring();
+
 // Counts one step of work; the budget ends spinning kernels at the same point on every machine.
 inline void spend() {
-    if (__builtin_expect(++machine.steps > machine.budget, 0))
-        finish("timeout", "the budget of %llu steps is used up", (unsigned long long)machine.budget);
+    if (__builtin_expect(++machine.steps > machine.alarm, 0)) ring();
 }
 
 }  // namespace simt

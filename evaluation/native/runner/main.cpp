@@ -21,6 +21,7 @@
 #include "launch.h"
 #include "loader.h"
 #include "lockdown.h"
+#include "order.h"
 
 namespace simt {
 
@@ -78,7 +79,8 @@ unsigned most_threads() {
     static Launch launches[kMaxLaunches];
     for (unsigned i = 0; i < request.launch_count; i++) prepare_launch(request.launches[i], request, launches[i]);
     map_stacks(most_threads());
-    map_race_words(request.buffers, request.buffer_count);
+    map_clocks();
+    map_race_cells(request.buffers, request.buffer_count);
     catch_signals();
     lock_down();
     for (unsigned i = 0; i < request.launch_count; i++) run_launch(launches[i]);

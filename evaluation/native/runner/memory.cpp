@@ -20,7 +20,7 @@ uint8_t buffer_of_slot[kMaxSlots];  // index + 1; 0 for none
 uintptr_t image_begin, image_end, image_writable;
 
 const char* verb(Access access) {
-    return access == Access::kRead ? "read" : access == Access::kWrite ? "write" : "atomic update";
+    return is_read(access) ? "read" : access == Access::kAtomic ? "atomic update" : "write";
 }
 
 [[noreturn]] void report_buffer(const Buffer& buffer, uintptr_t address, size_t bytes, Access access) {
@@ -60,15 +60,12 @@ void check_elsewhere(uintptr_t address, size_t bytes, Access access) {
     if (within(address, bytes, (uintptr_t)static_shared, machine.static_shared_bytes) ||
         within(address, bytes, kDynamicShared, machine.launch->shared_bytes))
         return check_shared(address, bytes, access);
-    const uintptr_t begin = access == Access::kRead ? image_begin : image_writable;
-    if (within(address, bytes, begin, image_end - begin)) {
-        if (access == Access::kAtomic) machine.block.synchronised = true;
-        return;
-    }
+    const uintptr_t begin = is_read(access) ? image_begin : image_writable;
+    if (within(address, bytes, begin, image_end - begin)) return;
     report_elsewhere(address, bytes, access);
 }
 
-inline void check(void* pointer, size_t bytes, Access access, bool is_volatile = false) {
+inline void check(void* pointer, size_t bytes, Access access) {
     if (!machine.current) return;
     spend();
     const uintptr_t address = (uintptr_t)pointer;
@@ -78,11 +75,9 @@ inline void check(void* pointer, size_t bytes, Access access, bool is_volatile =
     if (!index) report_arena(address, bytes, access);
     const Buffer& buffer = all_buffers[index - 1];
     if (!within(address, bytes, buffer.address, buffer.bytes) ||
-        (access != Access::kRead && buffer.role == Role::kInput))
+        (!is_read(access) && buffer.role == Role::kInput))
         report_arena(address, bytes, access);
-    // Kernels that wait for a flag of another block read it as volatile: no race, and an order from then on.
-    if (address + bytes <= buffer.address + buffer.raced_bytes)
-        check_global(buffer, address - buffer.address, bytes, is_volatile ? Access::kAtomic : access);
+    if (buffer.role != Role::kInput) check_global(buffer, address - buffer.address, bytes, access);
 }
 
 // A bool that nobody has written is true (ones) or false; ones are NaN, or -1.
@@ -144,8 +139,8 @@ extern "C" {
     void __tsan_write##bytes(void* p) { check(p, bytes, Access::kWrite); }                 \
     void __tsan_unaligned_read##bytes(void* p) { check(p, bytes, Access::kRead); }         \
     void __tsan_unaligned_write##bytes(void* p) { check(p, bytes, Access::kWrite); }       \
-    void __tsan_volatile_read##bytes(void* p) { check(p, bytes, Access::kRead, true); }    \
-    void __tsan_volatile_write##bytes(void* p) { check(p, bytes, Access::kWrite, true); }  \
+    void __tsan_volatile_read##bytes(void* p) { check(p, bytes, Access::kVolatileRead); }   \
+    void __tsan_volatile_write##bytes(void* p) { check(p, bytes, Access::kVolatileWrite); } \
     void __tsan_read_write##bytes(void* p) { check(p, bytes, Access::kWrite); }            \
     void __tsan_unaligned_read_write##bytes(void* p) { check(p, bytes, Access::kWrite); }
 SIMT_ACCESS(1)
@@ -162,6 +157,13 @@ void __tsan_write_range(void* p, size_t bytes) { check_range(p, bytes, Access::k
 void simt_atomic(void* address, int bytes) {
     if ((uintptr_t)address % (unsigned)bytes) finish("fault", "misaligned atomic update");
     check(address, (size_t)bytes, Access::kAtomic);
+}
+// Before a load that goes through the read-only cache (__ldg).
+void simt_read_only(const void* address, int bytes) {
+    const size_t offset = (uintptr_t)address - kArenaBase;
+    if (offset >= arena_bytes || !buffer_of_slot[offset >> kSlotShift]) return;
+    const Buffer& buffer = all_buffers[buffer_of_slot[offset >> kSlotShift] - 1];
+    check_read_only(buffer, (uintptr_t)address - buffer.address, (size_t)bytes);
 }
 void* simt_memcpy(void* to, const void* from, size_t bytes) {
     check_range(from, bytes, Access::kRead);

@@ -1,6 +1,8 @@
 // Runs the blocks of a launch: threads in order, until each waits or ends; then barriers open. Blocks and threads
 // come in ascending or, in other runs, in descending order; CUDA promises neither.
 #include "fiber.h"
+#include "memory.h"
+#include "order.h"
 #include "warp.h"
 
 namespace simt {
@@ -11,6 +13,11 @@ alignas(256) thread_local char static_shared[kMaxShared];
 namespace {
 
 constexpr uint64_t kQuantum = 1 << 16;  // steps after which a spinning thread lets the others run
+
+uint32_t serial;  // of the last block that began
+uint32_t met[kMaxThreads][kWarpSize];
+
+void set_alarm() { machine.alarm = machine.quantum_end < machine.budget ? machine.quantum_end : machine.budget; }
 
 void thread_body() {
     simt_enter(machine.launch->entry, machine.launch->arguments);
@@ -33,8 +40,8 @@ void begin_block(Extent index) {
     Block& block = machine.block;
     block.index = index;
     block.threads = block.live = extent.x * extent.y * extent.z;
-    block.first_epoch = ++block.epoch;
-    block.synchronised = false;
+    block.begin = block.barrier = machine.now++;
+    serial = (serial + 1) % (1u << (31 - kRankBits));
     for (unsigned rank = 0; rank < block.threads; rank++) {
         Thread& thread = machine.threads[rank];
         thread.index = {rank % extent.x, rank / extent.x % extent.y, rank / extent.x / extent.y};
@@ -42,7 +49,9 @@ void begin_block(Extent index) {
         thread.lane = rank % kWarpSize;
         thread.warp = rank / kWarpSize;
         thread.state = State::kFresh;
-        thread.warp_epoch = 0;
+        thread.id = serial << kRankBits | rank;
+        thread.met = met[rank];
+        thread.knowledge = {};
     }
     poison_shared();
 }
@@ -54,6 +63,7 @@ void resume(Thread& thread) {
     }
     thread.state = State::kReady;
     machine.quantum_end = machine.steps + kQuantum;
+    set_alarm();
     resume_fiber(thread);
     if (thread.state == State::kDone) release_stack(thread);
 }
@@ -103,7 +113,7 @@ bool release_barrier() {
         block.predicates_true += thread.predicate;
     }
     if (waiting != block.live) return false;
-    block.epoch++;
+    meet_block();
     for (unsigned rank = 0; rank < block.threads; rank++)
         if (machine.threads[rank].state == State::kBarrier) machine.threads[rank].state = State::kReady;
     return true;
@@ -132,8 +142,18 @@ void run_block(Extent index) {
 }  // namespace
 
 void suspend(State state) {
+    settle_writes();
     machine.current->state = state;
     suspend_fiber(*machine.current);
+}
+
+void ring() {
+    if (machine.steps > machine.budget)
+        finish("timeout", "the budget of %llu steps is used up", (unsigned long long)machine.budget);
+    if (!machine.current) return;
+    settle_writes();
+    if (machine.steps > machine.quantum_end) preempt();
+    set_alarm();
 }
 
 void preempt() {
@@ -143,7 +163,7 @@ void preempt() {
 
 void run_launch(const Launch& launch) {
     machine.launch = &launch;
-    machine.launch_epoch = machine.block.epoch + 1;
+    machine.launch_begin = machine.now++;
     refresh_stacks();
     const Extent grid = launch.grid;
     for (unsigned z = 0; z < grid.z; z++)

@@ -1,6 +1,8 @@
 // Warp-level operations and the device-side functions that call them.
 #include "warp.h"
 
+#include "order.h"
+
 namespace simt {
 
 namespace {
@@ -95,17 +97,15 @@ bool all_arrived(const Thread& caller, const Thread* first, const Thread* end) {
 bool try_complete(const Thread& caller, Thread* first, Thread* end) {
     if (!all_arrived(caller, first, end)) return false;
     const unsigned mask = caller.call.mask;
-    uint32_t epoch = 0;
+    unsigned lanes = 0;
     for (Thread* other = first; other < end; other++) {
         if (!in_mask(*other, mask) || other->state != State::kWarp) continue;
         other->call.result = result(*other, first, end);
-        if (other->warp_epoch > epoch) epoch = other->warp_epoch;
+        lanes |= 1u << other->lane;
     }
-    for (Thread* other = first; other < end; other++) {
-        if (!in_mask(*other, mask) || other->state != State::kWarp) continue;
-        other->state = State::kReady;
-        other->warp_epoch = epoch + 1;
-    }
+    meet_lanes(first, end, lanes);
+    for (Thread* other = first; other < end; other++)
+        if (lanes >> other->lane & 1) other->state = State::kReady;
     return true;
 }
 

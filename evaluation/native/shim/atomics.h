@@ -3,6 +3,7 @@
 #pragma once
 
 extern "C" void simt_atomic(void* address, int bytes);
+extern "C" void simt_read_only(const void* address, int bytes);
 
 // noinline: at -O1 an inlined body would lose `no_sanitize` and be taken for a plain access.
 #define SIMT_ATOMIC(name, result)                                                                    \
@@ -40,7 +41,10 @@ template <class T> struct SimtPointee { using type = T; };
 #define SIMT_LOAD_HINT(name) template <class T> static inline T name(const T* address) { return *address; }
 #define SIMT_STORE_HINT(name)                                                                   \
     template <class T> static inline void name(T* address, typename SimtPointee<T>::type value) { *address = value; }
-SIMT_LOAD_HINT(__ldg)
+template <class T> static inline T __ldg(const T* address) {
+    simt_read_only(address, sizeof(T));
+    return *address;
+}
 SIMT_LOAD_HINT(__ldca)
 SIMT_LOAD_HINT(__ldcg)
 SIMT_LOAD_HINT(__ldcs)

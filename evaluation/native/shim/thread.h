@@ -12,6 +12,7 @@ int simt_barrier_count(int line, int predicate);
 int simt_barrier_and(int line, int predicate);
 int simt_barrier_or(int line, int predicate);
 void simt_yield();
+void simt_fence(int in_block_only);
 void simt_trap(const char* what) __attribute__((noreturn));
 long long simt_clock();
 extern char simt_dynamic_shared[];
@@ -31,10 +32,9 @@ void* memset(void*, int, size_t);
 #define __syncthreads_and(p) simt_barrier_and(__LINE__, (p) != 0)
 #define __syncthreads_or(p) simt_barrier_or(__LINE__, (p) != 0)
 
-// Blocks run one after another on one core, so every write is already visible to all.
-SIMT_INLINE void __threadfence() {}
-SIMT_INLINE void __threadfence_block() {}
-SIMT_INLINE void __threadfence_system() {}
+SIMT_INLINE void __threadfence() { simt_fence(0); }
+SIMT_INLINE void __threadfence_block() { simt_fence(1); }
+SIMT_INLINE void __threadfence_system() { simt_fence(0); }
 SIMT_INLINE void __nanosleep(unsigned) { simt_yield(); }
 SIMT_INLINE void __trap() { simt_trap("__trap() was called"); }
 SIMT_INLINE void __brkpt() { simt_trap("__brkpt() was called"); }

@@ -1,0 +1,36 @@
+// one thread of each block adds under a spin lock
+// problem: total
+// scratch partial float32[24]
+// scratch ticket int32[1]
+// launch clear<<<1, 1>>>(ticket)
+// launch prepare<<<1, 1>>>(partial)
+// launch total<<<24, 96>>>(x, partial, ticket, out, n)
+extern "C" __global__ void prepare(float* partial) { partial[0] = partial[1] = 0.0f; }
+__device__ float block_sum(float v) {
+    __shared__ float sums[32];
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    for (int h = 16; h; h >>= 1) v += __shfl_down_sync(0xffffffffu, v, h);
+    __syncthreads();
+    if (lane == 0) sums[warp] = v;
+    __syncthreads();
+    if (warp == 0) {
+        v = lane < (blockDim.x + 31) / 32 ? sums[lane] : 0.0f;
+        for (int h = 16; h; h >>= 1) v += __shfl_down_sync(0xffffffffu, v, h);
+    }
+    return v;
+}
+extern "C" __global__ void clear(unsigned* word) { word[threadIdx.x] = 0u; }
+extern "C" __global__ void total(const float* x, float* partial, unsigned* ticket, float* out, int n) {
+    float a = 0.0f;
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x) a += x[i] * x[i] + x[i];
+    a = block_sum(a);
+    if (threadIdx.x == 0) {
+        while (atomicCAS(ticket, 0u, 1u) != 0u) {}
+        __threadfence();
+        partial[0] = (partial[1] == 1.0f ? partial[0] : 0.0f) + a;
+        partial[1] = 1.0f;
+        *out = partial[0];
+        __threadfence();
+        atomicExch(ticket, 0u);
+    }
+}
