@@ -45,6 +45,7 @@ _CODE = [
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",
     "-fcf-protection=none",
+    "-fno-omit-frame-pointer",  # native/runner/warp.cpp: call_path
 ]
 #: A structure passed by value is then read by code that is checked; it costs a fifth of every compilation.
 _CHECKED_COPIES = "-fno-elide-constructors"

@@ -34,3 +34,10 @@ def test_what_is_not_synchronised_is_refused(backend, path):
     verdict = verdict_on(backend, path)
     assert verdict.status.value in head["expect"].split("|"), verdict.reason
     assert re.search(head.get("reason", ""), verdict.reason), verdict.reason
+
+
+def test_a_call_that_the_optimizer_has_doubled_is_one_call():
+    with SimtBackend(SETTINGS.model_copy(update={"optimization": "-O2"})) as simt:
+        for name in ("sums_by_helper_used_twice", "votes_of_the_block"):
+            verdict = verdict_on(simt, RIGHT[0].with_name(f"{name}.cu"))
+            assert verdict.status is Status.CORRECT, verdict.reason

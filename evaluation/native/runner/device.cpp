@@ -20,8 +20,9 @@ float float_of(uint32_t bits) {
     return value;
 }
 
-void wait_at_barrier(int line, int predicate) {
+void wait_at_barrier(int line, int predicate, const void* frame) {
     machine.current->line = line;
+    machine.current->site = call_path(frame, line);
     machine.current->predicate = predicate;
     suspend(State::kBarrier);
 }
@@ -49,19 +50,19 @@ void simt_yield() {
     preempt();
 }
 
-void simt_barrier(int line) { wait_at_barrier(line, 0); }
+void simt_barrier(int line) { wait_at_barrier(line, 0, __builtin_frame_address(0)); }
 
 // Every thread of the block reads the totals before the next barrier can overwrite them.
 int simt_barrier_count(int line, int predicate) {
-    wait_at_barrier(line, predicate);
+    wait_at_barrier(line, predicate, __builtin_frame_address(0));
     return machine.block.predicates_true;
 }
 int simt_barrier_and(int line, int predicate) {
-    wait_at_barrier(line, predicate);
+    wait_at_barrier(line, predicate, __builtin_frame_address(0));
     return machine.block.predicates_true == machine.block.predicates_all;
 }
 int simt_barrier_or(int line, int predicate) {
-    wait_at_barrier(line, predicate);
+    wait_at_barrier(line, predicate, __builtin_frame_address(0));
     return machine.block.predicates_true != 0;
 }
 

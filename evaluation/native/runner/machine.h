@@ -39,7 +39,7 @@ struct WarpCall {
     int operation;
     uint64_t value;
     int argument, width;
-    uint64_t result;
+    uint64_t site, result;
 };
 
 struct Cell;  // race.cpp
@@ -59,7 +59,8 @@ struct Thread {
     State state;
     void* stack_pointer;
     uintptr_t stack;      // lowest address; 0 while the thread has none
-    int line;             // where it waits (kBarrier, kConverge)
+    int line;             // where it waits (kBarrier), for messages
+    uint64_t site;        // the same (and kConverge), told apart by every call on the way there
     int predicate;        // __syncthreads_count and its kin
     WarpCall call;        // kWarp
     uint32_t id;          // among all threads of the run
@@ -92,6 +93,7 @@ struct Machine {
     bool large_poison, descending;  // which of the ways in which CUDA may behave this run shows
     uint32_t now, launch_begin;  // time passes where threads synchronise
     unsigned resident;
+    bool optimized;  // the candidate's code, in which one call may have become several
     uint64_t steps, budget, quantum_end;
     uint64_t alarm;  // the step after which `ring` is due
     size_t static_shared_bytes;
@@ -111,6 +113,9 @@ void poison(void* memory, size_t bytes);  // with what the run has for memory th
 // branches.cpp
 extern "C" uint64_t simt_code_bytes;
 extern "C" void simt_enter(void (*entry)(void**), void** arguments);
+
+// warp.cpp
+uint64_t call_path(const void* frame, int line);  // to the runner's function that the kernel called
 
 // scheduler.cpp
 void run_launch(const Launch& launch);

@@ -76,6 +76,7 @@ unsigned most_threads() {
         if (request.buffers[i].role == Role::kInput)
             memcpy((void*)request.buffers[i].address, data + request.offsets[i], request.buffers[i].bytes);
     load_object(request.object);
+    machine.optimized = find_symbol("simt_optimized");
     static Launch launches[kMaxLaunches];
     for (unsigned i = 0; i < request.launch_count; i++) prepare_launch(request.launches[i], request, launches[i]);
     map_stacks(most_threads());

@@ -103,10 +103,10 @@ bool release_barrier() {
         const Thread& thread = machine.threads[rank];
         if (thread.state != State::kBarrier) continue;
         if (!earliest) earliest = &thread;
-        if (thread.line != earliest->line) {
+        if (thread.site != earliest->site) {
             machine.current = machine.threads + rank;
-            finish("fault", "divergent barrier: threads of one block wait at __syncthreads() on lines %d and %d",
-                   earliest->line, thread.line);
+            finish("fault", "divergent barrier: threads of one block wait at two barriers, on lines %d and %d (0: of a "
+                   "cooperative group)", earliest->line, thread.line);
         }
         waiting++;
         block.predicates_all++;
@@ -127,8 +127,9 @@ bool release_barrier() {
         warp += thread.state == State::kWarp;
         if (thread.state == State::kBarrier || thread.state == State::kWarp) machine.current = &thread;
     }
-    finish("fault", "deadlock: %u threads wait at __syncthreads(), %u in a warp operation, %u have returned",
-           barrier, warp, machine.block.threads - machine.block.live);
+    finish("fault", "deadlock: %u threads wait at __syncthreads(), %u in a warp operation, %u have returned%s", barrier,
+           warp, machine.block.threads - machine.block.live,
+           warp ? "; lanes meet only at the same call, made from the same place with the same mask" : "");
 }
 
 void run_block(Extent index) {

@@ -83,12 +83,14 @@ uint64_t result(const Thread& thread, const Thread* first, const Thread* end) {
     return reduce(thread, first, end);
 }
 
-// Lanes that have returned count as having arrived, as on the hardware.
+// Lanes that have returned count as having arrived, as on the hardware. All must be at the same call: one line of a
+// program may hold two, and one helper may be called from two branches; only __syncwarp lets lanes meet from anywhere.
 bool all_arrived(const Thread& caller, const Thread* first, const Thread* end) {
     for (const Thread* other = first; other < end; other++) {
         if (!in_mask(*other, caller.call.mask) || other->state == State::kDone) continue;
         if (other->state != State::kWarp || other->call.mask != caller.call.mask ||
-            other->call.operation != caller.call.operation)
+            other->call.operation != caller.call.operation ||
+            (other->call.site != caller.call.site && caller.call.operation != kSync))
             return false;
     }
     return true;
@@ -111,6 +113,19 @@ bool try_complete(const Thread& caller, Thread* first, Thread* end) {
 
 }  // namespace
 
+// Candidates are compiled with frame pointers; the first frame of a thread has none before it.
+uint64_t call_path(const void* frame, int line) {
+    const uintptr_t stack = machine.current->stack;
+    uint64_t path = (uint64_t)line;
+    if (machine.optimized) return path;
+    for (auto at = (const uintptr_t*)frame; (uintptr_t)at - stack < kStackSize - 16 && (uintptr_t)at % 8 == 0;) {
+        path = (path ^ at[1]) * 0x9e3779b97f4a7c15;
+        if (at[0] <= (uintptr_t)at) break;
+        at = (const uintptr_t*)at[0];
+    }
+    return path;
+}
+
 bool complete_warp_calls(Thread* first, Thread* end) {
     for (Thread* thread = first; thread < end; thread++)
         if (thread->state == State::kWarp && try_complete(*thread, first, end)) return true;
@@ -123,7 +138,7 @@ bool converge(Thread* first, Thread* end) {
     for (Thread* thread = first; thread < end; thread++) {
         if (thread->state != State::kConverge) continue;
         if (!leader) leader = thread;
-        if (thread->line == leader->line) lanes |= 1u << thread->lane;
+        if (thread->site == leader->site) lanes |= 1u << thread->lane;
     }
     for (Thread* thread = first; thread < end; thread++) {
         if (thread->state != State::kConverge || !(lanes >> thread->lane & 1)) continue;
@@ -139,13 +154,13 @@ extern "C" uint64_t simt_warp(unsigned mask, int operation, uint64_t value, int 
         finish("fault", "warp operation with mask 0x%08x, which leaves out the calling lane %u", mask, thread.lane);
     if (width < 1 || width > (int)kWarpSize || (width & (width - 1)))
         finish("fault", "warp shuffle with width %d, which is not a power of two up to 32", width);
-    thread.call = {mask, operation, value, argument, width, 0};
+    thread.call = {mask, operation, value, argument, width, call_path(__builtin_frame_address(0), 0), 0};
     suspend(State::kWarp);
     return thread.call.result;
 }
 
 extern "C" unsigned simt_active_mask(int line) {
-    machine.current->line = line;
+    machine.current->site = call_path(__builtin_frame_address(0), line);
     suspend(State::kConverge);
     return (unsigned)machine.current->call.result;
 }

@@ -21,6 +21,10 @@ void* memcpy(void*, const void*, size_t);
 void* memset(void*, int, size_t);
 }
 
+#ifdef __OPTIMIZE__
+extern "C" const char simt_optimized = 1;
+#endif
+
 #define threadIdx (simt_thread_index())
 #define blockIdx (simt_block_index())
 #define blockDim (simt_block_extent())

@@ -1,0 +1,17 @@
+// hack: the two branches of a full mask call a shuffle each
+// expect: fault
+// reason: warp operation
+// problem: rows
+// launch rows_<<<rows, 32>>>(x, out, rows, cols)
+extern "C" __global__ void rows_(const float* x, float* out, int rows, int cols) {
+    int t = threadIdx.x, row = blockIdx.x;
+    float a = 0.0f;
+    for (int c = t; c < cols; c += blockDim.x) { float e = x[(long long)row * cols + c]; a += e * e + e; }
+    for (int h = 16; h > 0; h >>= 1) {
+        float o;
+        if (t & 1) o = __shfl_xor_sync(0xffffffffu, a, h);
+        else o = __shfl_xor_sync(0xffffffffu, a, h);
+        a += o;
+    }
+    if (t == 0) out[row] = a;
+}
