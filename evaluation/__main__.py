@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,6 +23,7 @@ try:
     from evaluation.errors import WarpsmithError
     from evaluation.program import problem_from_program
     from evaluation.reference import ReferencePool
+    from evaluation.response import as_response
     from evaluation.settings import BackendName, EvaluationSettings
     from evaluation.verdict import Verdict
 except KeyboardInterrupt:  # they take a second
@@ -141,7 +141,7 @@ def _print_check(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> Verdict:
     """Judge the kernel of the command line; cheap errors come before the reference starts."""
-    response = _response(_read(options.kernel, "kernel"))
+    response = as_response(_read(options.kernel, "kernel"))
     program = _read(options.program, "program")
     backend = open_backend(EvaluationSettings(backend=options.backend))
     try:
@@ -176,16 +176,11 @@ def _stopwatch(backend: Backend) -> AbstractContextManager[Stopwatch | None]:
 
 def _read(path: Path, what: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"the {what} file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"the {what} file {path} is not UTF-8 text") from None
-
-
-def _response(text: str) -> str:
-    """A response as it is; a plain .cu file as the response that it would be."""
-    return text if re.search(r"^[ ]{0,3}```", text, re.MULTILINE) else f"```cuda\n{text}\n```"
 
 
 if __name__ == "__main__":

@@ -1,36 +1,36 @@
-"""The closed arithmetic grammar of launch and scratch lines: parsed into a tree, never `eval`ed.
+"""The closed arithmetic of launch and scratch lines, as a tree: read by `expression_parser`, never `eval`ed.
 
-    expression  = product (("+" | "-") product)*
-    product     = unary (("*" | "/" | "%") unary)*
-    unary       = "-" unary | atom
-    atom        = INTEGER | NAME | "(" expression ")"
-                | ("min" | "max") "(" expression ("," expression)* ")"
-                | "ceil_div" "(" expression "," expression ")"
-                | "numel" "(" TENSOR ")" | "size" "(" TENSOR "," expression ")"
-
-Every value is an integer that fits 64 bits. `/` rounds down, `%` goes with it, and dividing by zero is an
-error, as in Python. Depth and length are bounded, so no text can exhaust the machine.
+Values are integers of 64 bits, and floats in the arguments of a kernel. Between integers `/` rounds down and
+`%` goes with it, as in Python; where one is a float, both are. Dividing by zero is an error. The size of a
+tree is bounded by its parser, so no text can exhaust the machine.
 """
 
 from __future__ import annotations
 
-import re
+import operator as operators
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isfinite, prod, sqrt
 from typing import TypeAlias
 
-MAX_DEPTH = 32
-"""Levels of nesting in one expression."""
-MAX_TOKENS = 512
-"""Tokens in one line."""
 MAX_VALUE = 2**63 - 1
-"""Largest magnitude of any intermediate value."""
+"""Largest magnitude of any intermediate integer."""
+MAX_SHIFT = 62
+"""Largest distance of a shift."""
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<float>(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?|\d+[eE][+-]?\d+[fF]?)"
-    r"|(?P<integer>\d+)|(?P<name>[A-Za-z_]\w*)|(?P<symbol><<<|>>>|[-+*/%(),\[\];]))",
-    re.ASCII,
-)
+Value: TypeAlias = int | float
+
+_OF_BOTH: dict[str, Callable[..., Value]] = {
+    "+": operators.add, "-": operators.sub, "*": operators.mul,
+    "min": lambda *values: min(values), "max": lambda *values: max(values),
+}  # fmt: skip
+"""Operators of integers and of floats alike."""
+_OF_INTEGERS: dict[str, Callable[[int, int], int]] = {
+    "/": operators.floordiv, "%": operators.mod, "ceil_div": lambda left, right: -(-left // right),
+    "<<": operators.lshift, ">>": operators.rshift,
+    "&": operators.and_, "|": operators.or_, "^": operators.xor,
+}  # fmt: skip
+_WHOLE = "write whole numbers, and ceil_div(a, b) to round up"
 
 
 class ExpressionError(ValueError):
@@ -46,21 +46,21 @@ class UnknownNameError(ExpressionError):
 
 @dataclass(frozen=True)
 class Number:
-    """An integer literal."""
+    """A literal."""
 
-    value: int
+    value: Value
 
 
 @dataclass(frozen=True)
 class Size:
-    """A named size of the problem."""
+    """A named size of the problem, or a constant of the source; a whole argument may be a buffer's name."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A binary operator, or a call of `min`, `max` or `ceil_div`, on number operands."""
+    """An operator, or the call of a function of numbers, on its operands."""
 
     operator: str
     operands: tuple[Expression, ...]
@@ -90,151 +90,14 @@ class Scope:
 
     sizes: Mapping[str, int]
     shapes: Mapping[str, tuple[int, ...]]
+    constants: Mapping[str, Value] = field(default_factory=dict)
+    """Constants of the source; a size of the same name comes first."""
 
 
-@dataclass(frozen=True)
-class Token:
-    """One word of a line; `kind` is float, integer, name, symbol or end."""
-
-    kind: str
-    text: str
-
-
-def tokenize(text: str) -> list[Token]:
-    """Cut a line into tokens; raises ExpressionError at the first character that fits none."""
-    tokens: list[Token] = []
-    position, end = 0, len(text.rstrip())
-    while position < end:
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise ExpressionError(f"unexpected character {text[position:].lstrip()[0]!r}")
-        if len(tokens) == MAX_TOKENS:
-            raise ExpressionError(f"more than {MAX_TOKENS} tokens in one line")
-        tokens.append(Token(str(match.lastgroup), match.group().lstrip()))
-        position = match.end()
-    return tokens
-
-
-class Parser:
-    """Reads expressions, and the punctuation around them, from one line."""
-
-    def __init__(self, text: str) -> None:
-        self._tokens = tokenize(text)
-        self._position = 0
-        self._depth = 0
-
-    @property
-    def next(self) -> Token:
-        """The token that comes next (kind `end` after the last)."""
-        return self.ahead(0)
-
-    def ahead(self, distance: int) -> Token:
-        """The token `distance` places after the next one."""
-        index = self._position + distance
-        return self._tokens[index] if index < len(self._tokens) else Token("end", "the end of the line")
-
-    def take(self) -> Token:
-        """Consume and return the next token."""
-        token = self.next
-        self._position += 1
-        return token
-
-    def accept(self, text: str) -> bool:
-        """Consume the next token if it reads `text`."""
-        if self.next.kind != "symbol" or self.next.text != text:
-            return False
-        self._position += 1
-        return True
-
-    def expect(self, text: str) -> None:
-        """Consume the symbol `text` or raise."""
-        if not self.accept(text):
-            raise ExpressionError(f"expected {text!r} but found {self.next.text!r}")
-
-    def name(self, what: str) -> str:
-        """Consume a name; `what` says in the error what it should have named."""
-        if self.next.kind != "name":
-            raise ExpressionError(f"expected {what} but found {self.next.text!r}")
-        return self.take().text
-
-    def end(self) -> None:
-        """Raise unless the whole line has been read."""
-        if self.next.kind != "end":
-            raise ExpressionError(f"unexpected {self.next.text!r}")
-
-    def expression(self) -> Expression:
-        """Read a sum of products."""
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise ExpressionError(f"nested more than {MAX_DEPTH} deep")
-        value = self._chain(("+", "-"), lambda: self._chain(("*", "/", "%"), self._unary))
-        self._depth -= 1
-        return value
-
-    def _chain(self, operators: Sequence[str], operand: Callable[[], Expression]) -> Expression:
-        """Read left-associative operators of one precedence."""
-        value, length = operand(), 0
-        while self.next.kind == "symbol" and self.next.text in operators:
-            length += 1
-            if length > MAX_DEPTH:
-                raise ExpressionError(f"more than {MAX_DEPTH} operators in a row")
-            value = Operation(self.take().text, (value, operand()))
-        return value
-
-    def _unary(self) -> Expression:
-        negative = self.accept("-")
-        if negative and self.accept("-"):
-            raise ExpressionError("two minus signs in a row")
-        value = self._atom()
-        return Operation("-", (Number(0), value)) if negative else value
-
-    def _atom(self) -> Expression:
-        token = self.take()
-        match token.kind:
-            case "integer":
-                return Number(_integer(token.text))
-            case "name" if self.accept("("):
-                return self._call(token.text)
-            case "name":
-                return Size(token.text)
-            case "symbol" if token.text == "(":
-                value = self.expression()
-                self.expect(")")
-                return value
-            case "float":
-                raise ExpressionError(
-                    f"{token.text} is not an integer; float literals are whole arguments only"
-                )
-        raise ExpressionError(f"expected a number or a name but found {token.text!r}")
-
-    def _call(self, function: str) -> Expression:
-        """Read the arguments of a function whose name and opening parenthesis are behind us."""
-        if function in ("numel", "size"):
-            tensor = self.name(f"a tensor in {function}()")
-            if function == "numel":
-                self.expect(")")
-                return Numel(tensor)
-            self.expect(",")
-            index = self.expression()
-            self.expect(")")
-            return Dimension(tensor, index)
-        if function not in ("min", "max", "ceil_div"):
-            raise ExpressionError(
-                f"unknown function {function!r}; there are min, max, ceil_div, numel and size"
-            )
-        operands = [self.expression()]
-        while self.accept(","):
-            operands.append(self.expression())
-        self.expect(")")
-        if function == "ceil_div" and len(operands) != 2:
-            raise ExpressionError("ceil_div takes two arguments")
-        return Operation(function, tuple(operands))
-
-
-def evaluate(expression: Expression, scope: Scope) -> int:
+def evaluate(expression: Expression, scope: Scope) -> Value:
     """Work an expression out at one choice of sizes.
 
-    Raises ExpressionError for a zero divisor, a dimension that does not exist or a value over 64 bits, and
+    Raises ExpressionError for a zero divisor, a dimension that does not exist or a value out of range, and
     UnknownNameError for a name that `scope` does not have.
     """
     match expression:
@@ -243,47 +106,74 @@ def evaluate(expression: Expression, scope: Scope) -> int:
         case Size(name):
             return _size(name, scope)
         case Numel(tensor):
-            return _bounded(_product(_shape(tensor, scope)))
+            return _bounded(prod(_shape(tensor, scope)))
         case Dimension(tensor, index):
-            return _extent(tensor, evaluate(index, scope), scope)
+            return _extent(tensor, evaluate_integer(index, scope), scope)
         case Operation(operator, operands):
-            return _bounded(_apply(operator, [evaluate(operand, scope) for operand in operands]))
+            values = [evaluate(operand, scope) for operand in operands]
+            if all(isinstance(value, int) for value in values):
+                return _bounded(_of_integers(operator, [int(value) for value in values]))
+            return _bounded(_of_floats(operator, [float(value) for value in values]))
 
 
-def _apply(operator: str, values: list[int]) -> int:
-    match operator:
-        case "min":
-            return min(values)
-        case "max":
-            return max(values)
+def evaluate_integer(expression: Expression, scope: Scope) -> int:
+    """Work out an expression that must be an integer; raises as `evaluate` does, and for a fraction."""
+    return _whole(evaluate(expression, scope))
+
+
+def _of_integers(operator: str, values: Sequence[int]) -> Value:
+    if operator in _OF_BOTH:
+        return int(_OF_BOTH[operator](*values))
+    if operator == "int":
+        return values[0]
+    if operator not in _OF_INTEGERS:
+        return _of_floats(operator, [float(value) for value in values])
     left, right = values
-    match operator:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-    if right == 0:
+    if operator in ("<<", ">>") and not 0 <= right <= MAX_SHIFT:
+        raise ExpressionError(f"a shift by {right} bits; it must be from 0 to {MAX_SHIFT}")
+    if operator in ("/", "%", "ceil_div") and right == 0:
         raise ExpressionError(f"division by zero ({left} {operator} 0)")
-    match operator:
-        case "/":
-            return left // right
-        case "%":
-            return left % right
-        case _:
-            return -(-left // right)
+    return _OF_INTEGERS[operator](left, right)
 
 
-def _size(name: str, scope: Scope) -> int:
+def _of_floats(operator: str, values: Sequence[float]) -> float:
+    if operator in _OF_BOTH:
+        return float(_OF_BOTH[operator](*values))
+    match operator, values:
+        case "float", [value]:
+            return value
+        case "/", [left, right] if right:
+            return left / right
+        case "/", [left, _]:
+            raise ExpressionError(f"division by zero ({left} / 0)")
+        case "sqrt", [value] if value >= 0:
+            return sqrt(value)
+        case "rsqrt", [value] if value > 0:
+            return 1 / sqrt(value)
+        case (("sqrt" | "rsqrt"), [value]):
+            raise ExpressionError(f"{operator}({value}) does not exist")
+    raise ExpressionError(f"{operator} takes no fractions; {_WHOLE}")
+
+
+def _whole(value: Value) -> int:
+    if isinstance(value, float):
+        raise ExpressionError(f"{value} is a fraction where an integer belongs; {_WHOLE}")
+    return value
+
+
+def _size(name: str, scope: Scope) -> Value:
     if name in scope.sizes:
         return scope.sizes[name]
     if name in scope.shapes:
         raise UnknownNameError(
             f"{name} is a tensor where a number belongs; use numel({name}) or size({name}, i)"
         )
+    if name in scope.constants:
+        return scope.constants[name]
     sizes = ", ".join(scope.sizes) or "none"
-    raise UnknownNameError(f"unknown name {name!r}; the named sizes are: {sizes}")
+    raise UnknownNameError(
+        f"unknown name {name!r}; the named sizes are: {sizes} (variables of host code are unknown here)"
+    )
 
 
 def _shape(tensor: str, scope: Scope) -> tuple[int, ...]:
@@ -299,20 +189,9 @@ def _extent(tensor: str, index: int, scope: Scope) -> int:
     return shape[index]
 
 
-def _product(extents: Sequence[int]) -> int:
-    result = 1
-    for extent in extents:
-        result *= extent
-    return result
-
-
-def _bounded(value: int) -> int:
-    if abs(value) > MAX_VALUE:
+def _bounded(value: Value) -> Value:
+    if isinstance(value, int) and abs(value) > MAX_VALUE:
         raise ExpressionError("a value does not fit 64 bits")
+    if not isfinite(value):
+        raise ExpressionError("a float is too large")
     return value
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > len(str(MAX_VALUE)):
-        raise ExpressionError(f"the number {digits[:20]}... does not fit 64 bits")
-    return _bounded(int(digits))

@@ -45,6 +45,8 @@ class PlannedLaunch(Frozen):
     block: Extent
     shared_bytes: int
     arguments: tuple[BufferArgument | int | float, ...]
+    template: tuple[str, ...] = ()
+    """Arguments of a template kernel, as in C++."""
 
 
 class Plan(Frozen):

@@ -7,12 +7,23 @@ any size; a number out of range is a LAUNCH_ERROR.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
 
-from evaluation.candidate import Argument, Candidate, Launch, Scratch
-from evaluation.expressions import Expression, ExpressionError, Scope, Size, UnknownNameError, evaluate
+from evaluation.candidate import Candidate, Launch, Scratch
+from evaluation.expressions import (
+    Expression,
+    ExpressionError,
+    Scope,
+    Size,
+    UnknownNameError,
+    Value,
+    evaluate,
+    evaluate_integer,
+)
 from evaluation.plan import Buffer, BufferArgument, Extent, Plan, PlannedLaunch, Role
-from evaluation.problem import Instance, Tensor
+from evaluation.problem import DTYPE_BYTES, Instance, Tensor
 from evaluation.verdict import Refusal, Status
 
 MAX_GRID: Extent = (2**31 - 1, 65535, 65535)
@@ -33,7 +44,7 @@ def plan(candidate: Candidate, instance: Instance) -> Plan | Refusal:
     """Work out all buffers and launches; the first thing that cannot be is the refusal's reason."""
     try:
         buffers = _buffers(candidate, instance)
-        scope = Scope(instance.sizes, {buffer.tensor.name: buffer.tensor.shape for buffer in buffers})
+        scope = _scope(candidate, instance, buffers)
         launches = tuple(_launch(launch, scope) for launch in candidate.launches)
     except UnknownNameError as error:
         return Refusal(status=Status.REJECTED, reason=str(error))
@@ -46,35 +57,43 @@ def _buffers(candidate: Candidate, instance: Instance) -> tuple[Buffer, ...]:
     """The instance's tensors, then the scratch buffers."""
     inputs = [Buffer(tensor=tensor, role=Role.INPUT) for tensor in (*instance.inputs, *instance.parameters)]
     outputs = [Buffer(tensor=tensor, role=Role.OUTPUT) for tensor in instance.outputs]
-    scope = Scope(instance.sizes, {buffer.tensor.name: buffer.tensor.shape for buffer in inputs + outputs})
-    scratch: list[Buffer] = []
+    scope = _scope(candidate, instance, inputs + outputs)
+    scratch: list[tuple[Scratch, tuple[int, ...]]] = []
     taken = {*scope.sizes, *scope.shapes}
     for line in candidate.scratch:
         if line.name in taken:
             raise UnknownNameError(f"the scratch buffer {line.name} has a name that is already taken")
         taken.add(line.name)
-        scratch.append(Buffer(tensor=_scratch_tensor(line, scope), role=Role.SCRATCH))
+        scratch.append((line, _scratch_shape(line, scope)))
     own = sum(buffer.tensor.nbytes for buffer in inputs + outputs)
     allowed = max(MAX_SCRATCH_BYTES, MAX_SCRATCH_FACTOR * own)
-    wanted = sum(buffer.tensor.nbytes for buffer in scratch)
+    wanted = sum(prod(shape) * DTYPE_BYTES[line.dtype] for line, shape in scratch)
     if wanted > allowed:
         raise ExpressionError(f"the scratch buffers take {wanted} bytes; at most {allowed} are allowed")
-    return (*inputs, *outputs, *scratch)
+    tensors = (Tensor(name=line.name, shape=shape, dtype=line.dtype) for line, shape in scratch)
+    return (*inputs, *outputs, *(Buffer(tensor=tensor, role=Role.SCRATCH) for tensor in tensors))
 
 
-def _scratch_tensor(line: Scratch, scope: Scope) -> Tensor:
+def _scope(candidate: Candidate, instance: Instance, buffers: Sequence[Buffer]) -> Scope:
+    """What names mean when these buffers are there."""
+    shapes = {buffer.tensor.name: buffer.tensor.shape for buffer in buffers}
+    return Scope(instance.sizes, shapes, dict(candidate.constants))
+
+
+def _scratch_shape(line: Scratch, scope: Scope) -> tuple[int, ...]:
     shape = tuple(_value(extent, scope, f"scratch {line.name}") for extent in line.shape)
     if min(shape) < 1:
         raise ExpressionError(
             f"scratch {line.name} has the shape {list(shape)}; every extent must be at least 1"
         )
-    return Tensor(name=line.name, shape=shape, dtype=line.dtype)
+    return shape
 
 
 def _launch(launch: Launch, scope: Scope) -> PlannedLaunch:
     where = f"launch {launch.kernel}"
     return PlannedLaunch(
         kernel=launch.kernel,
+        template=launch.template,
         grid=_extent(launch.grid, scope, f"{where}: grid", MAX_GRID, MAX_BLOCKS, "blocks"),
         block=_extent(launch.block, scope, f"{where}: block", MAX_BLOCK, MAX_THREADS, "threads"),
         shared_bytes=_shared_bytes(launch.shared, scope, where),
@@ -104,21 +123,27 @@ def _shared_bytes(expression: Expression, scope: Scope, where: str) -> int:
     return value
 
 
-def _argument(argument: Argument, scope: Scope, where: str) -> BufferArgument | int | float:
-    """A bare name is a buffer where there is one, else a named size."""
-    if isinstance(argument, float):
-        return argument
+def _argument(argument: Expression, scope: Scope, where: str) -> BufferArgument | Value:
+    """A bare name is a buffer where there is one, else a number."""
     if isinstance(argument, Size) and argument.name in scope.shapes:
         return BufferArgument(buffer=argument.name)
-    if isinstance(argument, Size) and argument.name not in scope.sizes:
+    if isinstance(argument, Size) and argument.name not in {*scope.sizes, *scope.constants}:
         known = ", ".join((*scope.shapes, *scope.sizes))
         raise UnknownNameError(f"{where}: unknown argument {argument.name!r}; the names are: {known}")
-    return _value(argument, scope, f"{where}: argument")
+    with _standing(f"{where}: argument"):
+        return evaluate(argument, scope)
 
 
 def _value(expression: Expression, scope: Scope, where: str) -> int:
-    """Evaluate, and say in an error where the expression stands."""
+    """Work out an expression that must be an integer."""
+    with _standing(where):
+        return evaluate_integer(expression, scope)
+
+
+@contextmanager
+def _standing(where: str) -> Iterator[None]:
+    """Say in an error where the expression stands."""
     try:
-        return evaluate(expression, scope)
+        yield
     except ExpressionError as error:
         raise type(error)(f"{where}: {error}") from None

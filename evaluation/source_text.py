@@ -71,6 +71,17 @@ def without_literals(code: str) -> str:
     return _TOKEN.sub(lambda token: '""' if token["string"] or token["character"] else token.group(), code)
 
 
+def comments(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each comment that begins its line; spliced lines are joined."""
+    number, begins = 1, True
+    for token in _TOKEN_OR_NEWLINE.finditer(_joined(source)):
+        text = token.group()
+        if begins and token["comment"] is not None:
+            yield number, text
+        number += text.count("\n")
+        begins = text == "\n" or (begins and (token["comment"] is not None or text.isspace()))
+
+
 def directives(code: str) -> Iterator[tuple[str, str]]:
     """Name and text of each preprocessor directive of plain text."""
     return ((found[1], found[2].strip()) for found in _DIRECTIVE.finditer(code))

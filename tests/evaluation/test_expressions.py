@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.expressions import (
-    MAX_DEPTH,
-    ExpressionError,
-    Parser,
-    Scope,
-    UnknownNameError,
-    evaluate,
-)
+from evaluation.expression_parser import MAX_DEPTH, Parser
+from evaluation.expressions import ExpressionError, Scope, UnknownNameError, evaluate
 
 SCOPE = Scope(sizes={"n": 1000, "rows": 37, "zero": 0}, shapes={"x": (37, 45), "s": ()})
 
@@ -60,8 +54,8 @@ def test_values(text, expected):
     "text",
     [
         "", "1 +", "(1", "1)", "1 2", "f(1)", "ceil_div(1)", "ceil_div(1,2,3)", "min()", "size(x)",
-        "numel(3)", "1.5", "1e3", "n ** 2", "n // 2", "x[0]", "n; n", "__import__('os')", "n.bit_length()",
-        "0x10", "3u", "1 << 4", "n if n else 1", "--1", "é",
+        "numel(3)", "n ** 2", "n // 2", "x[0]", "n; n", "__import__('os')", "n.bit_length()",
+        "0x", "3f", "010", "1'", "n ? 1 : 2", "n if n else 1", "--1", "é",
     ],
 )  # fmt: skip
 def test_outside_the_grammar(text):
@@ -97,7 +91,7 @@ def test_depth_is_bounded():
 @given(st.text(alphabet="0123456789nxrows+-*/%(), minaxcel_dvu.e\t"))
 def test_any_text_gives_a_value_or_an_expression_error(text):
     with suppress(ExpressionError):
-        assert isinstance(value(text), int)
+        assert isinstance(value(text), int | float)
 
 
 @given(st.integers(0, 2**32))
