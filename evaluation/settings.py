@@ -9,7 +9,6 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 
 
@@ -50,15 +49,6 @@ class RewardSettings(Frozen):
         return self
 
 
-def _can_compile_for_gpus() -> bool:
-    from evaluation.backends.nvrtc import find_toolkit
-
-    try:
-        return find_toolkit().include is not None
-    except WarpsmithError:
-        return False
-
-
 class EvaluationSettings(Frozen):
     """Everything that a verdict depends on besides the problem, the candidate and the seed."""
 
@@ -70,9 +60,9 @@ class EvaluationSettings(Frozen):
     """C++ compiler of the `simt` backend (name or path); `None` takes the first of g++, clang++, c++."""
     optimization: str = Field(default="-O0", pattern=r"^-O[0-3]$")
     """Optimisation level of the `simt` build; compiling outweighs running at the small check sizes."""
-    require_sm90: bool = Field(default_factory=_can_compile_for_gpus)
+    require_sm90: bool = True
     """Whether the `simt` backend asks that candidates also compile for sm_90 with NVRTC, which needs no GPU
-    and takes two to three times as long; on where NVRTC and CUDA's headers are installed."""
+    and takes half as long again."""
     simt_first: bool = True
     """Whether the `cuda` backend has `simt` look first, on a spare core: it sees what hardware hides."""
     time_limit_s: float = Field(default=20.0, gt=0)

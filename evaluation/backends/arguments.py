@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.backends.cubin import Parameter
+from evaluation.backends.ptx import Parameter
 from evaluation.plan import BufferArgument, Plan, PlannedLaunch
 from evaluation.verdict import Refusal, Status
 

@@ -1,4 +1,4 @@
-"""What a compiled candidate really is: its kernels' parameters from the PTX, its memory from the cubin.
+"""What a compiled candidate really is: what its PTX does, and what memory its cubin has.
 
 Text can be disguised by macros; what the compiler made of it cannot. Refused here is everything by which a
 kernel could carry state from one launch to the next (and so recognise an input it has seen), hold data in
@@ -9,43 +9,22 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from evaluation.backends import ptx as assembly
 from evaluation.verdict import Refusal, Status
 
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SYMBOL_TABLE = 2
 _STATE_SECTIONS = (".nv.global", ".bss", ".data")
-_OWN_TABLES = "__cudart_"
-#: By its name, by pasting it together, or in inline PTX, a source could write to such a table.
-_MAY_NAME_TABLES = re.compile(r"__cudart|##|%:%:|\basm|\b__asm")
-_DEVICE_CALLS = {"malloc", "free", "__nv_aligned_device_malloc"}
+_PRINTING = {"vprintf", "__assertfail"}
+_ALLOCATORS = {"malloc", "free", "__nv_aligned_device_malloc"}
 _CACHE_HINTS = re.compile(r"evict_last|createpolicy|cache_hint|applypriority|discard\.global|L2::evict")
+_SHARED_BYTES, _CONSTANT_BYTES, _THREADS = 48 << 10, 64 << 10, 1024
+"""What every kernel may have; beyond it, the assembler decides."""
 _CLOCKS = re.compile(r"%(?:globaltimer|clock)(?:64|_lo|_hi)?\b")
-_WORD = re.compile(r"[\w$]+")
-_ENTRY = re.compile(r"\.entry\s+([\w$]+)\s*(?:\((.*?)\))?\s*(?=\.|\{)", re.DOTALL)
-_PARAMETER = re.compile(r"\.param\s+(?:\.align\s+\d+\s+)?\.([a-z]\d+)[^\[]*?(?:\[(\d+)\])?\s*$")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One kernel parameter as PTX declares it: `u64`, `f32`, ..., or `b8` with the bytes of a struct."""
-
-    type: str
-    size: int
-
-    @property
-    def is_float(self) -> bool:
-        """Whether the argument is passed as a floating-point number."""
-        return self.type[0] == "f"
-
-    @property
-    def is_struct(self) -> bool:
-        """Whether it is passed by value as a struct, which a launch line cannot do."""
-        return self.type == "b8" and self.size != 1
 
 
 @dataclass(frozen=True)
@@ -55,19 +34,6 @@ class Symbol:
     name: str
     section: str
     size: int
-
-
-def parameters(ptx: str) -> dict[str, tuple[Parameter, ...]]:
-    """Parameters of every kernel in `ptx`, by kernel name."""
-    return {name: tuple(_parameters(text or "")) for name, text in _ENTRY.findall(ptx)}
-
-
-def _parameters(text: str) -> Iterator[Parameter]:
-    for line in text.split(","):
-        match = _PARAMETER.search(line.strip())
-        if match:
-            bits = int(match[1][1:])
-            yield Parameter(match[1], bits // 8 * int(match[2] or 1))
 
 
 def symbols(cubin: bytes) -> list[Symbol]:
@@ -103,30 +69,32 @@ def _string(data: bytes, start: int) -> str:
     return data[start : data.index(b"\0", start)].decode(errors="replace")
 
 
-def refuse(cubin: bytes, ptx: str, kernels: Sequence[str], source: str) -> Refusal | None:
+def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
     """Refuse a module that lacks a launched kernel, keeps state, allocates, steers L2 or reads a clock.
 
-    NVRTC also emits global variables that are never used, such as every `constexpr int` of a file. Those are
-    named once in the PTX, where they are declared; one that the assembler has renamed (inline PTX) is not
-    named at all. The tables of its own mathematics (`sinf` of large arguments) are no state either, unless
-    `source` may know their names.
+    `cubin` may be empty, where a source was compiled no further than to PTX. A variable that no statement may
+    change is no state: a table, or a string for printf. One that only the cubin knows (the assembler renames
+    those of inline PTX) counts as changed.
     """
-    table = symbols(cubin)
-    defined = {symbol.name for symbol in table if symbol.section.startswith(".text.")}
+    defined = assembly.kernels(ptx)
     for kernel in kernels:
         if kernel not in defined:
             return _reject(f'the kernel {kernel} is launched but not defined as extern "C" __global__')
-    uses = Counter(_WORD.findall(ptx))
-    for symbol in table:
-        if symbol.name.startswith(_OWN_TABLES) and not _MAY_NAME_TABLES.search(source):
-            continue
-        if symbol.size and symbol.section.startswith(_STATE_SECTIONS) and uses[symbol.name] != 1:
+    allocated = _ALLOCATORS & {*assembly.undefined_functions(ptx)}
+    if allocated:
+        return _reject("memory from malloc or new outlives a launch; use a scratch buffer instead")
+    declared = {variable.name for variable in assembly.variables(ptx) if variable.space == "global"}
+    kept = {
+        symbol.name
+        for symbol in (symbols(cubin) if cubin else ())
+        if symbol.size and symbol.section.startswith(_STATE_SECTIONS)
+    }
+    for name in sorted(declared | kept):
+        if name not in declared or assembly.may_change(ptx, name):
             return _reject(
-                f"the global variable {symbol.name} outlives a launch; use __constant__, an argument or "
-                "scratch instead (a string literal, as printf and assert need, is one too)"
+                f"the global variable {name} outlives a launch; use __constant__, an argument or scratch "
+                "instead"
             )
-        if not symbol.section and symbol.name in _DEVICE_CALLS:
-            return _reject("memory from malloc or new outlives a launch; use a scratch buffer instead")
     hint = _CACHE_HINTS.search(ptx)
     if hint:
         return _reject(f"the cache hint {hint[0]} would keep data in L2 between timed launches; remove it")
@@ -134,6 +102,21 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str], source: str) -> Refus
     if clock:
         return _reject(f"it reads {clock[0]}: what a kernel computes must not depend on the time")
     return None
+
+
+def needs_assembler(ptx: str) -> bool:
+    """Whether only the assembler can tell if `ptx` becomes a cubin: by sizes, or names without definition."""
+    sizes = dict.fromkeys(("global", "const", "shared"), 0)
+    for variable in assembly.variables(ptx):
+        if variable.is_extern and variable.space != "shared":
+            return True
+        sizes[variable.space] += variable.size
+    return (
+        sizes["shared"] > _SHARED_BYTES
+        or sizes["const"] > _CONSTANT_BYTES
+        or bool({*assembly.undefined_functions(ptx)} - _PRINTING - _ALLOCATORS)
+        or any((kernel.max_threads or 0) > _THREADS for kernel in assembly.kernels(ptx).values())
+    )
 
 
 def _reject(reason: str) -> Refusal:

@@ -20,15 +20,16 @@ import numpy as np
 
 from evaluation.backends import cubin as inspection
 from evaluation.backends import includes
+from evaluation.backends import ptx as assembly
 from evaluation.backends.arguments import typed_launches
 from evaluation.backends.base import Built, Run, RunOutcome
 from evaluation.backends.channel import ChannelClosedError
-from evaluation.backends.cubin import Parameter
 from evaluation.backends.cuda_process import Job, Purpose, Worker, Zygote
 from evaluation.backends.device_lock import DeviceLock
 from evaluation.backends.heap import keep_freed_memory
 from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
 from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
+from evaluation.backends.ptx import Parameter
 from evaluation.plan import Plan, Role
 from evaluation.settings import EvaluationSettings
 from evaluation.source_text import plain
@@ -125,11 +126,11 @@ class CudaBackend:
             cubin, ptx = compiled.cubin, compiled.ptx
             _write(path.with_suffix(".ptx"), ptx.encode())
             _write(path, cubin)
-        refusal = inspection.refuse(cubin, ptx, kernels, source)
+        refusal = inspection.refuse(cubin, ptx, kernels)
         if refusal:
             return refusal
-        found = inspection.parameters(ptx)
-        return CudaBuilt(path, cubin, {kernel: found.get(kernel, ()) for kernel in kernels})
+        found = assembly.kernels(ptx)
+        return CudaBuilt(path, cubin, {kernel: found[kernel].parameters for kernel in kernels})
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan twice on fresh memory; the outputs are those of the first execution."""

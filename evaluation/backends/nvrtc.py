@@ -11,8 +11,8 @@ import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,12 @@ _PROCESS_CPU_SECONDS = 1_000_000
 _OWN_MEMORY_MB = 2048
 """Address space that Python, NVRTC and its heap for precompiled headers take."""
 _PCH_MB = 512
+_MOST_PCH_FILES = 16
+"""Of some 6 MB each; there is one for every beginning of a source up to its last include."""
 #: These take NVRTC up to a second to read; it then keeps them precompiled while its process lives.
-_HEAVY_HEADERS = re.compile(r"#\s*include\s*[<\"](?:cooperative_groups|cub/)")
+_HEAVY_HEADERS = re.compile(r"#\s*include\s*[<\"](?:cooperative_groups|cub/|cuda_(?:fp16|bf16)\.h)")
+#: These need what `--minimal` leaves out.
+_GROUPS_HEADERS = re.compile(r"#\s*include\s*[<\"](?:cooperative_groups|cub/)")
 #: A source that may use libcu++, which cooperative_groups.h includes unless told otherwise.
 _USES_LIBCUXX = re.compile(r"\bcuda\b|[<\"]cub/")
 #: NVIDIA's switch for that: 200 ms a source become 50, also with everything precompiled.
@@ -69,8 +73,11 @@ class Toolkit:
 class Compiled:
     """What a source became."""
 
-    cubin: bytes
     ptx: str
+    cubin: bytes = b""
+    """Empty where the architecture is a virtual one."""
+    symbols: Mapping[str, str] = field(default_factory=dict)
+    """The name in the module of each kernel asked for."""
 
 
 @cache
@@ -124,11 +131,13 @@ def options(architecture: str, toolkit: Toolkit, source: str) -> list[str]:
     ]
     if toolkit.include:
         found += [f"--include-path={toolkit.include}", f"--include-path={toolkit.include / 'cccl'}"]
-    if not _HEAVY_HEADERS.search(source):
-        return [*found, "--minimal"]
-    if not _USES_LIBCUXX.search(source):
+    if not _GROUPS_HEADERS.search(source):
+        found.append("--minimal")
+    elif not _USES_LIBCUXX.search(source):
         found.append(_WITHOUT_LIBCUXX)
-    return [*found, "--pch", "--pch-dir=."]
+    if _HEAVY_HEADERS.search(source):
+        found += ["--pch", "--pch-dir=."]
+    return found
 
 
 class CompilerProcess:
@@ -149,17 +158,23 @@ class CompilerProcess:
         self._channel: Channel | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def compile(self, source: str, architecture: str) -> Compiled | Refusal:
-        """Compile; refuses with COMPILE_ERROR and the compiler's first messages."""
+    def compile(self, source: str, architecture: str, kernels: Sequence[str] = ()) -> Compiled | Refusal:
+        """Compile, with an instance of each of `kernels` that is a template's (`sum<float>`).
+
+        Refuses with COMPILE_ERROR and the compiler's first messages, or REJECTED if a kernel is not there.
+        """
         request = {
             "options": options(architecture, self._toolkit, source),
             "headers": virtual_headers(),
+            "kernels": list(kernels),
         }
         for _ in range(_ATTEMPTS):
             channel = self._channel or self._start()
             try:
                 channel.send(request, source.encode())
-                return _result(*channel.receive(self._seconds))
+                result = _result(*channel.receive(self._seconds))
+                self._forget_headers()
+                return result
             except TimeoutError:
                 self.close()
                 return _refuse(f"compiling took longer than {self._seconds:g} s")
@@ -177,6 +192,13 @@ class CompilerProcess:
         if self._folder:
             self._folder.cleanup()
         self._process = self._channel = self._folder = None
+
+    def _forget_headers(self) -> None:
+        """Remove the oldest precompiled headers when there are many."""
+        if self._folder:
+            files = sorted(Path(self._folder.name).iterdir(), key=lambda path: path.stat().st_mtime)
+            for path in files[:-_MOST_PCH_FILES]:
+                path.unlink()
 
     def _start(self) -> Channel:
         ours, theirs = Channel.pair()
@@ -223,9 +245,9 @@ def _result(answer: dict[str, Any], cubin: bytes) -> Compiled | Refusal:
     """What one answer of the compiler process means."""
     if "failure" in answer:
         return _refuse(f"the compiler failed: {answer['failure']}")
-    if not cubin:
+    if not answer["ptx"]:
         return _refuse(_first_errors(str(answer.get("log", ""))))
-    return Compiled(cubin, str(answer["ptx"]))
+    return Compiled(str(answer["ptx"]), cubin, answer["symbols"])
 
 
 def _refuse(reason: str) -> Refusal:

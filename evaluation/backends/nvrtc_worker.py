@@ -10,6 +10,7 @@ import ctypes
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from evaluation.backends.channel import Channel, ChannelClosedError
@@ -17,10 +18,22 @@ from evaluation.backends.heap import keep_freed_memory
 
 _SUCCESS = 0
 _COMPILATION_ERROR = 6
+_VIRTUAL = "=compute_"
 
 
 class NvrtcError(Exception):
     """NVRTC itself failed (not the source)."""
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What NVRTC says of a source; without PTX it does not compile."""
+
+    log: str
+    ptx: str = ""
+    cubin: bytes = b""
+    symbols: Mapping[str, str] = field(default_factory=dict)
+    """The name in the module of each kernel asked for."""
 
 
 class Nvrtc:
@@ -44,9 +57,12 @@ class Nvrtc:
         return major.value, minor.value
 
     def compile(
-        self, source: str, options: Sequence[str], headers: Mapping[str, str]
-    ) -> tuple[str, bytes, str]:
-        """Compile `source`: the log, and the cubin and PTX, both empty when it does not compile."""
+        self, source: str, options: Sequence[str], headers: Mapping[str, str], kernels: Sequence[str] = ()
+    ) -> Compilation:
+        """Compile `source`, with an instance of every one of `kernels` that is a template's.
+
+        A virtual architecture (compute_90a) stops at PTX, without the assembler.
+        """
         program = ctypes.c_void_p()
         names = (ctypes.c_char_p * len(headers))(*[name.encode() for name in headers])
         texts = (ctypes.c_char_p * len(headers))(*[text.encode() for text in headers.values()])
@@ -54,16 +70,25 @@ class Nvrtc:
         create = self._library.nvrtcCreateProgram
         self._check(create(ctypes.byref(program), source.encode(), b"kernel.cu", len(headers), texts, names))
         try:
+            for kernel in kernels:
+                self._check(self._library.nvrtcAddNameExpression(program, kernel.encode()))
             result = self._library.nvrtcCompileProgram(program, len(options), arguments)
             log = self._bytes("ProgramLog", program).rstrip(b"\0").decode(errors="replace")
             if result == _COMPILATION_ERROR:
-                return log, b"", ""
+                return Compilation(log)
             if result != _SUCCESS:
                 raise NvrtcError(log.strip() or self._library.nvrtcGetErrorString(result).decode())
             ptx = self._bytes("PTX", program).rstrip(b"\0").decode(errors="replace")
-            return log, self._bytes("CUBIN", program), ptx
+            cubin = b"" if _VIRTUAL in options[0] else self._bytes("CUBIN", program)
+            return Compilation(log, ptx, cubin, {kernel: self._symbol(program, kernel) for kernel in kernels})
         finally:
             self._library.nvrtcDestroyProgram(ctypes.byref(program))
+
+    def _symbol(self, program: ctypes.c_void_p, kernel: str) -> str:
+        """The name that `kernel`, an expression of C++, has in the module."""
+        symbol = ctypes.c_char_p()
+        self._check(self._library.nvrtcGetLoweredName(program, kernel.encode(), ctypes.byref(symbol)))
+        return (symbol.value or b"").decode()
 
     def _bytes(self, what: str, program: ctypes.c_void_p) -> bytes:
         """One of the results of a compilation, by NVRTC's name for it."""
@@ -91,10 +116,10 @@ def serve(channel: Channel, nvrtc: Nvrtc) -> None:
 
 def _answer(nvrtc: Nvrtc, request: Mapping[str, Any], source: str) -> tuple[dict[str, Any], bytes]:
     try:
-        log, cubin, ptx = nvrtc.compile(source, request["options"], request["headers"])
+        done = nvrtc.compile(source, request["options"], request["headers"], request["kernels"])
     except NvrtcError as error:
         return {"failure": str(error)[:2000]}, b""
-    return {"log": log[:20000], "ptx": ptx}, cubin
+    return {"log": done.log[:20000], "ptx": done.ptx, "symbols": dict(done.symbols)}, done.cubin
 
 
 def main(arguments: Sequence[str]) -> None:

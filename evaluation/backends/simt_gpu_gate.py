@@ -1,7 +1,8 @@
 """What the `simt` backend asks of a source beside running it: that it compiles for a real GPU.
 
-The shim and a C++ compiler take some sources that CUDA does not. NVRTC needs no GPU, so where it is installed
-(with CUDA's headers) a candidate must also become a sound cubin for sm_90, by the same rules as on a GPU.
+The shim and a C++ compiler take some sources that CUDA does not. NVRTC needs no GPU, so a candidate must
+also compile for sm_90, by the same options and rules as on a GPU. The assembler, which takes a third of the
+time, runs only where it could refuse what the compiler has taken.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluation.backends import cubin, includes
-from evaluation.backends.nvrtc import CompilerProcess, find_toolkit
+from evaluation.backends.nvrtc import CompilerProcess, Toolkit, find_toolkit
 from evaluation.errors import WarpsmithError
 from evaluation.settings import EvaluationSettings
 from evaluation.source_text import plain
 from evaluation.verdict import Refusal
 
-_ARCHITECTURE = "sm_90a"
+_VIRTUAL, _REAL = "compute_90a", "sm_90a"
 
 
 class GpuGate:
@@ -23,14 +24,8 @@ class GpuGate:
 
     def __init__(self, settings: EvaluationSettings) -> None:
         """Start nothing yet; raises WarpsmithError if NVRTC or CUDA's headers are missing."""
-        toolkit = find_toolkit()
-        if toolkit.include is None:
-            raise WarpsmithError(
-                "evaluation.require_sm90 needs CUDA's headers beside NVRTC; install `nvidia-cuda-runtime`, "
-                "or set it to false"
-            )
         self._compiler = CompilerProcess(
-            toolkit, seconds=float(settings.compile_cpu_s), memory_mb=settings.memory_mb
+            _toolkit(), seconds=float(settings.compile_cpu_s), memory_mb=settings.memory_mb
         )
 
     def refuse(self, source: str, kernels: Sequence[str]) -> Refusal | None:
@@ -39,11 +34,27 @@ class GpuGate:
         if refusal is not None:
             return refusal
         source = plain(source)
-        compiled = self._compiler.compile(source, _ARCHITECTURE)
+        compiled = self._compiler.compile(source, _VIRTUAL)
+        if not isinstance(compiled, Refusal) and cubin.needs_assembler(compiled.ptx):
+            compiled = self._compiler.compile(source, _REAL)
         if isinstance(compiled, Refusal):
-            return compiled.model_copy(update={"reason": f"for {_ARCHITECTURE}: {compiled.reason}"})
-        return cubin.refuse(compiled.cubin, compiled.ptx, kernels, source)
+            return compiled.model_copy(update={"reason": f"for {_REAL}: {compiled.reason}"})
+        return cubin.refuse(compiled.cubin, compiled.ptx, kernels)
 
     def close(self) -> None:
         """End the process."""
         self._compiler.close()
+
+
+def _toolkit() -> Toolkit:
+    try:
+        toolkit = find_toolkit()
+    except WarpsmithError:
+        toolkit = None
+    if toolkit is None or toolkit.include is None:
+        missing = "NVRTC" if toolkit is None else "CUDA's headers beside NVRTC"
+        raise WarpsmithError(
+            f"evaluation.require_sm90 needs {missing}; install `nvidia-cuda-nvrtc nvidia-cuda-runtime "
+            "nvidia-cuda-crt nvidia-cuda-cccl` of release 13.0, or set it to false"
+        )
+    return toolkit

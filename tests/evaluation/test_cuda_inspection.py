@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.backends import cubin, includes
+from evaluation.backends import cubin, includes, ptx
 from evaluation.backends.arguments import typed_launches
-from evaluation.backends.cubin import Parameter
 from evaluation.backends.nvrtc import Compiled, CompilerProcess, find_toolkit
+from evaluation.backends.ptx import Parameter
 from evaluation.errors import WarpsmithError
 from evaluation.plan import BufferArgument, Plan, PlannedLaunch
 from evaluation.verdict import Refusal, Status
@@ -42,15 +42,16 @@ PTX = """
 
 
 def test_parameters_are_read_from_ptx():
-    found = cubin.parameters(PTX)
-    assert [(one.type, one.size) for one in found["k"]] == [
+    found = ptx.kernels(PTX)
+    assert [(one.type, one.size) for one in found["k"].parameters] == [
         ("u64", 8),
         ("u32", 4),
         ("f32", 4),
         ("b8", 2),
         ("u8", 1),
     ]
-    assert found["none"] == ()
+    assert found["k"].max_threads == 256
+    assert found["none"] == ptx.Kernel((), None)
 
 
 @given(st.binary(max_size=200))
@@ -136,16 +137,13 @@ def compiler():
     process.close()
 
 
-def inspected(compiler, source):
-    compiled = compiler.compile(source, "sm_90a")
-    return (
-        compiled
-        if isinstance(compiled, Refusal)
-        else cubin.refuse(compiled.cubin, compiled.ptx, ["k"], source)
-    )
+def inspected(compiler, source, architecture):
+    compiled = compiler.compile(source, architecture)
+    return compiled if isinstance(compiled, Refusal) else cubin.refuse(compiled.cubin, compiled.ptx, ["k"])
 
 
 K = 'extern "C" __global__ void k(float* a) {'
+TABLE = "__device__ float t[2] = {1, 2}; "
 
 
 @needs_nvrtc
@@ -163,10 +161,21 @@ K = 'extern "C" __global__ void k(float* a) {'
         K + "__nanosleep(100); a[0] = 1; }",
         K + "a[0] = sinf(a[1]) + cosf(a[2]) + tanf(a[3]) + float(sin(double(a[4]))); }",
         "__device__ int never_used; " + K + "a[0] = 1; }",
+        # Tables and strings that nothing changes.
+        K + 'printf("%f", a[0]); }',
+        "#include <assert.h>\n" + K + "assert(a[0] > 0); assert(a[1] < 1); }",
+        K + "static const float t[4] = {1, 2, 3, 4}; a[0] = t[threadIdx.x]; }",
+        "__device__ const float t[4] = {1, 2, 3, 4}; "
+        + K
+        + "for (int i = 0; i < 4; i++) a[i] += t[(i * 3) % 4]; }",
+        "__device__ float t[2][2] = {{1, 2}, {3, 4}}; "
+        + K
+        + "const float* p = t[threadIdx.x]; a[0] = p[a[1] > 0]; }",
     ],
 )
-def test_harmless_sources_pass(compiler, source):
-    assert inspected(compiler, source) is None
+@pytest.mark.parametrize("architecture", ["sm_90a", "compute_90a"])
+def test_harmless_sources_pass(compiler, source, architecture):
+    assert inspected(compiler, source, architecture) is None
 
 
 GROUPS = "#include <cooperative_groups.h>\nnamespace cg = cooperative_groups; "
@@ -211,8 +220,18 @@ def test_cooperative_groups_as_nvcc_takes_them(compiler, source):
          Status.REJECTED, "outlives"),
         ('extern "C" __device__ unsigned __cudart_i2opi_f[6]; ' + K + "a[0] = ++__cudart_i2opi_f[0]; }",
          Status.REJECTED, "outlives"),
+        # Tables and strings that something changes, or may change.
+        *((source, Status.REJECTED, "outlives") for source in (
+            TABLE + K + "float* p = t + threadIdx.x; *p = a[0]; }",
+            TABLE + K + "atomicAdd(&t[1], 1); a[0] = t[1]; }",
+            TABLE + K + "float* p = a[0] > 0 ? t : a; *p = 1; }",
+            TABLE + K + "*(float**)a = t; }",
+            TABLE + "__device__ float* q = t; " + K + "*q = 1; }",
+            TABLE + "__device__ __noinline__ void f(float* p) { *p = 1; } " + K + "f(t); a[0] = t[0]; }",
+            K + 'char* s = (char*)"ab"; a[0] = s[threadIdx.x]; s[threadIdx.x] = 1; }',
+            K + 'const char* s = "ab"; printf("%s", s); }',
+        )),
         (K + "int* p = new int; *p = 1; a[0] = *p; }", Status.REJECTED, "malloc"),
-        (K + 'printf("%f", a[0]); }', Status.REJECTED, "printf"),
         (K + 'asm("discard.global.L2 [%0], 128;" :: "l"(a)); }', Status.REJECTED, "L2"),
         (K + "a[0] = clock64(); }", Status.REJECTED, "reads %clock64"),
         (K + "a[0] = clock(); }", Status.REJECTED, "reads %clock"),
@@ -223,11 +242,28 @@ def test_cooperative_groups_as_nvcc_takes_them(compiler, source):
         ('#include "/etc/passwd"\n' + K + "}", Status.COMPILE_ERROR, "cannot open"),
     ],
 )  # fmt: skip
-def test_other_sources_are_refused_with_a_reason(compiler, source, status, words):
-    refusal = inspected(compiler, source)
+@pytest.mark.parametrize("architecture", ["sm_90a", "compute_90a"])
+def test_other_sources_are_refused_with_a_reason(compiler, source, status, words, architecture):
+    refusal = inspected(compiler, source, architecture)
     assert refusal is not None
     assert refusal.status is status, refusal
     assert words in refusal.reason
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    "source",
+    [
+        K + "__shared__ float s[60000]; s[threadIdx.x] = 1; a[0] = s[1]; }",
+        "__constant__ float c[20000]; " + K + "a[0] = c[threadIdx.x]; }",
+        "__device__ float f(float); " + K + "a[0] = f(a[1]); }",
+    ],
+)
+def test_the_assembler_is_asked_where_it_alone_can_tell(compiler, source):
+    compiled = compiler.compile(source, "compute_90a")
+    assert isinstance(compiled, Compiled)
+    assert cubin.needs_assembler(compiled.ptx)
+    assert isinstance(compiler.compile(source, "sm_90a"), Refusal)
 
 
 @needs_nvrtc
@@ -250,8 +286,9 @@ def test_a_process_compiles_the_whole_mix():
         for case in cases():
             compiled = process.compile(case.source, "sm_90a")
             assert isinstance(compiled, Compiled), (case.name, compiled)
-            assert cubin.refuse(compiled.cubin, compiled.ptx, case.kernels, case.source) is None
+            assert cubin.refuse(compiled.cubin, compiled.ptx, case.kernels) is None
+            assert not cubin.needs_assembler(compiled.ptx)
             for launch in case.run.plan.launches:
-                assert len(cubin.parameters(compiled.ptx)[launch.kernel]) == len(launch.arguments)
+                assert len(ptx.kernels(compiled.ptx)[launch.kernel].parameters) == len(launch.arguments)
     finally:
         process.close()

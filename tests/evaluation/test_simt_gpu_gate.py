@@ -20,8 +20,7 @@ def backend():
         yield backend
 
 
-@needs_nvrtc
-def test_it_is_asked_for_where_nvrtc_is():
+def test_it_is_asked_for_everywhere():
     assert EvaluationSettings().require_sm90
 
 
@@ -48,10 +47,10 @@ def test_what_only_the_cpu_takes_is_refused(backend, body, status, words):
 
 @needs_nvrtc
 def test_what_only_a_gpu_takes_is_unsupported(backend):
-    refusal = backend.build(K + "o[0] = __vadd4(1, 2); }", ["k"])
+    refusal = backend.build(K + "o[0] = __vsetgtu2(1, 2) + __fmaf_ieee_rn(1, 2, 3); }", ["k"])
     assert isinstance(refusal, Refusal)
     assert refusal.status is Status.UNSUPPORTED
-    assert "__vadd4" in refusal.reason
+    assert "__fmaf_ieee_rn" in refusal.reason
 
 
 def test_nvrtc_without_cudas_headers_is_not_enough(monkeypatch, tmp_path):
@@ -59,4 +58,13 @@ def test_nvrtc_without_cudas_headers_is_not_enough(monkeypatch, tmp_path):
         "evaluation.backends.simt_gpu_gate.find_toolkit", lambda: Toolkit(tmp_path, None, None)
     )
     with pytest.raises(WarpsmithError, match="require_sm90 needs CUDA's headers"):
-        SimtBackend(EvaluationSettings(require_sm90=True))
+        SimtBackend(EvaluationSettings())
+
+
+def test_a_machine_without_nvrtc_is_told_what_to_do(monkeypatch):
+    def nothing():
+        raise WarpsmithError("NVRTC was not found")
+
+    monkeypatch.setattr("evaluation.backends.simt_gpu_gate.find_toolkit", nothing)
+    with pytest.raises(WarpsmithError, match=r"needs NVRTC; install .*, or set it to false"):
+        SimtBackend(EvaluationSettings())
