@@ -42,7 +42,8 @@ def prepare(
     """
     say = say or (lambda text: print(f"[prepare] {text}", flush=True))
     draw = generate(settings, night, say)
-    with ReferencePool(evaluation.workers) as confined:
+    required = evaluation.require_confinement
+    with ReferencePool(evaluation.workers, require_confinement=required) as confined:
         external = read_external(settings, [item.problem for item in draw.problems], confined, say)
     with TrustedReference() as reference, EvaluationPool(evaluation, reference) as pool:
         kept, unsound = _sound(draw.problems, reference, settings, say)

@@ -20,7 +20,7 @@ from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Verdict
 
 _PACKAGE = Path(__file__).parent
-_IRRELEVANT = {"workers", "cache_path", "rewards"}
+_IRRELEVANT = {"workers", "cache_path", "rewards", "require_confinement"}
 """Settings that no verdict depends on."""
 
 

@@ -1,22 +1,28 @@
-"""Confines a command that may do harm: resource limits, Landlock and seccomp, set by a small C launcher.
+"""Confines a command that may do harm: resource limits, Landlock, seccomp, no capabilities.
 
-The launcher (`native/confine.c`) needs no privilege and no namespaces. The command may read and execute
-only below `readable`, write only below `writable`, open no socket and send no signal to another process; its
-children inherit all of it. It dies with the thread that started it (PR_SET_PDEATHSIG).
+A small C launcher (`native/confine`) sets them; it needs no privilege and no namespaces. The command may
+read and execute only below `readable`, write only below `writable`, and make only the system calls of a
+list: no socket of its own, no signal to another process, nothing that concerns the machine. Its children
+inherit all of it. It dies with the thread that started it (PR_SET_PDEATHSIG).
 
-Not covered: the number of processes (counted per user in Linux, so of no use inside a container) and the
-total size of all files together.
+Not covered: the number of processes (counted per user in Linux, so of no use inside a container), the total
+size of all files together and, on a kernel without Landlock, which files are read and written.
 """
 
 from __future__ import annotations
 
+import ctypes
+import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+from evaluation.errors import WarpsmithError
 from evaluation.toolchain import NATIVE, artifact, compile_program, find_compiler
 
 SYSTEM_FOLDERS = tuple(Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache"))
 """What nearly every dynamically linked program must be able to read."""
+_LANDLOCK_CREATE_RULESET, _ONLY_THE_VERSION = 444, 1
 
 
 def command(
@@ -28,23 +34,56 @@ def command(
     memory_mb: int,
     file_mb: int,
     compiler: str | None = None,
+    as_nobody: bool = False,
 ) -> list[str]:
     """Return `argv` behind the launcher, which is built on first use.
 
     CPU seconds and address space (MiB) hold for each process, `file_mb` for each file. Paths that do not
-    exist are ignored. Raises WarpsmithError if there is no C++ compiler.
+    exist are ignored. With `as_nobody`, and started by root, the command runs as another user where that user
+    can reach all paths; `writable` becomes that user's. Raises WarpsmithError if there is no C++ compiler.
     """
     limits = [str(cpu_seconds), str(memory_mb), str(file_mb)]
     paths = [str(path.resolve()) for path in readable]
-    return [str(_launcher(compiler)), str(writable.resolve()), *limits, *paths, "--", *argv]
+    mode = "nobody" if as_nobody else "same"
+    return [str(_built(compiler) / "confine"), mode, str(writable.resolve()), *limits, *paths, "--", *argv]
 
 
-def _launcher(preferred: str | None) -> Path:
+def child_lock() -> Path:
+    """The library by which a confined process locks itself further (`evaluation.child_filter`)."""
+    return _built(None) / "child.so"
+
+
+def require_landlock(required: bool) -> None:
+    """Where this kernel cannot limit which files hostile code reads and writes, say so once, or refuse."""
+    if has_landlock():
+        return
+    lacking = "this kernel has no Landlock, so programs may read and write whatever their user may"
+    if required:
+        raise WarpsmithError(f"{lacking}; use another kernel, or set evaluation.require_confinement to false")
+    _warn(f"{lacking}; run only programs that you trust, or set evaluation.require_confinement")
+
+
+@cache
+def has_landlock() -> bool:
+    """Whether the kernel restricts access to files by path."""
+    return ctypes.CDLL(None).syscall(_LANDLOCK_CREATE_RULESET, None, 0, _ONLY_THE_VERSION) > 0  # type: ignore[no-any-return]
+
+
+@cache
+def _warn(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
+
+
+def _built(preferred: str | None) -> Path:
     compiler = find_compiler(preferred)
-    source = NATIVE / "confine.c"
+    sources = NATIVE / "confine"
 
     def build(folder: Path) -> None:
-        arguments = ["-O2", "-x", "c", str(source), "-o", str(folder / "confine")]
-        compile_program(compiler, arguments, "the confinement launcher")
+        for source, options, product in (
+            ("launcher.c", [], "confine"),
+            ("child.c", ["-shared", "-fPIC"], "child.so"),
+        ):
+            arguments = ["-O2", *options, "-x", "c", str(sources / source), "-o", str(folder / product)]
+            compile_program(compiler, arguments, "the confinement launcher")
 
-    return artifact("confine", compiler, [], source, build) / "confine"
+    return artifact("confine", compiler, [], sources, build)

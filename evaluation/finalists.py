@@ -131,7 +131,7 @@ def _sanitized(
     with ExitStack() as stack:
         backend = CudaBackend(settings)
         stack.callback(backend.close)
-        reference = stack.enter_context(ReferencePool())
+        reference = stack.enter_context(ReferencePool(require_confinement=settings.require_confinement))
         threads = stack.enter_context(ThreadPoolExecutor(settings.workers))
         for attempt in range(_TRIES):
             entered = [p for p in problems if p.id not in kept and len(ranked[p.id]) > attempt]

@@ -99,7 +99,7 @@ class EvaluationPool:
         self._settings = settings
         self._cache = VerdictCache(settings.cache_path)
         self._owns_reference = reference is None
-        self._reference = reference or ReferencePool()
+        self._reference = reference or ReferencePool(require_confinement=settings.require_confinement)
         self._workers: list[_Worker] = []
         self._drawer = ThreadPoolExecutor(1, thread_name_prefix="reference")
         self._stopwatch = stopwatch

@@ -27,7 +27,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from pydantic import Field
 
-from evaluation import frames
+from evaluation import confine, frames
 from evaluation.errors import WarpsmithError
 from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor
 from evaluation.reference_process import Worker, WorkerDied
@@ -115,15 +115,18 @@ class ReferencePool:
         memory_mb: int = 6144,
         reply_mb: int = 256,
         cache_mb: int = 256,
+        require_confinement: bool = False,
     ) -> None:
         """Nothing starts before the first call.
 
         A call may use `cpu_seconds` of CPU, four times that of wall-clock time, and `memory_mb` of
         address space (torch alone maps about 1 GiB); its result may hold `reply_mb`. Trials are kept
-        up to `cache_mb`.
+        up to `cache_mb`. `require_confinement`: see `EvaluationSettings`.
         """
+        self._require_confinement = require_confinement
         self._cpu_seconds, self._memory_mb, self._reply_bytes = cpu_seconds, memory_mb, reply_mb << 20
         self._folder = tempfile.TemporaryDirectory(prefix="warpsmith-reference-")
+        os.chmod(self._folder.name, 0o711)  # the workers' user passes through it
         self._count = workers
         self._started = 0
         self._starter = ThreadPoolExecutor(
@@ -279,6 +282,7 @@ class ReferencePool:
             self._idle.put(worker)
 
     def _start(self) -> Worker:
+        confine.require_landlock(self._require_confinement)
         self._started += 1
         folder = Path(self._folder.name) / str(self._started)
         folder.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ package = types.ModuleType("evaluation")
 package.__path__ = [sys.argv[1]]
 sys.modules["evaluation"] = package
 from evaluation.reference_worker import main
-main()
+main(sys.argv[2])
 """
 _START_SECONDS = 120.0
 """Wall-clock seconds that a worker may take to import torch on a loaded machine."""
@@ -47,7 +48,9 @@ class Worker:
     def __init__(self, scratch: Path, memory_mb: int) -> None:
         """Start the process, with the empty folder `scratch` to itself; it is not ready yet."""
         self._log = scratch / "worker.log"
-        argv = [sys.executable, "-c", _BOOTSTRAP, str(_PACKAGE)]
+        lock = scratch / "child.so"  # its own folder may be closed to the worker's user
+        shutil.copy(confine.child_lock(), lock)
+        argv = [sys.executable, "-c", _BOOTSTRAP, str(_PACKAGE), str(lock)]
         confined = confine.command(
             argv,
             writable=scratch,
@@ -55,6 +58,7 @@ class Worker:
             cpu_seconds=_WORKER_CPU_SECONDS,
             memory_mb=memory_mb,
             file_mb=1,
+            as_nobody=True,
         )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -8,6 +8,7 @@ process, and is bounded in CPU time and memory. A reply frame begins with how th
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -73,7 +74,7 @@ def _with_arrays(
     return {"value": value | {"tensors": tensors}}, blobs
 
 
-def run_child(descriptor: int, request: dict[str, Any]) -> NoReturn:
+def run_child(descriptor: int, request: dict[str, Any], lock: ctypes.CDLL) -> NoReturn:
     """Serve `request` in this forked process, locked down, and end it."""
     try:
         null = os.open(os.devnull, os.O_RDWR)
@@ -81,7 +82,7 @@ def run_child(descriptor: int, request: dict[str, Any]) -> NoReturn:
             os.dup2(source, target)
         os.closerange(_RESULT_FD + 1, 256)
         child_filter.limit(request["cpu_seconds"], request["memory_mb"])
-        child_filter.lock()
+        child_filter.lock(lock)
         results, blobs = [], []
         for job in request["jobs"]:
             result, extra = answer(job)
@@ -93,12 +94,12 @@ def run_child(descriptor: int, request: dict[str, Any]) -> NoReturn:
         os._exit(1)
 
 
-def serve(request: dict[str, Any]) -> bytes:
+def serve(request: dict[str, Any], lock: ctypes.CDLL) -> bytes:
     """Fork a child for `request` and return its wait status and what it wrote, up to the limit."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
-        run_child(writing, request)
+        run_child(writing, request, lock)
     os.close(writing)
     data = bytearray()
     while len(data) <= request["reply_bytes"] and (chunk := os.read(reading, 1 << 20)):
@@ -120,8 +121,9 @@ def warm_up() -> None:
             raise SystemExit(f"warm-up failed: {result['error']}")
 
 
-def main() -> None:
-    """Serve requests until stdin closes."""
+def main(lock_path: str) -> None:
+    """Serve requests until stdin closes; `lock_path` is the library of `evaluation.child_filter`."""
+    lock = ctypes.CDLL(lock_path)
     torch.set_num_threads(1)
     warm_up()
     gc.collect()
@@ -131,8 +133,4 @@ def main() -> None:
         request = frames.read_exactly(0, frames.length(header))
         if request is None:
             break
-        frames.write_all(1, frames.frame(serve(json.loads(request))))
-
-
-if __name__ == "__main__":
-    main()
+        frames.write_all(1, frames.frame(serve(json.loads(request), lock)))

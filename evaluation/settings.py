@@ -78,6 +78,9 @@ class EvaluationSettings(Frozen):
     """Address space of a compilation and of a run, in MiB."""
     file_mb: int = Field(default=64, gt=0)
     """Largest file that a compilation or a run may write, in MiB."""
+    require_confinement: bool = False
+    """Whether reference programs are refused on a kernel without Landlock, where nothing but the user's own
+    permissions limits which files they read and write; without it a warning says so."""
     cache_path: Path | None = None
     """SQLite file that keeps verdicts between runs; `None` keeps them in memory only."""
     rewards: RewardSettings = RewardSettings()

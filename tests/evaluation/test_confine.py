@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,24 +15,40 @@ import pytest
 from evaluation import confine, toolchain
 from evaluation.errors import WarpsmithError
 
-
-def has_landlock() -> bool:
-    """Whether the kernel restricts file access by path (system call 444 with the version flag)."""
-    import ctypes
-
-    return ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
+needs_landlock = pytest.mark.skipif(not confine.has_landlock(), reason="this kernel has no Landlock")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
-needs_landlock = pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+def capabilities(writable: Path, *readable: Path) -> dict[str, int]:
+    """The capabilities that a confined command sees itself have, by the kernel's names for their sets."""
+    lines = run("grep ^Cap /proc/self/status", writable, readable=[Path("/proc"), *readable]).stdout
+    return {name: int(value, 16) for name, value in (line.split(":") for line in lines.splitlines())}
 
 
-def run(script: str, writable: Path, *, cpu_seconds: int = 5, memory_mb: int = 512, file_mb: int = 1):
+def run(
+    script: str,
+    writable: Path,
+    *,
+    shell: Sequence[str] = ("/bin/sh", "-c"),
+    readable: Sequence[Path] = (),
+    cpu_seconds: int = 5,
+    memory_mb: int = 512,
+    file_mb: int = 1,
+    as_nobody: bool = False,
+):
     argv = confine.command(
-        ["/bin/sh", "-c", script],
-        writable=writable, readable=confine.SYSTEM_FOLDERS,
+        [*shell, script],
+        writable=writable, readable=[*confine.SYSTEM_FOLDERS, *readable], as_nobody=as_nobody,
         cpu_seconds=cpu_seconds, memory_mb=memory_mb, file_mb=file_mb,
     )  # fmt: skip
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd="/")
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=writable)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder below one that every user can pass through, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
 
 
 def test_it_can_work_in_its_folder(tmp_path):
@@ -66,15 +84,77 @@ def test_it_cannot_follow_a_link_out(tmp_path):
     assert not (tmp_path / "outside").exists()
 
 
+PYTHON = {"shell": (sys.executable, "-c"), "readable": [Path(sys.prefix), Path(sys.base_prefix)]}
+
+
 def test_it_cannot_open_sockets(tmp_path):
-    probe = "import socket; socket.socket()"
-    argv = confine.command(
-        [sys.executable, "-c", probe], writable=tmp_path,
-        readable=[*confine.SYSTEM_FOLDERS, Path(sys.prefix), Path(sys.base_prefix)],
-        cpu_seconds=5, memory_mb=512, file_mb=1,
-    )  # fmt: skip
-    done = subprocess.run(argv, capture_output=True, text=True)
-    assert "PermissionError" in done.stderr
+    assert "PermissionError" in run("import socket; socket.socket()", tmp_path, **PYTHON).stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "os.sched_setaffinity(os.getppid(), {0})",
+        "os.sched_setscheduler(os.getppid(), os.SCHED_IDLE, os.sched_param(0))",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 5)",
+        "os.chmod('/tmp', 0o1777)",
+        "os.chown('/tmp', 0, 0)",
+        "os.utime('/tmp')",
+        "os.setgroups([])",
+        "os.mkfifo('fifo')",
+        "fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid())",
+        "time.clock_settime(time.CLOCK_REALTIME, time.time())",
+    ],
+)
+def test_it_cannot_touch_other_processes_or_the_machine(tmp_path, statement):
+    done = run(f"import fcntl, os, time\n{statement}\nprint('it worked')", tmp_path, **PYTHON)
+    assert done.stdout == "" and "Error: [Errno" in done.stderr
+
+
+def test_it_has_no_capabilities(tmp_path):
+    found = capabilities(tmp_path)
+    assert found["CapPrm"] == found["CapEff"] == found["CapInh"] == 0
+    assert found["CapBnd"] == 0 or os.geteuid() != 0
+
+
+@needs_root
+def test_root_becomes_nobody_where_nobody_can_work(open_folder):
+    done = run("id -u; id -G; echo x > $TMPDIR/a; stat -c %u $TMPDIR/a", open_folder, as_nobody=True)
+    assert done.stdout.split() == ["65534"] * 3
+
+
+@needs_root
+def test_root_stays_where_nobody_cannot_reach_all_paths(open_folder):
+    (open_folder / "own").mkdir()
+    (open_folder / "given").mkdir(mode=0o700)
+    (open_folder / "given" / "file").write_text("read")
+    open_folder.chmod(0o755)
+    script = f"id -u; cat {open_folder}/given/file; stat -c ' %u' $TMPDIR"
+    done = run(script, open_folder / "own", readable=[open_folder / "given"], as_nobody=True)
+    assert done.stdout.split() == ["0", "read", "0"]
+
+
+@needs_root
+def test_root_reads_what_another_user_keeps_for_himself(tmp_path):
+    given = tmp_path / "given"
+    given.mkdir(mode=0o700)
+    (given / "file").write_text("read")
+    os.chown(given, 1000, 1000)
+    os.chown(given / "file", 1000, 1000)
+    (tmp_path / "own").mkdir()
+    assert run(f"cat {given}/file", tmp_path / "own", readable=[given]).stdout == "read"
+    found = capabilities(tmp_path / "own", given)
+    assert found["CapPrm"] == found["CapBnd"] == 1 << 2  # CAP_DAC_READ_SEARCH alone
+
+
+def test_without_landlock_it_warns_once_or_refuses(monkeypatch, caplog):
+    monkeypatch.setattr(confine, "has_landlock", lambda: False)
+    confine._warn.cache_clear()
+    confine.require_landlock(False)
+    confine.require_landlock(False)
+    assert caplog.text.count("no Landlock") == 1
+    with pytest.raises(WarpsmithError, match="require_confinement"):
+        confine.require_landlock(True)
 
 
 def test_it_cannot_signal_others(tmp_path):
@@ -140,7 +220,7 @@ def test_racing_builders_share_one_artifact(monkeypatch, tmp_path):
         barrier.wait(10)
 
     def build_one() -> None:
-        made.append(toolchain.artifact("x", compiler, ["key"], toolchain.NATIVE / "confine.c", build))
+        made.append(toolchain.artifact("x", compiler, ["key"], toolchain.NATIVE / "compile_server.c", build))
 
     made: list[Path] = []
     threads = [threading.Thread(target=build_one) for _ in range(4)]
@@ -161,5 +241,5 @@ def test_a_failed_build_leaves_nothing(monkeypatch, tmp_path):
         raise WarpsmithError("no")
 
     with pytest.raises(WarpsmithError):
-        toolchain.artifact("x", toolchain.find_compiler(), [], toolchain.NATIVE / "confine.c", build)
+        toolchain.artifact("x", toolchain.find_compiler(), [], toolchain.NATIVE / "compile_server.c", build)
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from evaluation import reference_process
+from evaluation import confine, reference_process
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Tensor
 from evaluation.reference import Description, ProgramError, ReferencePool, Survey
@@ -465,4 +465,10 @@ def test_a_closed_pool_says_so():
     pool.close()
     pool.close()
     with pytest.raises(WarpsmithError, match="closed"):
+        pool.describe(SOFTMAX)
+
+
+def test_a_kernel_without_landlock_is_refused_where_confinement_is_required(monkeypatch):
+    monkeypatch.setattr(confine, "has_landlock", lambda: False)
+    with ReferencePool(require_confinement=True) as pool, pytest.raises(WarpsmithError, match="no Landlock"):
         pool.describe(SOFTMAX)
