@@ -23,7 +23,7 @@ try:
     from evaluation.errors import WarpsmithError
     from evaluation.program import problem_from_program
     from evaluation.reference import ReferencePool
-    from evaluation.response import as_response
+    from evaluation.response import THOUGHT, as_response
     from evaluation.settings import BackendName, EvaluationSettings
     from evaluation.verdict import Verdict
 except KeyboardInterrupt:  # they take a second
@@ -84,6 +84,9 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument("--program", type=Path, required=True, help="the PyTorch reference program")
     _add_backend(command)
     command.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    command.add_argument(
+        "--thought-open", action="store_true", help="the response's prompt ended inside a thought"
+    )
     command.set_defaults(run=_print_check)
 
 
@@ -141,7 +144,7 @@ def _print_check(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> Verdict:
     """Judge the kernel of the command line; cheap errors come before the reference starts."""
-    response = as_response(_read(options.kernel, "kernel"))
+    response = THOUGHT * options.thought_open + as_response(_read(options.kernel, "kernel"))
     program = _read(options.program, "program")
     backend = open_backend(EvaluationSettings(backend=options.backend))
     try:

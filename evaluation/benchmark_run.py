@@ -1,8 +1,9 @@
 """`python -m evaluation benchmark`: judge a file of responses and write the report.
 
 A line of the file is one response: `{"problem_id": ..., "response": ...}`, with `"contender": "start"` or
-`"trained"` where two models are to be compared. Every problem needs the same number of responses. Problems
-that the file does not name are left out.
+`"trained"` where two models are to be compared, and `"thought_open": true` where the prompt ended inside a
+thought whose beginning the response lacks. Every problem needs the same number of responses. Problems that
+the file does not name are left out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from evaluation.finalists import choose_finalists, save_finalists
 from evaluation.judging import Draft, judge_drafts, machine_of
 from evaluation.problem import Frozen, Problem
 from evaluation.report import render, render_one
+from evaluation.response import THOUGHT
 from evaluation.settings import EvaluationSettings
 
 #: All that a benchmark writes to its folder; fingerprint.json only where kernels are timed.
@@ -36,6 +38,12 @@ class Response(Frozen):
     problem_id: str
     response: str
     contender: Contender = Contender.TRAINED
+    thought_open: bool = False
+
+    @property
+    def text(self) -> str:
+        """The response with the beginning of its thought."""
+        return THOUGHT + self.response if self.thought_open else self.response
 
 
 def run(
@@ -130,7 +138,7 @@ def _drafts(problems: Sequence[Problem], responses: Sequence[Response]) -> list[
     drafts: list[Draft] = []
     for one in responses:
         key = one.problem_id, one.contender
-        drafts.append((one.contender, by_id[one.problem_id], index[key], one.response))
+        drafts.append((one.contender, by_id[one.problem_id], index[key], one.text))
         index[key] += 1
     return drafts
 

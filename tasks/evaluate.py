@@ -93,16 +93,17 @@ def generate(
 
     tokenizer = load_tokenizer(folder)
     asked = [(problem, index) for problem in problems for index in range(benchmark.samples_per_problem)]
+    prompt_ids = [encode_prompt(tokenizer, prompts[problem.id]) for problem, _ in asked]
     with open_engine(training, folder, load_weights=True, log_dir=logs) as engine:
         completions = engine.generate(
-            [encode_prompt(tokenizer, prompts[problem.id]) for problem, _ in asked],
+            prompt_ids,
             [
                 sampling_of(training.rollout, tokenizer, sample_seed(seed, problem.id, index))
                 for problem, index in asked
             ],
         )
-    for (problem, index), completion in zip(asked, completions, strict=True):
-        yield contender, problem, index, decode_response(tokenizer, completion.token_ids)
+    for (problem, index), ids, completion in zip(asked, prompt_ids, completions, strict=True):
+        yield contender, problem, index, decode_response(tokenizer, completion.token_ids, ids)
 
 
 class _Progress:

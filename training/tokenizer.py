@@ -20,6 +20,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from evaluation.errors import WarpsmithError
+from evaluation.response import THOUGHT
 
 PAD = "<|endoftext|>"
 TURN_START = "<|im_start|>"
@@ -30,6 +31,9 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message.content + '<|im_end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}"
 )
+
+_LONGEST_TAG = 16
+"""Tokens at the end of a prompt among which the tag of a thought is looked for."""
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -142,10 +146,17 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return [*ids, stop_token_ids(tokenizer)[0]]
 
 
-def decode_response(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """Text of sampled ids without special tokens; bytes that are no UTF-8 become U+FFFD."""
+def decode_response(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], prompt_ids: Sequence[int] = ()
+) -> str:
+    """Text of sampled ids without special tokens; bytes that are no UTF-8 become U+FFFD.
+
+    Where the chat template has opened a thought at the end of `prompt_ids`, the text begins with its tag, so
+    that whoever reads it can tell whether the thought was finished.
+    """
     text: str = tokenizer.decode(list(ids), skip_special_tokens=True)
-    return text
+    begun: str = tokenizer.decode(list(prompt_ids[-_LONGEST_TAG:]))
+    return THOUGHT + text if begun.rstrip().endswith(THOUGHT) else text
 
 
 def stop_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ def best_and_worst(rollout: RolloutInput) -> list[Sample]:
         prompt = tuple(encode_prompt(rollout.tokenizer, row.messages))
         sampling = [rollout.sampling(number * each + turn) for turn in range(each)]
         completions = rollout.engine.generate([prompt] * each, sampling)
-        texts = [decode_response(rollout.tokenizer, completion.token_ids) for completion in completions]
+        texts = [decode_response(rollout.tokenizer, one.token_ids, prompt) for one in completions]
         rewards = rollout.score([Response(row, text) for text in texts])
         ranked = sorted(
             (

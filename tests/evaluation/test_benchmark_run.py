@@ -58,6 +58,14 @@ def test_one_models_responses(run, simt):
     assert [(row["problem"], row["correct_rate"], row["kernel"]) for row in rows] == [("test", 0.5, GOOD)]
 
 
+def test_a_thought_that_the_prompt_opened_must_end(run, simt):
+    rows = [row(f"{thought}\n{GOOD}") | {"thought_open": True} for thought in ("A draft:", "So.</think>")]
+    _, out, _, folder = run(rows)
+    assert out.startswith("correct@1: 50.0% of 2 samples")
+    lines = (folder / "responses.jsonl").read_text().splitlines()
+    assert all(Sample.model_validate_json(line).response.startswith("<think>") for line in lines)
+
+
 def test_the_best_kernel_is_kept_as_a_file_that_check_accepts(run, simt, capsys):
     _, _, _, folder = run([row(BAD), row(GOOD)])
     kernels = folder / "kernels"

@@ -72,6 +72,15 @@ def test_json_of_a_fenced_response(run, simt):
     assert verdict["measurements"]["instances"] >= 2
 
 
+def test_a_draft_in_a_thought_that_the_prompt_opened_is_no_answer(run, simt):
+    status, out, _ = run(f"A draft:\n```cuda\n{GUARDED}```\nBut is it", PROGRAM, "--thought-open")
+    assert (status, out.split(":")[0]) == (1, "unparsable")
+
+
+def test_a_kernel_file_with_a_byte_order_mark_and_crlf(run, simt):
+    assert run(("\ufeff" + GUARDED).replace("\n", "\r\n"), "\ufeff" + PROGRAM)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("kernel", "expected"),
     [

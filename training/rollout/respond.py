@@ -108,7 +108,10 @@ class Responder:
             for index, group, written in zip(indices, groups, responses, strict=True)
             for generated in written
         ]
-        texts = [decode_response(self.tokenizer, generated.completion.token_ids) for *_, generated in flat]
+        texts = [
+            decode_response(self.tokenizer, generated.completion.token_ids, group.prompt_ids)
+            for _, group, generated in flat
+        ]
         rewards = self._score_on_main(
             [Response(group.row, text) for (_, group, _), text in zip(flat, texts, strict=True)], ranks
         )
