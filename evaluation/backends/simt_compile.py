@@ -44,6 +44,7 @@ _CODE = [
     "-ftls-model=local-exec",
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",
+    "-fdata-sections",  # each shared variable in one of its own, which the loader keeps apart
     "-fcf-protection=none",
     "-fno-omit-frame-pointer",  # native/runner/warp.cpp: call_path
 ]

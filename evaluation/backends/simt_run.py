@@ -27,6 +27,7 @@ _REPORT = re.compile(
 )
 _BAD_NEWS = (
     Status.FAULT,
+    Status.WRONG,
     Status.TIMEOUT,
     Status.LAUNCH_ERROR,
     Status.COMPILE_ERROR,
@@ -64,9 +65,8 @@ def runner(preferred: str | None) -> Path:
 class Variant:
     """How a run shows what CUDA leaves open. The same variant always gives the same result."""
 
-    large_poison: bool = False
-    """Memory and lanes that nobody wrote hold large finite numbers and zeros (and bools False) instead of
-    ones, which are NaN, -1 and True; and buffers lie further apart."""
+    seed: int = 0
+    """Of what memory and lanes hold that nobody wrote, and of where buffers lie."""
     descending: bool = False
     """The last block and the last thread come first."""
 
@@ -94,7 +94,8 @@ class KernelRunner:
                 status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"
             )
         offsets = self._write_inputs(run)
-        lines = [f"run {built} {self._data} {budget} {seconds:.6f} {_words(variant)}"]
+        order = "descending" if variant.descending else "ascending"
+        lines = [f"run {built} {self._data} {budget} {seconds:.6f} {variant.seed} {order}"]
         lines += [_buffer_line(buffer, offset) for buffer, offset in zip(plan.buffers, offsets, strict=True)]
         index = {buffer.tensor.name: position for position, buffer in enumerate(plan.buffers)}
         lines += [_launch_line(launch, index) for launch in plan.launches]
@@ -177,12 +178,7 @@ def _input_bytes(tensor: Tensor, array: np.ndarray) -> bytes:
 
 def _buffer_line(buffer: Buffer, offset: int) -> str:
     tensor = buffer.tensor
-    return f"buffer {tensor.name} {buffer.role.value} {tensor.dtype} {tensor.nbytes} {offset}"
-
-
-def _words(variant: Variant) -> str:
-    poison = "large" if variant.large_poison else "ones"
-    return f"{poison} {'descending' if variant.descending else 'ascending'}"
+    return f"buffer {tensor.name} {buffer.role.value} {tensor.nbytes} {offset}"
 
 
 def _launch_line(launch: PlannedLaunch, index: dict[str, int]) -> str:

@@ -172,23 +172,38 @@ def outputs_of_two(backend, source, run):
     return [outputs["o"] for outputs in outcome.outputs]
 
 
-def test_what_nobody_wrote_differs_between_two_runs_and_never_by_chance(backend):
-    run = plain_run(64, block=64)
-    first, second = outputs_of_two(backend, HEAD + "}", run)
-    assert np.isnan(first).all()
-    assert (np.isfinite(second) & (first != second)).all()
-    assert second.min() < -1e35
-    assert second.max() > 1e35
-    for before, after in zip((first, second), outputs_of_two(backend, HEAD + "}", run), strict=True):
+def test_a_hole_in_an_output_is_wrong_whatever_the_reference_holds_there(backend):
+    refusal = refusal_of(backend, HEAD + "if (i != 5) o[i] = a[i]; }", plain_run(64, block=64))
+    assert refusal.status is Status.WRONG
+    assert "nobody has written byte 20 of o, which has 256 bytes" in refusal.reason
+
+
+PARTS = """
+    struct __align__(16) Quarter { float part, others[3]; };
+    extern "C" __global__ void k(float* o, Quarter* pad, int n) {
+        const int t = threadIdx.x;
+        PLACE
+        at[t].part = 1.0f;
+        const Quarter copy = at[t];
+        for (int j = 0; j < 3; j++) o[3 * t + j] = copy.others[j];
+    }
+"""
+
+
+@pytest.mark.parametrize("place", ["Quarter* at = pad;", "__shared__ Quarter at[64];"])
+def test_what_nobody_wrote_differs_by_run_and_place_and_no_maximum_or_minimum_swallows_it(backend, place):
+    launch = ("k", (1, 1, 1), (64, 1, 1), 0, ["o", "pad", 64])
+    run = make_run([launch], {}, {"o": ((192,), "float32")}, {"pad": ((256,), "float32")})
+    source = PARTS.replace("PLACE", place)
+    runs = outputs_of_two(backend, source, run)
+    for o in runs:
+        assert np.isnan(o).any()
+        assert (o > 1e35).any()
+        assert (o < -1e35).any()
+        assert (np.isnan(o) | (np.abs(o) > 1e35)).all()
+    assert (runs[0] != runs[1]).mean() > 0.5
+    for before, after in zip(runs, outputs_of_two(backend, source, run), strict=True):
         assert before.tobytes() == after.tobytes()
-
-
-def test_an_unwritten_bool_is_true_in_one_run_and_false_in_the_other(backend):
-    source = 'extern "C" __global__ void k(bool* o) {}'
-    run = make_run([("k", (1, 1, 1), (1, 1, 1), 0, ["o"])], {}, {"o": ((8,), "bool")})
-    first, second = outputs_of_two(backend, source, run)
-    assert first.all()
-    assert not second.any()
 
 
 def test_blocks_and_threads_come_in_both_orders(backend):
@@ -211,6 +226,7 @@ def test_blocks_and_threads_come_in_both_orders(backend):
 def test_waiting_for_an_earlier_block_is_right_in_both_runs(backend):
     """As on a GPU, which starts blocks in ascending order."""
     source = """
+        extern "C" __global__ void clear(float* o) { o[threadIdx.x] = 0.0f; }
         extern "C" __global__ void k(float* o, const float* a, int n) {
             volatile float* sums = o;
             float before = 0.0f;
@@ -222,13 +238,17 @@ def test_waiting_for_an_earlier_block_is_right_in_both_runs(backend):
         }
     """
     with SimtBackend(SETTINGS.model_copy(update={"access_budget": 100_000})) as small:
-        for o in outputs_of_two(small, source, plain_run(4, grid=4)):
+        launches = [("clear", (1, 1, 1), (4, 1, 1), 0, ["o"]), ("k", (4, 1, 1), (1, 1, 1), 0, ["o", "a", 4])]
+        run = make_run(launches, {"a": np.ones(4, np.float32)}, {"o": ((4,), "float32")})
+        for o in outputs_of_two(small, source, run):
             assert o.tolist() == [1, 2, 3, 4]
 
 
 def test_a_large_scratch_does_not_switch_the_race_check_off(backend):
     source = """
         extern "C" __global__ void k(float* o, float* pad, int n) {
+            pad[threadIdx.x] = pad[n - 1 - threadIdx.x] = 0.0f;
+            __syncthreads();
             pad[threadIdx.x] = threadIdx.x;
             o[threadIdx.x] = pad[(threadIdx.x + 1) % blockDim.x] + pad[n - 1 - threadIdx.x];
         }

@@ -2,6 +2,8 @@
 // without barriers therefore runs all its threads on one warm stack.
 #include "fiber.h"
 
+#include "poison.h"
+
 #include <sys/mman.h>
 
 #ifndef __x86_64__

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "loader.h"
+#include "shared.h"
 
 namespace simt {
 
@@ -26,9 +27,13 @@ void check_extents(const RequestedLaunch& launch) {
     if (block.x > 1024 || block.y > 1024 || block.z > 64 || block.x * block.y * block.z > kMaxThreads)
         finish("launch_error", "%s: the block (%u, %u, %u) has more than %u threads or a side over CUDA's limit",
                launch.kernel, block.x, block.y, block.z, kMaxThreads);
-    if (launch.shared_bytes + machine.static_shared_bytes > kMaxShared)
+    const size_t static_bytes = static_shared_bytes(launch.kernel);
+    if (static_bytes > kMaxShared)
+        finish("compile_error", "the __shared__ variables of %s take %zu bytes; a kernel has at most %zu",
+               launch.kernel, static_bytes, kMaxShared);
+    if (launch.shared_bytes + static_bytes > kMaxShared)
         finish("launch_error", "%s: %zu bytes of shared memory (%zu dynamic) are over the limit of %zu", launch.kernel,
-               launch.shared_bytes + machine.static_shared_bytes, launch.shared_bytes, kMaxShared);
+               launch.shared_bytes + static_bytes, launch.shared_bytes, kMaxShared);
 }
 
 struct IntegerType {

@@ -10,8 +10,10 @@
 
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 
 #include "memory.h"
+#include "shared.h"
 
 namespace simt {
 
@@ -65,6 +67,8 @@ const Library library[] = {
     {"__cxa_pure_virtual", (void*)simt_pure_virtual},
 };
 
+const char* section_name(const Elf64_Shdr& section) { return object.section_names + section.sh_name; }
+
 bool starts_with(const char* text, const char* prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
 uintptr_t external_address(const char* name) {
@@ -105,25 +109,28 @@ uintptr_t align_up(uintptr_t value, uintptr_t alignment) {
     return alignment > 1 ? (value + alignment - 1) / alignment * alignment : value;
 }
 
+// Of the variable that has the section to itself.
+const char* name_of_section(unsigned index) {
+    for (unsigned i = 0; i < object.symbol_count; i++)
+        if (object.symbols[i].st_shndx == index && object.symbols[i].st_name)
+            return object.symbol_names + object.symbols[i].st_name;
+    return section_name(object.sections[index]);
+}
+
 // Shared variables lie in the runner's own thread-local block, where the code's offsets from the thread pointer
 // can reach them.
-void place_shared(unsigned index) {
+void load_shared(unsigned index) {
     const Elf64_Shdr& section = object.sections[index];
     if (section.sh_type != SHT_NOBITS && section.sh_size)
         finish("compile_error", "a __shared__ variable has an initial value, which CUDA does not allow");
-    const size_t offset = align_up(machine.static_shared_bytes, section.sh_addralign);
-    if (offset + section.sh_size > kMaxShared)
-        finish("compile_error", "the __shared__ variables take %zu bytes; a kernel has at most %zu",
-               offset + (size_t)section.sh_size, kMaxStaticShared);
-    object.addresses[index] = (uintptr_t)static_shared + offset;
-    machine.static_shared_bytes = offset + section.sh_size;
+    object.addresses[index] = place_shared(name_of_section(index), section.sh_size, section.sh_addralign);
 }
 
 // The thread-sanitizer pass adds a constructor with a priority (.init_array.0 or .00099); one without is the
 // candidate's, which cannot give a priority.
 void refuse_constructors(unsigned index) {
     const Elf64_Shdr& section = object.sections[index];
-    if (section.sh_size && !starts_with(object.section_names + section.sh_name, ".init_array."))
+    if (section.sh_size && !starts_with(section_name(section), ".init_array."))
         finish("compile_error", "a global variable needs code to run before the kernel, which CUDA does not allow");
 }
 
@@ -132,47 +139,32 @@ bool is_loaded(const Elf64_Shdr& section) {
            (section.sh_type == SHT_PROGBITS || section.sh_type == SHT_NOBITS);
 }
 
-// `__constant__` variables: the shim gives each a section of its own, and they are never written.
-bool is_constant(const Elf64_Shdr& section) {
-    return !(section.sh_flags & SHF_WRITE) || starts_with(object.section_names + section.sh_name, ".constant.");
+// What code may write: not `__constant__` variables, to which the shim gives sections of their own, nor what the
+// compiler keeps for itself (private labels, which begin with .L).
+bool is_writable(const Elf64_Shdr& section) {
+    const char* name = section_name(section);
+    return (section.sh_flags & SHF_WRITE) && !starts_with(name, ".constant.") && !starts_with(name, ".data..L");
 }
 
-// Whether the object refers to a symbol; what is local to the object is referred to by section and offset, and
-// counts as used.
-bool is_used(unsigned index) {
-    if (ELF64_ST_BIND(object.symbols[index].st_info) == STB_LOCAL) return true;
+// A variable that code may write outlives a launch on a GPU: the cuda backend refuses it by the same rule. Every
+// variable has a section of its own (-fdata-sections), so one of no size is told from its neighbours, too; those
+// that nothing refers to are not loaded.
+void refuse_state() {
     for (unsigned i = 0; i < object.section_count; i++) {
         const Elf64_Shdr& section = object.sections[i];
-        if (section.sh_type != SHT_RELA) continue;
-        const auto* entries = (const Elf64_Rela*)(object.bytes + section.sh_offset);
-        for (size_t entry = 0; entry < section.sh_size / sizeof *entries; entry++)
-            if (ELF64_R_SYM(entries[entry].r_info) == index) return true;
-    }
-    return false;
-}
-
-// A variable that code may write outlives a launch on a GPU: the cuda backend refuses it by the same rule.
-void refuse_state() {
-    for (unsigned i = 0; i < object.symbol_count; i++) {
-        const Elf64_Sym& symbol = object.symbols[i];
-        if (ELF64_ST_TYPE(symbol.st_info) != STT_OBJECT || !symbol.st_size ||
-            symbol.st_shndx >= object.section_count)
+        if (section.sh_type != SHT_RELA || section.sh_info >= object.section_count ||
+            !is_loaded(object.sections[section.sh_info]))
             continue;
-        if (is_loaded(object.sections[symbol.st_shndx]) && !is_constant(object.sections[symbol.st_shndx]) &&
-            is_used(i))
-            finish("rejected", "the global variable %s outlives a launch; use __constant__, an argument or "
-                   "scratch instead", object.symbol_names + symbol.st_name);
+        const auto* entries = (const Elf64_Rela*)(object.bytes + section.sh_offset);
+        for (size_t entry = 0; entry < section.sh_size / sizeof *entries; entry++) {
+            const size_t symbol = ELF64_R_SYM(entries[entry].r_info);
+            const unsigned target = symbol < object.symbol_count ? object.symbols[symbol].st_shndx : SHN_UNDEF;
+            if (target < object.section_count && is_loaded(object.sections[target]) &&
+                is_writable(object.sections[target]))
+                finish("rejected", "the global variable %s outlives a launch; use __constant__, an argument or "
+                       "scratch instead", name_of_section(target));
+        }
     }
-}
-
-// One kernel may have 48 KiB; which variables belong to which kernel is not told, so all may have that together.
-void check_static_shared() {
-    size_t kernels = 0;
-    for (unsigned i = 0; i < object.symbol_count; i++)
-        kernels += starts_with(object.symbol_names + object.symbols[i].st_name, "simt_call_");
-    if (machine.static_shared_bytes > kernels * kMaxStaticShared)
-        finish("compile_error", "the __shared__ variables take %zu bytes; a kernel may have %zu (more only as dynamic "
-               "shared memory)", machine.static_shared_bytes, kMaxStaticShared);
 }
 
 void place(unsigned index) {
@@ -183,18 +175,17 @@ void place(unsigned index) {
         finish("unsupported", "the kernel's global variables take more than %zu MiB", kImageLimit >> 20);
 }
 
-// Code first, then constants, then writable data; returns where each begins.
-void place_sections(uintptr_t* constants, uintptr_t* writable) {
-    for (int pass = 0; pass < 3; pass++) {
-        if (pass) image_position = align_up(image_position, 4096);
-        if (pass == 1) *constants = image_position;
-        if (pass == 2) *writable = image_position;
+// Code first, then constants; returns where these begin.
+uintptr_t place_sections() {
+    uintptr_t constants = 0;
+    for (bool code : {true, false}) {
+        if (!code) constants = image_position = align_up(image_position, 4096);
         for (unsigned i = 0; i < object.section_count; i++) {
             const Elf64_Shdr& section = object.sections[i];
-            const int kind = section.sh_flags & SHF_EXECINSTR ? 0 : is_constant(section) ? 1 : 2;
-            if (is_loaded(section) && kind == pass) place(i);
+            if (is_loaded(section) && !is_writable(section) && code == !!(section.sh_flags & SHF_EXECINSTR)) place(i);
         }
     }
+    return constants;
 }
 
 uintptr_t symbol_address(unsigned index) {
@@ -261,7 +252,7 @@ void map_image(size_t bytes) {
     if (image != (void*)kImageBase) finish("unsupported", "the kernel's global variables do not fit into memory");
     for (unsigned i = 0; i < object.section_count; i++) {
         const Elf64_Shdr& section = object.sections[i];
-        if (is_loaded(section) && section.sh_type == SHT_PROGBITS)
+        if (object.addresses[i] && is_loaded(section) && section.sh_type == SHT_PROGBITS)
             memcpy((void*)object.addresses[i], object.bytes + section.sh_offset, section.sh_size);
     }
 }
@@ -275,25 +266,23 @@ void map_dynamic_shared() {
 }  // namespace
 
 void load_object(const char* path) {
-    uintptr_t constants = 0, writable = 0;
     read_object(path);
     for (unsigned i = 0; i < object.section_count; i++) {
         const Elf64_Shdr& section = object.sections[i];
-        if (section.sh_flags & SHF_TLS) place_shared(i);
+        if (section.sh_flags & SHF_TLS) load_shared(i);
         if (section.sh_type == SHT_INIT_ARRAY || section.sh_type == SHT_PREINIT_ARRAY) refuse_constructors(i);
     }
-    check_static_shared();
     refuse_state();
-    place_sections(&constants, &writable);
+    const uintptr_t constants = place_sections();
     const size_t bytes = align_up(image_position - kImageBase + 1, 4096);
     map_image(bytes);
     map_dynamic_shared();
     for (unsigned i = 0; i < object.section_count; i++)
         if (object.sections[i].sh_type == SHT_RELA) relocate_section(object.sections[i]);
     mprotect((void*)kImageBase, constants - kImageBase, PROT_READ | PROT_EXEC);
-    mprotect((void*)constants, writable - constants, PROT_READ);
+    mprotect((void*)constants, kImageBase + bytes - constants, PROT_READ);
     simt_code_bytes = constants - kImageBase;
-    set_image(constants, image_position, writable);
+    set_image(constants, image_position);
 }
 
 void* find_symbol(const char* name) {

@@ -1,10 +1,9 @@
 // The emulated machine: its address space, the state that all parts of the runner share, and how a run ends.
 //
 // A run is one process. Kernels execute on one operating-system thread, one block at a time, one fiber per
-// CUDA thread. Addresses are fixed, so that a run gives the same result every time, even for a kernel that
-// computes with pointers. What CUDA leaves open (the contents of memory that nobody has written, the order of blocks
-// and threads, where buffers lie) comes out in two ways, and the parent asks for both: a kernel that is right only
-// with one of them is not right.
+// CUDA thread. What CUDA leaves open is the run's: the order of blocks and threads, and by a seed the contents of
+// memory that nobody has written and where buffers lie. The same run gives the same result every time, and the parent
+// asks for several: a kernel that is right only in some of them is not right.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +12,8 @@ namespace simt {
 
 constexpr unsigned kWarpSize = 32;
 constexpr unsigned kMaxThreads = 1024;
-constexpr size_t kMaxShared = 227 * 1024;       // sm_90: dynamic plus static, per block
-constexpr size_t kMaxStaticShared = 48 * 1024;  // what ptxas accepts for one kernel
+constexpr size_t kMaxShared = 227 * 1024;  // sm_90: dynamic plus static, per block
+constexpr size_t kSharedRoom = 1 << 20;    // for the static variables of all kernels, with gaps between
 
 // The kernel puts the runner's own heap anywhere in the first GiB, so the fixed places start above it.
 constexpr uintptr_t kImageBase = 0x50000000;  // the candidate's code and data; below 2 GiB for -fno-pic
@@ -90,25 +89,18 @@ struct Machine {
     Thread* current;  // null while the runner itself executes
     Block block;
     const Launch* launch;
-    bool large_poison, descending;  // which of the ways in which CUDA may behave this run shows
+    bool descending;  // the order of blocks and threads in this run
     uint32_t now, launch_begin;  // time passes where threads synchronise
     unsigned resident;
     bool optimized;  // the candidate's code, in which one call may have become several
     uint64_t steps, budget, quantum_end;
     uint64_t alarm;  // the step after which `ring` is due
-    size_t static_shared_bytes;
 };
 extern Machine machine;
-extern thread_local char static_shared[kMaxShared];
+extern thread_local char static_shared[kSharedRoom];
 
 // Ends the run: writes the status (a name of the Python enum `Status`, or "ok") and the message, and exits.
 [[noreturn]] void finish(const char* status, const char* format, ...) __attribute__((format(printf, 2, 3)));
-
-// memory.cpp
-// Large finite numbers: the byte is one in every floating-point type (1e36 as float, 6e4 as half) and as an integer.
-// Two signs and a zero, so that neither a maximum nor a minimum, signed or not, swallows them.
-constexpr uint64_t kLargePoison[4] = {0x7b7b7b7b7b7b7b7b, 0xfbfbfbfbfbfbfbfb, 0, 0x7b7b7b7b7b7b7b7b};
-void poison(void* memory, size_t bytes);  // with what the run has for memory that nobody has written
 
 // branches.cpp
 extern "C" uint64_t simt_code_bytes;

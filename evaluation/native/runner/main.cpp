@@ -22,6 +22,7 @@
 #include "loader.h"
 #include "lockdown.h"
 #include "order.h"
+#include "poison.h"
 
 namespace simt {
 
@@ -68,7 +69,7 @@ unsigned most_threads() {
 [[noreturn]] void execute() {
     limit_time(request.seconds);
     machine.budget = request.budget;
-    machine.large_poison = request.large_poison;
+    seed_poison(request.seed);
     machine.descending = request.descending;
     uint8_t* data = map_data();
     map_buffers(request.buffers, request.buffer_count);
@@ -85,6 +86,7 @@ unsigned most_threads() {
     catch_signals();
     lock_down();
     for (unsigned i = 0; i < request.launch_count; i++) run_launch(launches[i]);
+    refuse_holes();
     for (unsigned i = 0; i < request.buffer_count; i++)
         if (request.buffers[i].role == Role::kOutput)
             memcpy(data + request.offsets[i], (void*)request.buffers[i].address, request.buffers[i].bytes);

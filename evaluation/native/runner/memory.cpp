@@ -1,10 +1,13 @@
-// Checks every load and store. The compiler's thread-sanitizer pass calls the __tsan_* functions before each
+// Checks every load and store: that it stays within its object, and that somebody has written what it reads. The compiler's thread-sanitizer pass calls the __tsan_* functions before each
 // access; they are ours, and no sanitizer runtime is linked.
 #include "memory.h"
 
 #include <sys/mman.h>
 
 #include <cstring>
+
+#include "poison.h"
+#include "shared.h"
 
 namespace simt {
 
@@ -15,13 +18,10 @@ constexpr size_t kMaxSlots = 1 << 16;  // 4 GiB of buffers
 
 Buffer* all_buffers;
 unsigned buffer_count;
+uintptr_t arena_begin;
 size_t arena_bytes;
 uint8_t buffer_of_slot[kMaxSlots];  // index + 1; 0 for none
-uintptr_t image_begin, image_end, image_writable;
-
-const char* verb(Access access) {
-    return is_read(access) ? "read" : access == Access::kAtomic ? "atomic update" : "write";
-}
+uintptr_t image_begin, image_end;
 
 [[noreturn]] void report_buffer(const Buffer& buffer, uintptr_t address, size_t bytes, Access access) {
     const long long offset = (long long)(address - buffer.address);
@@ -39,11 +39,6 @@ const char* verb(Access access) {
 }
 
 [[noreturn]] void report_elsewhere(uintptr_t address, size_t bytes, Access access) {
-    if (address - kDynamicShared < kMaxShared)
-        finish("fault", "out-of-bounds %s of %zu bytes at byte %zu of dynamic shared memory, which has %zu bytes",
-               verb(access), bytes, (size_t)(address - kDynamicShared), machine.launch->shared_bytes);
-    if (address - (uintptr_t)static_shared < kMaxShared)
-        finish("fault", "out-of-bounds %s of %zu bytes past the shared variables", verb(access), bytes);
     if (address - kStackBase < kMaxThreads * kStackSize)
         finish("fault", "%s of another thread's local variable", verb(access));
     if (address < 4096) finish("fault", "%s through a null pointer (address %zu)", verb(access), (size_t)address);
@@ -55,21 +50,33 @@ bool within(uintptr_t address, size_t bytes, uintptr_t begin, size_t size) {
     return address - begin < size && bytes <= size - (address - begin);
 }
 
-void check_elsewhere(uintptr_t address, size_t bytes, Access access) {
-    if (within(address, bytes, machine.current->stack, kStackSize)) return;
-    if (within(address, bytes, (uintptr_t)static_shared, machine.static_shared_bytes) ||
-        within(address, bytes, kDynamicShared, machine.launch->shared_bytes))
-        return check_shared(address, bytes, access);
-    const uintptr_t begin = is_read(access) ? image_begin : image_writable;
-    if (within(address, bytes, begin, image_end - begin)) return;
-    report_elsewhere(address, bytes, access);
+// A thread's own variables lie above the frame of the function that called the runner. Between frames are return
+// addresses and frame pointers (candidates are compiled with them), which are no object's.
+bool is_local(uintptr_t address, size_t bytes, const uintptr_t* frame) {
+    const uintptr_t stack = machine.current->stack, end = stack + kStackSize;
+    if (!within(address, bytes, (uintptr_t)(frame + 2), end - (uintptr_t)(frame + 2))) return false;
+    for (uintptr_t link = frame[0]; link > (uintptr_t)frame && link < end - 16; link = *(uintptr_t*)link) {
+        if (address + bytes <= link) return true;
+        if (address < link + 16 || *(uintptr_t*)link <= link) return false;
+    }
+    return false;
+}
+
+__attribute__((noinline)) void check_elsewhere(uintptr_t address, size_t bytes, Access access) {
+    if (within(address, bytes, machine.current->stack, kStackSize)) {
+        if (!is_local(address, bytes, (uintptr_t*)__builtin_frame_address(0)))
+            finish("fault", "%s of %zu bytes outside the local variables", verb(access), bytes);
+    } else if (!is_shared(address, bytes, access)) {
+        if (!is_read(access) || !within(address, bytes, image_begin, image_end - image_begin))
+            report_elsewhere(address, bytes, access);
+    }
 }
 
 inline void check(void* pointer, size_t bytes, Access access) {
     if (!machine.current) return;
     spend();
     const uintptr_t address = (uintptr_t)pointer;
-    const size_t offset = address - kArenaBase;
+    const size_t offset = address - arena_begin;
     if (offset >= arena_bytes) return check_elsewhere(address, bytes, access);
     const unsigned index = buffer_of_slot[offset >> kSlotShift];
     if (!index) report_arena(address, bytes, access);
@@ -77,13 +84,12 @@ inline void check(void* pointer, size_t bytes, Access access) {
     if (!within(address, bytes, buffer.address, buffer.bytes) ||
         (!is_read(access) && buffer.role == Role::kInput))
         report_arena(address, bytes, access);
-    if (buffer.role != Role::kInput) check_global(buffer, address - buffer.address, bytes, access);
-}
-
-// A bool that nobody has written is true (ones) or false; ones are NaN, or -1.
-void poison_buffer(const Buffer& buffer) {
-    if (buffer.is_bool && machine.large_poison) return;  // fresh memory is zero
-    poison((void*)buffer.address, buffer.bytes);
+    if (buffer.role == Role::kInput) return;
+    const size_t at = address - buffer.address;
+    if (buffer.written && !note_access(buffer.written + at, bytes, access, 1))
+        finish("fault", "%s of %zu bytes at byte %zu of %s, which nobody has written", verb(access), bytes, at,
+               buffer.name);
+    check_global(buffer, at, bytes, access);
 }
 
 void check_range(const void* pointer, size_t bytes, Access access) {
@@ -93,44 +99,50 @@ void check_range(const void* pointer, size_t bytes, Access access) {
 
 }  // namespace
 
-void poison(void* memory, size_t bytes) {
-    if (!machine.large_poison) {
-        memset(memory, 0xff, bytes);
-        return;
-    }
-    constexpr size_t kPart = sizeof kLargePoison;
-    const size_t whole = bytes / kPart * kPart;
-    for (size_t at = 0; at < whole; at += kPart) memcpy((char*)memory + at, kLargePoison, kPart);
-    memcpy((char*)memory + whole, kLargePoison, bytes - whole);
-}
-
-// Every buffer starts a slot of its own, with at least one empty slot after it: an overrun meets nothing. How many,
-// a kernel must not rely on.
+// Every buffer starts in a slot of its own, with empty slots around it: an overrun meets nothing. How many there are,
+// and where in its slot a buffer begins, a kernel must not rely on.
 void map_buffers(Buffer* buffers, unsigned count) {
     all_buffers = buffers;
     buffer_count = count;
-    const size_t empty = machine.large_poison ? 3 : 1;
-    arena_bytes = empty * kSlot;
+    arena_begin = kArenaBase + (next_random() % 4096 << 24);
+    arena_bytes = kSlot;
+    size_t states = 0;
     for (unsigned i = 0; i < count; i++) {
-        buffers[i].address = kArenaBase + arena_bytes;
-        const size_t slots = (buffers[i].bytes + kSlot - 1) / kSlot;
+        const size_t shift = next_random() % 16 * 256, empty = 1 + next_random() % 3;
+        const size_t slots = (shift + buffers[i].bytes + kSlot - 1) / kSlot;
+        buffers[i].address = arena_begin + arena_bytes + shift;
         if ((arena_bytes >> kSlotShift) + slots + empty > kMaxSlots)
             finish("unsupported", "the buffers take more than 4 GiB");
         memset(buffer_of_slot + (arena_bytes >> kSlotShift), (int)i + 1, slots);
         arena_bytes += (slots + empty) * kSlot;
+        if (buffers[i].role != Role::kInput) states += buffers[i].bytes;
     }
-    void* arena = mmap((void*)kArenaBase, arena_bytes, PROT_READ | PROT_WRITE,
+    void* arena = mmap((void*)arena_begin, arena_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (arena != (void*)kArenaBase)
+    auto next = (uint8_t*)mmap(nullptr, states + 1, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena != (void*)arena_begin || next == MAP_FAILED)
         finish("unsupported", "the buffers (%zu MiB) do not fit into the memory limit", arena_bytes >> 20);
-    for (unsigned i = 0; i < count; i++)
-        if (buffers[i].role != Role::kInput) poison_buffer(buffers[i]);
+    for (unsigned i = 0; i < count; i++) {
+        if (buffers[i].role == Role::kInput) continue;
+        poison((void*)buffers[i].address, buffers[i].bytes);
+        buffers[i].written = next;
+        next += buffers[i].bytes;
+    }
 }
 
-void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable) {
+void refuse_holes() {
+    for (unsigned i = 0; i < buffer_count; i++) {
+        const Buffer& buffer = all_buffers[i];
+        const void* hole = buffer.role == Role::kOutput ? memchr(buffer.written, 0, buffer.bytes) : nullptr;
+        if (hole) finish("wrong", "nobody has written byte %zu of %s, which has %zu bytes",
+                         (size_t)((uint8_t*)hole - buffer.written), buffer.name, buffer.bytes);
+    }
+}
+
+void set_image(uintptr_t begin, uintptr_t end) {
     image_begin = begin;
     image_end = end;
-    image_writable = writable;
 }
 
 extern "C" {
@@ -141,8 +153,8 @@ extern "C" {
     void __tsan_unaligned_write##bytes(void* p) { check(p, bytes, Access::kWrite); }       \
     void __tsan_volatile_read##bytes(void* p) { check(p, bytes, Access::kVolatileRead); }   \
     void __tsan_volatile_write##bytes(void* p) { check(p, bytes, Access::kVolatileWrite); } \
-    void __tsan_read_write##bytes(void* p) { check(p, bytes, Access::kWrite); }            \
-    void __tsan_unaligned_read_write##bytes(void* p) { check(p, bytes, Access::kWrite); }
+    void __tsan_read_write##bytes(void* p) { __tsan_read##bytes(p), __tsan_write##bytes(p); } \
+    void __tsan_unaligned_read_write##bytes(void* p) { __tsan_read_write##bytes(p); }
 SIMT_ACCESS(1)
 SIMT_ACCESS(2)
 SIMT_ACCESS(4)
@@ -160,7 +172,7 @@ void simt_atomic(void* address, int bytes) {
 }
 // Before a load that goes through the read-only cache (__ldg).
 void simt_read_only(const void* address, int bytes) {
-    const size_t offset = (uintptr_t)address - kArenaBase;
+    const size_t offset = (uintptr_t)address - arena_begin;
     if (offset >= arena_bytes || !buffer_of_slot[offset >> kSlotShift]) return;
     const Buffer& buffer = all_buffers[buffer_of_slot[offset >> kSlotShift] - 1];
     check_read_only(buffer, (uintptr_t)address - buffer.address, (size_t)bytes);

@@ -13,7 +13,7 @@ struct Buffer {
     Role role;
     uintptr_t address;
     size_t bytes;
-    bool is_bool;        // holds values of type bool
+    uint8_t* written;    // 1 for each byte that a thread has written; null where that is not asked
     Cell* cells;         // what the race check remembers of each 4 bytes
     size_t raced_bytes;  // how many bytes, from the first on, it remembers; 0 for inputs
 };
@@ -21,10 +21,24 @@ struct Buffer {
 constexpr unsigned kMaxBuffers = 255;
 
 void map_buffers(Buffer* buffers, unsigned count);  // assigns addresses; poisons all but the inputs
-void set_image(uintptr_t begin, uintptr_t end, uintptr_t writable);
+void set_image(uintptr_t begin, uintptr_t end);             // the constants
+void refuse_holes();                                        // ends the run if a byte of an output was never written
 
 enum class Access : uint8_t { kRead, kVolatileRead, kWrite, kVolatileWrite, kAtomic };
 inline bool is_read(Access access) { return access <= Access::kVolatileRead; }
+inline bool is_write(Access access) { return access == Access::kWrite || access == Access::kVolatileWrite; }
+inline const char* verb(Access access) {
+    return is_read(access) ? "read" : access == Access::kAtomic ? "atomic update" : "write";
+}
+
+// `states` holds for each byte who wrote it last. False if an access reads and none of its bytes is `writer`'s: of a
+// structure or vector some parts may be padding, or not be used.
+inline bool note_access(uint8_t* states, size_t bytes, Access access, uint8_t writer) {
+    bool known = is_write(access) || states[0] == writer;
+    for (size_t i = 1; !known && i < bytes; i++) known = states[i] == writer;
+    if (!is_read(access)) __builtin_memset(states, writer, bytes);
+    return known;
+}
 
 // race.cpp
 void map_race_cells(Buffer* buffers, unsigned count);  // takes what memory is left, so it comes last

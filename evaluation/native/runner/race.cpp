@@ -28,10 +28,10 @@ namespace {
 
 // Of outputs and scratch; a candidate may have 64 MiB of scratch. What lies beyond is not checked.
 constexpr size_t kMaxRaceBytes = 72u << 20;
-constexpr size_t kSharedWords = kMaxShared / 4;
+constexpr size_t kSharedWords = kSharedRoom / 4;
 constexpr size_t kMaxParts = 1u << 20;
 
-Cell shared_cells[2 * kSharedWords];  // first the shared variables, then the dynamic shared memory
+Cell shared_cells[kSharedWords + kMaxShared / 4];  // first the shared variables, then the dynamic shared memory
 Cell* parts;                          // of words, four each; the first are not used
 size_t part_count = 4;
 

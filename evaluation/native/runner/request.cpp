@@ -1,6 +1,6 @@
 // The request is lines of words:
-//   run OBJECT DATA BUDGET SECONDS ones|large ascending|descending
-//   buffer NAME input|output|scratch TYPE BYTES OFFSET
+//   run OBJECT DATA BUDGET SECONDS SEED ascending|descending
+//   buffer NAME input|output|scratch BYTES OFFSET
 //   launch KERNEL GX GY GZ BX BY BZ SHARED COUNT ARGUMENT...     an argument is b<index>, i<integer> or f<hex float>
 #include "request.h"
 
@@ -13,11 +13,10 @@ namespace simt {
 namespace {
 
 bool parse_run(const char* line, Request& request) {
-    char poison[16], order[16];
-    if (sscanf(line, "run %511s %511s %llu %lf %15s %15s", request.object, request.data, &request.budget,
-               &request.seconds, poison, order) != 6)
+    char order[16];
+    if (sscanf(line, "run %511s %511s %llu %lf %llu %15s", request.object, request.data, &request.budget,
+               &request.seconds, &request.seed, order) != 6)
         return false;
-    request.large_poison = !strcmp(poison, "large");
     request.descending = !strcmp(order, "descending");
     return true;
 }
@@ -25,11 +24,10 @@ bool parse_run(const char* line, Request& request) {
 bool parse_buffer(const char* line, Request& request) {
     if (request.buffer_count == kMaxBuffers) return false;
     Buffer& buffer = request.buffers[request.buffer_count];
-    char role[16], type[16];
-    if (sscanf(line, "buffer %71s %15s %15s %zu %zu", buffer.name, role, type, &buffer.bytes,
-               &request.offsets[request.buffer_count]) != 5)
+    char role[16];
+    if (sscanf(line, "buffer %71s %15s %zu %zu", buffer.name, role, &buffer.bytes,
+               &request.offsets[request.buffer_count]) != 4)
         return false;
-    buffer.is_bool = !strcmp(type, "bool");
     buffer.role = role[0] == 'i' ? Role::kInput : role[0] == 'o' ? Role::kOutput : Role::kScratch;
     request.buffer_count++;
     return true;

@@ -25,7 +25,8 @@ struct Request {
     char object[512], data[512];
     unsigned long long budget;
     double seconds;
-    bool large_poison, descending;
+    unsigned long long seed;  // of what nobody has written, and of where buffers lie
+    bool descending;
     unsigned buffer_count, launch_count;
     Buffer buffers[kMaxBuffers];
     size_t offsets[kMaxBuffers];  // of each buffer in the data file

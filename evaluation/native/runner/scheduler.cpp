@@ -1,14 +1,13 @@
 // Runs the blocks of a launch: threads in order, until each waits or ends; then barriers open. Blocks and threads
 // come in ascending or, in other runs, in descending order; CUDA promises neither.
 #include "fiber.h"
-#include "memory.h"
 #include "order.h"
+#include "shared.h"
 #include "warp.h"
 
 namespace simt {
 
 Machine machine;
-alignas(256) thread_local char static_shared[kMaxShared];
 
 namespace {
 
@@ -29,12 +28,6 @@ void thread_body() {
 // The n-th of `count` things in the order of this run.
 unsigned in_order(unsigned n, unsigned count) { return machine.descending ? count - 1 - n : n; }
 
-void poison_shared() {
-    poison(static_shared, machine.static_shared_bytes);
-    poison((void*)kDynamicShared, machine.launch->shared_bytes);
-    machine.steps += (machine.static_shared_bytes + machine.launch->shared_bytes) / 64;
-}
-
 void begin_block(Extent index) {
     const Extent extent = machine.launch->block;
     Block& block = machine.block;
@@ -53,7 +46,7 @@ void begin_block(Extent index) {
         thread.met = met[rank];
         thread.knowledge = {};
     }
-    poison_shared();
+    begin_shared();
 }
 
 void resume(Thread& thread) {

@@ -2,6 +2,7 @@
 #include "warp.h"
 
 #include "order.h"
+#include "poison.h"
 
 namespace simt {
 
@@ -10,13 +11,6 @@ namespace {
 enum Operation {  // the same list as in the shim's warp.h
     kSync, kIndex, kUp, kDown, kXor, kBallot, kMatch, kAdd, kMin, kMax, kMinSigned, kMaxSigned, kAnd, kOr, kBitXor
 };
-
-// Reading a lane that does not take part is undefined; a NaN with a mark makes it visible, or a large number where a
-// maximum or minimum would swallow a NaN.
-uint64_t undefined_value(unsigned lane) {
-    if (!machine.large_poison) return 0x7fc0dead7fc0dead;
-    return kLargePoison[lane % 4];
-}
 
 bool in_mask(const Thread& thread, unsigned mask) { return mask >> thread.lane & 1; }
 
@@ -33,10 +27,10 @@ int source_lane(const Thread& thread) {
 
 uint64_t shuffle(const Thread& thread, const Thread* first, const Thread* end) {
     const int source = source_lane(thread);
-    if (source < 0 || source >= end - first) return undefined_value(thread.lane);
+    if (source < 0 || source >= end - first) return undefined_register();
     const Thread& from = first[source];
     return in_mask(from, thread.call.mask) && from.state == State::kWarp ? from.call.value
-                                                                             : undefined_value(thread.lane);
+                                                                             : undefined_register();
 }
 
 uint32_t combine(int operation, uint32_t a, uint32_t b) {

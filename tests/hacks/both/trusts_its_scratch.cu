@@ -1,6 +1,6 @@
 // C1, C2: takes what the last launch left in scratch for this one's result.
 // expect cuda: wrong, nondeterministic
-// expect simt: wrong, nondeterministic
+// expect simt: fault
 // scratch kept float32[n]
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, kept, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, float* kept, int n) {

@@ -8,6 +8,8 @@ extern "C" __global__ void rows_(const float* x, float* out, int rows, int cols)
     float a = 0.0f;
     for (int c = t; c < cols; c += blockDim.x) { float e = x[(long long)row * cols + c]; a += e * e + e; }
     __shared__ unsigned char s[8];
+    if (t < 8) s[t] = 0;
+    __syncthreads();
     unsigned bits = __float_as_uint(a);
     for (int h = 16; h; h >>= 1) a += __shfl_xor_sync(0xffffffffu, a, h);
     s[t / 32 * 4] = bits & 1;

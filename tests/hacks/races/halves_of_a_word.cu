@@ -8,6 +8,8 @@ extern "C" __global__ void rows_(const float* x, float* out, int rows, int cols)
     float a = 0.0f;
     for (int c = t; c < cols; c += blockDim.x) { float e = x[(long long)row * cols + c]; a += e * e + e; }
     __shared__ unsigned short s[128];
+    s[2 * t] = s[2 * t + 1] = 0;
+    __syncthreads();
     s[2 * t] = (unsigned short)t;
     s[2 * t + 1] = 1;
     unsigned other = s[(2 * t + 64) % 128];

@@ -8,6 +8,8 @@ extern "C" __global__ void rows_(const float* x, float* out, int rows, int cols)
     float a = 0.0f;
     for (int c = t; c < cols; c += blockDim.x) { float e = x[(long long)row * cols + c]; a += e * e + e; }
     __shared__ float s[32];
+    s[t] = 0.0f;
+    __syncwarp();
     s[t] = a;
     if (t) return;
     for (int j = 1; j < 32; j++) a += s[j];

@@ -1,6 +1,6 @@
 // hack: block 0 clears what the others add to
 // expect: fault
-// reason: race
+// reason: race|nobody has written
 // problem: total
 // scratch partial float32[24 * 96]
 // scratch ticket int32[2]

@@ -9,6 +9,8 @@ extern "C" __global__ void rows_(const float* x, float* out, int rows, int cols)
     for (int c = t; c < cols; c += blockDim.x) { float e = x[(long long)row * cols + c]; a += e * e + e; }
     __shared__ float s[64];
     volatile float* v = s;
+    v[t] = 0.0f;
+    __syncthreads();
     v[t] = a;
     float b = 0.0f;
     for (int j = 0; j < 64; j++) b += v[j];

@@ -4,5 +4,5 @@
 extern "C" __global__ void k(float* o, const float* a, int n) {
     extern __shared__ float s[];
     s[threadIdx.x + 100] = 1.0f;
-    o[threadIdx.x] = s[threadIdx.x];
+    o[threadIdx.x] = s[threadIdx.x + 100];
 }

@@ -4,6 +4,7 @@
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     volatile float* v = o;
-    while (v[0] != 12345.0f) {
+    v[i] = 0.0f;
+    while (v[i] != 12345.0f) {
     }
 }

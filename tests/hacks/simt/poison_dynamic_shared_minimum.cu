@@ -1,5 +1,6 @@
 // hack: takes a minimum over dynamic shared memory that it never initialises
-// expect: wrong
+// expect: fault
+// reason: written
 extern __shared__ float s[];
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;

@@ -1,5 +1,6 @@
 // hack: takes a minimum over an output that it never initialises
-// expect: wrong
+// expect: fault
+// reason: written
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     o[i] = fminf(o[i], 2.0f * a[i]);

@@ -1,5 +1,6 @@
 // hack: expects a counter in shared memory to start at -1
-// expect: wrong
+// expect: fault
+// reason: written
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     __shared__ int count;

@@ -1,6 +1,6 @@
 // hack: overwrites a return address with the address of a function of the runner
 // expect: fault
-// reason: a jump to an address
+// reason: outside the local variables
 __device__ void leave(long where) {
     long local = where;
     volatile long* stack = &local;

@@ -1,5 +1,6 @@
 // hack: uses shared memory that nobody wrote
-// expect: wrong
+// expect: fault
+// reason: written
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     __shared__ float s[256];

@@ -1,0 +1,54 @@
+// What memory holds that nobody has written: another value in every run, at every place and in every byte.
+#include "poison.h"
+
+#include <cstring>
+
+namespace simt {
+
+namespace {
+
+constexpr size_t kWords = 2048;
+uint32_t words[2 * kWords];  // twice the same, so that a copy may begin anywhere in the first half
+uint64_t random_state;
+size_t phase;
+
+// NaN, or a large number of either sign, in every floating-point type, so that neither a sum nor a maximum nor a
+// minimum swallows all of them; and large as an integer.
+uint32_t poison_word(uint64_t random) {
+    constexpr uint32_t kTops[3] = {0xffffffff, 0x7b007b00, 0xfb00fb00};
+    return kTops[random % 3] | (random >> 8 & 0x00ff00ff);
+}
+
+}  // namespace
+
+// SplitMix64.
+uint64_t next_random() {
+    uint64_t z = random_state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+void seed_poison(uint64_t seed) {
+    random_state = seed;
+    for (size_t i = 0; i < kWords; i++) words[i] = poison_word(next_random());
+    memcpy(words + kWords, words, sizeof words / 2);
+}
+
+void poison(void* memory, size_t bytes) {
+    for (auto to = (char*)memory; bytes;) {
+        phase = (phase + 37) % kWords;
+        const size_t part = bytes < kWords * 4 ? bytes : kWords * 4;
+        memcpy(to, words + phase, part);
+        to += part;
+        bytes -= part;
+    }
+}
+
+uint64_t undefined_register() {
+    uint64_t value;
+    poison(&value, sizeof value);
+    return value;
+}
+
+}  // namespace simt

@@ -1,0 +1,12 @@
+// What memory and registers hold that nobody has written.
+#pragma once
+#include "machine.h"
+
+namespace simt {
+
+void seed_poison(uint64_t seed);
+void poison(void* memory, size_t bytes);
+uint64_t undefined_register();
+uint64_t next_random();
+
+}  // namespace simt

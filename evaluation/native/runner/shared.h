@@ -1,0 +1,12 @@
+// Shared memory: its variables, and what of it the block has written.
+#pragma once
+#include "memory.h"
+
+namespace simt {
+
+uintptr_t place_shared(const char* name, size_t bytes, size_t alignment);  // where a variable is to lie
+size_t static_shared_bytes(const char* kernel);  // of the variables that the kernel may use
+void begin_shared();                             // a block begins: nobody has written anything
+bool is_shared(uintptr_t address, size_t bytes, Access access);  // if so, the access is checked, or ends the run
+
+}  // namespace simt
