@@ -132,6 +132,7 @@ void map_buffers(Buffer* buffers, unsigned count) {
 }
 
 void refuse_holes() {
+    machine.launch = nullptr;  // it is no one launch's fault
     for (unsigned i = 0; i < buffer_count; i++) {
         const Buffer& buffer = all_buffers[i];
         const void* hole = buffer.role == Role::kOutput ? memchr(buffer.written, 0, buffer.bytes) : nullptr;
