@@ -50,7 +50,7 @@ _CODE = [
 ]
 #: A structure passed by value is then read by code that is checked; it costs a fifth of every compilation.
 _CHECKED_COPIES = "-fno-elide-constructors"
-_CHECKS = ["-fsanitize=thread", "-fsanitize=bounds,alignment"]
+_CHECKS = ["-fsanitize=thread", "-fsanitize=bounds,alignment,shift-exponent,float-cast-overflow"]
 _GCC = [
     "-mindirect-branch=thunk-extern",  # native/runner/branches.cpp
     "-mindirect-branch-register",

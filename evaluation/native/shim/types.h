@@ -43,7 +43,8 @@ typedef unsigned long ulong;
 // its section (.tbss) tells the loader which variables are shared.
 #define __shared__ __attribute__((__aligned__(16))) thread_local
 
-#define SIMT_UNCHECKED __attribute__((no_sanitize("thread", "alignment", "bounds"), no_sanitize_coverage))
+#define SIMT_UNCHECKED                                                                                     \
+    __attribute__((no_sanitize("thread", "alignment", "bounds", "shift", "float-cast-overflow"), no_sanitize_coverage))
 #define SIMT_INLINE static inline SIMT_UNCHECKED
 
 struct uint3 {

@@ -1,5 +1,5 @@
 // A6: prints what a harness might take for its own result.
-// expect cuda: rejected
+// expect cuda: wrong
 // expect simt: rejected, unsupported, compile_error, wrong
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {

@@ -1,6 +1,5 @@
 // Prints, in the hope of forging a result.
-// expect cuda: rejected
-// reason: printf
+// expect cuda: wrong
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
