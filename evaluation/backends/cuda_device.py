@@ -125,10 +125,11 @@ class Module:
                 f"kernel {name} can run with at most {function.max_threads_per_block} threads a block "
                 f"({function.num_regs} registers each), not {threads}"
             )
-        room = self.device.max_shared_bytes - function.shared_size_bytes
-        if launch["shared"] > room:
+        static, most = function.shared_size_bytes, self.device.max_shared_bytes
+        if launch["shared"] + static > most:
             raise LaunchRefused(
-                f"kernel {name} asks for {launch['shared']} bytes of dynamic shared memory; {room} are left"
+                f"launch {name}: shared memory is {launch['shared'] + static} bytes "
+                f"({static} of them static); it must be from 0 to {most}"
             )
         if launch["shared"] > _DEFAULT_SHARED_BYTES - function.shared_size_bytes:
             limit = cuda.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES

@@ -1,5 +1,7 @@
 """Planning: expressions worked out per instance, and every limit refused with its reason."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from evaluation.plan import BufferArgument, Plan, Role
 from evaluation.planning import plan
 from evaluation.problem import Instance, Tensor
 from evaluation.verdict import Refusal, Status
+from tests.benchmarks.simt_mix import make_run
+from tests.evaluation.simt_runs import refusal_of
 
 INSTANCE = Instance(
     program="",
@@ -125,3 +129,28 @@ def test_any_line_is_planned_or_refused(numbers, operator):
     candidate = parse_source("\n".join(lines))
     if isinstance(candidate, Candidate):
         assert isinstance(plan(candidate, INSTANCE), Plan | Refusal)
+
+
+@pytest.mark.parametrize(
+    ("launch", "grid", "block", "shared"),
+    [
+        ("dim3(1, 65536), 64>>>(x)", (1, 65536, 1), (64, 1, 1), 0),
+        ("1, dim3(1, 1, 65)>>>(x)", (1, 1, 1), (1, 1, 65), 0),
+        ("1, dim3(32, 33)>>>(x)", (1, 1, 1), (32, 33, 1), 0),
+    ],
+)
+def test_the_runner_repeats_the_limits_in_the_same_words(simt, launch, grid, block, shared):
+    run = make_run([("k", grid, block, shared, ["o"])], {}, {"o": ((4,), "float32")})
+    refusal = refusal_of(simt, 'extern "C" __global__ void k(float* o) { o[threadIdx.x % 4] = 1.f; }', run)
+    assert (refusal.status, refusal.reason) == (Status.LAUNCH_ERROR, planned(launch).reason)
+
+
+def test_static_shared_memory_counts_at_the_launch(simt):
+    run = make_run([("k", (1, 1, 1), (1, 1, 1), 232448, ["o"])], {}, {"o": ((4,), "float32")})
+    source = 'extern "C" __global__ void k(float* o) { __shared__ float s[8]; s[0] = 1.f; o[0] = s[0]; }'
+    refusal = refusal_of(simt, source, run)
+    assert refusal.status is Status.LAUNCH_ERROR
+    assert re.fullmatch(
+        r"launch k: shared memory is \d+ bytes \(\d+ of them static\); it must be from 0 to 232448",
+        refusal.reason,
+    )

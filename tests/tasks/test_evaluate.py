@@ -47,16 +47,21 @@ class RecordingEngine:
         return [Completion((2,), (0.0,), FinishReason.STOP, 0) for _ in prompts]
 
 
-def test_the_benchmark_samples_as_the_rollouts_do(tmp_path, monkeypatch):
+def test_the_benchmark_samples_and_records_as_the_rollouts_do(tmp_path, monkeypatch):
     flags = ["--rollout-top-k", "3", "--rollout-top-p", "0.9", "--rollout-temperature", "0.7"]
     profile, _ = read_flags(Layout(Path(), "cpu"), flags)
     engine = RecordingEngine()
     monkeypatch.setattr("training.rollout.open.open_engine", lambda *_, **__: nullcontext(engine))
-    train_tokenizer(["add two vectors"], 300).save_pretrained(tmp_path)
+    tokenizer = train_tokenizer(["add two vectors"], 300)
+    tokenizer.chat_template = "{{ messages[0].content }}<think>\n"
+    tokenizer.save_pretrained(tmp_path)
     problem = SimpleNamespace(id="p")
     prompts = {"p": [Message(role="user", content="a")]}
     benchmark, training = profile.benchmark, profile.training
-    list(generate(tmp_path, Contender.TRAINED, 12, [problem], prompts, benchmark, training, tmp_path))
+    drafts = list(
+        generate(tmp_path, Contender.TRAINED, 12, [problem], prompts, benchmark, training, tmp_path)
+    )
+    assert {text for *_, text in drafts} == {"<think>"}  # the thought that the prompt opened
     rollout = Responder(load_tokenizer(tmp_path), engine, None, profile.grpo, profile.rollout).sampling(7)
     assert {replace(one, seed=7) for one in engine.asked} == {rollout}
     assert len({one.seed for one in engine.asked}) == benchmark.samples_per_problem

@@ -18,22 +18,29 @@ struct Cells {
 };
 Cells cells[kMaxLaunches];
 
-void check_extents(const RequestedLaunch& launch) {
-    const Extent grid = launch.grid, block = launch.block;
-    if (!grid.x || !grid.y || !grid.z || !block.x || !block.y || !block.z)
-        finish("launch_error", "%s: every extent of grid and block must be at least 1", launch.kernel);
-    if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535)
-        finish("launch_error", "%s: the grid (%u, %u, %u) is over CUDA's limit", launch.kernel, grid.x, grid.y, grid.z);
-    if (block.x > 1024 || block.y > 1024 || block.z > 64 || block.x * block.y * block.z > kMaxThreads)
-        finish("launch_error", "%s: the block (%u, %u, %u) has more than %u threads or a side over CUDA's limit",
-               launch.kernel, block.x, block.y, block.z, kMaxThreads);
-    const size_t static_bytes = static_shared_bytes(launch.kernel);
+// Planning has held all this against the same limits, but for static shared memory (evaluation/planning.py).
+void check_extent(const char* kernel, const char* what, const Extent& extent, const Extent& most) {
+    const unsigned values[] = {extent.x, extent.y, extent.z}, limits[] = {most.x, most.y, most.z};
+    for (int axis = 0; axis < 3; axis++)
+        if (!values[axis] || values[axis] > limits[axis])
+            finish("launch_error", "launch %s: %s %c is %u; it must be from 1 to %u", kernel, what, "xyz"[axis],
+                   values[axis], limits[axis]);
+}
+
+void check_limits(const RequestedLaunch& launch) {
+    const Extent& block = launch.block;
+    check_extent(launch.kernel, "grid", launch.grid, {INT_MAX, 65535, 65535});
+    check_extent(launch.kernel, "block", block, {1024, 1024, 64});
+    if (block.x * block.y * block.z > kMaxThreads)
+        finish("launch_error", "launch %s: block (%u, %u, %u) has %u threads; at most %u are allowed", launch.kernel,
+               block.x, block.y, block.z, block.x * block.y * block.z, kMaxThreads);
+    const size_t static_bytes = static_shared_bytes(launch.kernel), shared = launch.shared_bytes + static_bytes;
     if (static_bytes > kMaxShared)
         finish("compile_error", "the __shared__ variables of %s take %zu bytes; a kernel has at most %zu",
                launch.kernel, static_bytes, kMaxShared);
-    if (launch.shared_bytes + static_bytes > kMaxShared)
-        finish("launch_error", "%s: %zu bytes of shared memory (%zu dynamic) are over the limit of %zu", launch.kernel,
-               launch.shared_bytes + static_bytes, launch.shared_bytes, kMaxShared);
+    if (shared > kMaxShared)
+        finish("launch_error", "launch %s: shared memory is %zu bytes (%zu of them static); it must be from 0 to %zu",
+               launch.kernel, shared, static_bytes, kMaxShared);
 }
 
 struct IntegerType {
@@ -102,7 +109,7 @@ void* find_kernel_symbol(const char* prefix, const char* kernel) {
 }  // namespace
 
 void prepare_launch(const RequestedLaunch& requested, const Request& request, Launch& launch) {
-    check_extents(requested);
+    check_limits(requested);
     const char* signature = *(const char**)find_kernel_symbol("simt_signature_", requested.kernel);
     if (strlen(signature) != requested.argument_count)
         finish("launch_error", "%s takes %zu arguments, and the launch line gives %u", requested.kernel,
