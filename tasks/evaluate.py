@@ -91,7 +91,7 @@ def generate(
     from training.rollout.respond import sampling_of
     from training.tokenizer import decode_response, encode_prompt, load_tokenizer
 
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, training.model.chat_template_kwargs)
     asked = [(problem, index) for problem in problems for index in range(benchmark.samples_per_problem)]
     prompt_ids = [encode_prompt(tokenizer, prompts[problem.id]) for problem, _ in asked]
     with open_engine(training, folder, load_weights=True, log_dir=logs) as engine:

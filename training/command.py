@@ -51,8 +51,8 @@ class RunSettings(TrainingSettings):
 SECTIONS = {name: type(section) for name, section in RunSettings()}
 #: The sections that each command reads; a flag for another one would change nothing.
 READS = {
-    "sft": frozenset({"megatron", "sft"}),
-    "grpo": frozenset({"evaluation", "grpo", "megatron", "rollout", "sglang"}),
+    "sft": frozenset({"megatron", "model", "sft"}),
+    "grpo": frozenset({"evaluation", "grpo", "megatron", "model", "rollout", "sglang"}),
 }
 
 

@@ -54,6 +54,9 @@ class ModelSettings(Frozen):
     """Standard deviation of the random model's weights."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the random model's weights."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """What the tokenizer's chat template is told besides the chat (`enable_thinking: false`, say), in SFT,
+    rollouts and evaluations alike."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> ModelSettings:

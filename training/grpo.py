@@ -64,7 +64,8 @@ def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
     hf_dir = job.checkpoint / HF_FOLDER
     check_functions(rollout)
     check_engine(job.settings, hf_dir)
-    architecture, tokenizer = read_architecture(hf_dir), load_tokenizer(hf_dir)
+    architecture = read_architecture(hf_dir)
+    tokenizer = load_tokenizer(hf_dir, job.settings.model.chat_template_kwargs)
     room = prompt_room(job, architecture)
     rows, too_long = fitting(read_prompts(job.prompts), tokenizer, room)
     validation_rows = _validation_rows(job, tokenizer, room)

@@ -125,7 +125,8 @@ def train(job: SftJob, stop: StopRequest | None = None) -> None:
     """Run the whole job on this rank, or until `stop` says so; collective."""
     settings = job.settings.sft
     hf_dir = job.checkpoint / HF_FOLDER
-    architecture, tokenizer = read_architecture(hf_dir), load_tokenizer(hf_dir)
+    architecture = read_architecture(hf_dir)
+    tokenizer = load_tokenizer(hf_dir, job.settings.model.chat_template_kwargs)
     conversations, too_long = read_conversations(
         job.rows, tokenizer, settings.max_length, architecture.max_positions
     )

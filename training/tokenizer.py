@@ -7,14 +7,17 @@ Whatever it has not seen falls back to bytes, so every text survives the round t
 
 The chat template marks turns as ChatML does, without role names: turns alternate, so each costs two
 tokens and the prompt for an answer one. Everything else reads a tokenizer through this module and
-`apply_chat_template`, so a Qwen3 folder works in its place.
+`apply_chat_template`, so a Qwen3, Llama or Gemma folder works in its place: what ends an answer is what
+the template writes after one, and what the checkpoint's generation_config.json names.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -69,8 +72,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
 
 
-def load_tokenizer(hf_dir: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint folder, without looking anywhere else for it."""
+def load_tokenizer(
+    hf_dir: Path, chat_template_kwargs: Mapping[str, Any] | None = None
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder, without looking anywhere else for it.
+
+    It carries two things of ours, which every encoding and every engine then heeds: `chat_template_kwargs`,
+    what the template is told (`enable_thinking: false`, say), and `stop_token_ids`.
+    """
     if not (hf_dir / "tokenizer_config.json").is_file():
         raise WarpsmithError(f"{hf_dir} holds no tokenizer_config.json; copy the model's tokenizer there")
     tokenizer = _read_tokenizer(hf_dir)
@@ -78,6 +87,8 @@ def load_tokenizer(hf_dir: Path) -> PreTrainedTokenizerBase:
         raise WarpsmithError(f"the tokenizer in {hf_dir} has no chat template; use a chat model's tokenizer")
     if tokenizer.eos_token_id is None:
         raise WarpsmithError(f"the tokenizer in {hf_dir} names no eos_token; set it in tokenizer_config.json")
+    tokenizer.chat_template_kwargs = dict(chat_template_kwargs or {})
+    tokenizer.stop_token_ids = _stop_token_ids(tokenizer, _generation_ends(hf_dir))
     return tokenizer
 
 
@@ -129,7 +140,11 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> lis
     conversation = [dict(message) for message in messages]
     try:
         ids: list[int] = tokenizer.apply_chat_template(
-            conversation, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+            conversation,
+            add_generation_prompt=True,
+            return_dict=False,
+            sanitize_control_tokens=True,
+            **getattr(tokenizer, "chat_template_kwargs", {}),
         )
     except Exception as error:  # a template is code, and may raise anything
         roles = ", ".join(message["role"] for message in messages)
@@ -160,7 +175,36 @@ def decode_response(
 
 
 def stop_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Tokens that end an answer: the end of a ChatML turn where there is one, and the end of text."""
-    turn_end = tokenizer.get_added_vocab().get(TURN_END)
-    candidates = (turn_end, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    """Tokens that end an answer; the first is the one that the template ends it with, which SFT teaches."""
+    return getattr(tokenizer, "stop_token_ids", None) or _stop_token_ids(tokenizer, ())
+
+
+def _stop_token_ids(tokenizer: PreTrainedTokenizerBase, named: Sequence[int]) -> tuple[int, ...]:
+    """What the template writes after an answer, what the checkpoint names, and the end of text."""
+    candidates = (_template_end(tokenizer), *named, tokenizer.eos_token_id, tokenizer.pad_token_id)
     return tuple(dict.fromkeys(token for token in candidates if token is not None))
+
+
+def _template_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The special token that the template writes after an assistant's answer, if it can be told."""
+    answer = "forty-two"
+    chat = [{"role": "user", "content": "6 * 7"}, {"role": "assistant", "content": answer}]
+    try:
+        text: str = tokenizer.apply_chat_template(chat, tokenize=False)
+    except Exception:  # a template is code, and may refuse this chat for any reason
+        return None
+    after = tokenizer.encode(text.rpartition(answer)[2], add_special_tokens=False)
+    special = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
+    return next((token for token in after if token in special), None)
+
+
+def _generation_ends(hf_dir: Path) -> tuple[int, ...]:
+    """The ends of generation that the checkpoint names: a number or a list, or none."""
+    file = hf_dir / "generation_config.json"
+    if not file.is_file():
+        return ()
+    try:
+        ends = json.loads(file.read_text(encoding="utf-8-sig")).get("eos_token_id") or ()
+        return (int(ends),) if isinstance(ends, int) else tuple(int(end) for end in ends)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WarpsmithError(f"{file} cannot be read ({error}); copy it again") from None

@@ -110,6 +110,7 @@ ALIASES = (
         help="Truncated importance sampling with slime's cap of 2.0, or that of --tis-clip.",
     ),
     Alias("rollout-max-response-len", ("rollout.max_new_tokens",)),
+    Alias("apply-chat-template-kwargs", ("model.chat_template_kwargs",)),
     Alias("custom-rm-path", ("rollout.reward_function",)),
     Alias("rollout-function-path", ("rollout.rollout_function",)),
     Alias("custom-generate-function-path", ("rollout.generate_function",)),

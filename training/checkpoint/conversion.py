@@ -93,12 +93,12 @@ def _read_share(
     ranks: int,
 ) -> Tensor:
     """A rank's slice of one Hugging Face tensor, with its share of a vocabulary's padding."""
-    name = block.hf_name(part)
+    name, dtype = block.hf_name(part), getattr(torch, architecture.dtype)
     if weight.split is None:
-        return read_slice(files[name], name)
+        return read_slice(files[name], name).to(dtype)
     size = architecture.weight_shapes()[name][weight.split]
     each = (padded_vocab_size(size, ranks) if weight in VOCABULARY else size) // ranks
-    return read_slice(files[name], name, weight.split, rank * each, (rank + 1) * each)
+    return read_slice(files[name], name, weight.split, rank * each, (rank + 1) * each).to(dtype)
 
 
 def _read_block(architecture: Architecture, block: Block, megatron_dir: Path) -> Iterator[tuple[str, Tensor]]:

@@ -42,7 +42,9 @@ class LocalEngine:
         """An engine with the weights (version 0) of a Hugging Face folder; WarpsmithError if unsupported."""
         engine = cls(read_architecture(hf_dir), batch_size=batch_size)
         files = find_tensors(hf_dir, engine._architecture)
-        engine.update_weights(((name, read_slice(path, name)) for name, path in files.items()), version=0)
+        dtype = getattr(torch, engine._architecture.dtype)
+        tensors = ((name, read_slice(path, name).to(dtype)) for name, path in files.items())
+        engine.update_weights(tensors, version=0)
         return engine
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sequence[Sampling]) -> list[Completion]:

@@ -10,7 +10,10 @@ from safetensors.torch import load_file, save_file
 from evaluation.errors import WarpsmithError
 from tests.training.tiny import qwen3
 from training.checkpoint.hf_files import find_tensors
+from training.checkpoint.hf_tensors import read_slice
 from training.model.architecture import read_architecture
+from training.rollout.engine import Sampling
+from training.rollout.local import LocalEngine
 
 NAME = "model.layers.1.mlp.up_proj.weight"
 
@@ -56,16 +59,33 @@ def test_missing_and_unknown_tensors_are_named(folder):
     refused(folder, rf"lacks the tensor {NAME} \(1 in all\)")
 
 
-def test_a_tied_model_may_have_an_output_layer(folder):
-    change(folder, lambda weights: weights.update({"lm_head.weight": torch.ones(1)}))
+def test_a_tied_model_may_hold_its_embedding_twice_but_no_other_output_layer(folder):
+    change(folder, lambda w: w.update({"lm_head.weight": w["model.embed_tokens.weight"].clone()}))
     assert "lm_head.weight" not in find_tensors(folder, read_architecture(folder))
+    for head in (torch.ones(1), load_file(folder / "model.safetensors")["lm_head.weight"] + 1):
+        change(folder, lambda weights, head=head: weights.update({"lm_head.weight": head}))
+        refused(folder, r"says tie_word_embeddings, but .* holds a lm_head\.weight that is not the embedding")
+
+
+def test_weights_of_another_floating_type_are_read_in_the_configs(folder):
+    change(folder, lambda weights: weights.update({NAME: torch.full((48, 32), 1.5).bfloat16()}))
+    found = find_tensors(folder, read_architecture(folder))
+    assert read_slice(found[NAME], NAME).dtype is torch.bfloat16
+    engine = LocalEngine.from_pretrained(folder)
+    (completion,) = engine.generate([[3, 4]], [Sampling(max_new_tokens=1, seed=0)])
+    assert len(completion.token_ids) == 1
+
+
+def test_buffers_that_transformers_computes_are_ignored(folder):
+    change(folder, lambda w: w.update({"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}))
+    assert not any("inv_freq" in name for name in find_tensors(folder, read_architecture(folder)))
 
 
 def test_wrong_shapes_and_types_are_named(folder):
     change(folder, lambda weights: weights.update({NAME: torch.ones(3, 3)}))
     refused(folder, rf"holds {NAME} as F32 \[3, 3\] where .*config\.json asks for F32 \[48, 32\]")
-    change(folder, lambda weights: weights.update({NAME: torch.ones(48, 32).half()}))
-    refused(folder, rf"holds {NAME} as F16 \[48, 32\] where .* F32")
+    change(folder, lambda weights: weights.update({NAME: torch.ones(48, 32).int()}))
+    refused(folder, rf"holds {NAME} as I32 \[48, 32\] where .* F32")
 
 
 def test_files_that_are_cut_off_or_no_safetensors_are_named(folder):
