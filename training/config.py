@@ -19,8 +19,8 @@ from training.arguments.supported import require_supported
 from training.arguments.upstream import checked, megatron_fields, nearest, resolve_type, with_free
 from training.model.implied import MODEL_FIELDS, ImpliedSettings
 from training.optimization import GrpoSettings, OptimizationSettings, SftSettings
-from training.rollout.settings import RolloutSettings
-from training.rollout.sglang.settings import SglangSettings
+from training.rollout.settings import Engine, RolloutSettings
+from training.rollout.sglang.settings import Device, SglangSettings
 
 
 class ModelSettings(Frozen):
@@ -194,6 +194,17 @@ class TrainingSettings(Frozen):
                 raise ValueError(
                     f"grpo.partial_rollout cannot go on with what rollout.{name} has begun; turn one off"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_that_are_shared_in_turn(self) -> TrainingSettings:
+        ours = self.rollout.engine is Engine.SGLANG and not self.rollout.engine_urls
+        on_gpus = ours and self.sglang.device is Device.CUDA
+        if self.grpo.asynchronous and self.rollout.colocate and on_gpus:
+            raise ValueError(
+                "grpo.asynchronous generates while it trains, so engines cannot share the trainer's GPUs; "
+                "set rollout.colocate: false, which gives them the GPUs after those"
+            )
         return self
 
     @model_validator(mode="after")

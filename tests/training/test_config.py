@@ -125,3 +125,11 @@ def test_a_resolved_file_gives_the_settings_back():
 def test_greedy_decoding_leaves_training_logits_as_they_are():
     assert RolloutSettings(temperature=0.0).training_temperature == 1.0
     assert RolloutSettings(temperature=0.7).training_temperature == 0.7
+
+
+def test_engines_that_share_the_trainers_gpus_cannot_be_asynchronous():
+    grpo, shared = GrpoSettings(asynchronous=True, importance_cap=2.0), RolloutSettings(engine="sglang")
+    with pytest.raises(ValueError, match=r"set rollout\.colocate: false"):
+        TrainingSettings(grpo=grpo, rollout=shared)
+    TrainingSettings(grpo=grpo, rollout=shared, sglang={"device": "cpu"})
+    TrainingSettings(grpo=grpo, rollout=RolloutSettings(engine="sglang", colocate=False))

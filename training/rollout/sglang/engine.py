@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from training.rollout.engine import Completion, Sampling
@@ -64,19 +65,30 @@ class SglangEngine:
         self._weights.update(tensors, version)
 
     def release(self) -> None:
-        """Have servers on the trainer's GPUs free their weights, KV cache and CUDA graphs."""
-        if self._fleet is None or not self._releases_memory:
+        """Have servers on the trainer's GPUs free their weights, KV cache and CUDA graphs; collective.
+
+        No rank goes on before all servers have: one would train on a GPU that is still full.
+        """
+        if not self._releases_memory:
             return
-        with self._fleet.paused():
-            freed = self._fleet.each(
-                lambda member: member.client.control("/release_memory_occupation") is not None
-            )
-        self._released = {member: member.restarts for member in freed}
+        if self._fleet is not None:
+            with self._fleet.paused():
+                freed = self._fleet.each(
+                    lambda member: member.client.control("/release_memory_occupation") is not None
+                )
+            self._released = {member: member.restarts for member in freed}
+        _wait_for_all_ranks()
 
     def resume(self) -> None:
-        """Have them take their memory back; it holds nothing until `update_weights`."""
-        if self._releases_memory and torch.cuda.is_available():
-            torch.cuda.empty_cache()  # what the trainer's allocator keeps is not free for the servers
+        """Have them take their memory back; it holds nothing until `update_weights`. Collective.
+
+        No server does before every rank has given back what its allocator keeps.
+        """
+        if not self._releases_memory:
+            return
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        _wait_for_all_ranks()
         if self._fleet is None or not self._released:
             return
         released, self._released = self._released, {}
@@ -88,6 +100,11 @@ class SglangEngine:
             self._weights.close()
         finally:
             self._close()
+
+
+def _wait_for_all_ranks() -> None:
+    if dist.is_initialized():
+        dist.barrier()
 
 
 def _resume(member: Member, released: dict[Member, int]) -> None:
