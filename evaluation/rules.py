@@ -120,6 +120,7 @@ _LIBRARY = re.compile(
     r"(?:\bnamespace\s(?:\s*\w+\s*=)?\s*|\b(?=\w+\s*::))"
     rf"(?:(?P<device>{_DEVICE_LIBRARIES})|{_HOST_LIBRARIES})\b(?:\s*::)?"
 )
+_CLOCK = re.compile(r"(?<![\w.])(clock(?:64)?)\s*\(")
 _HOST_CALL = re.compile(r"(?<![\w.])(main|system|free)\s*\(")
 _WORD_OR_SIGN = re.compile(r'\w+|"C"|[^\s\w]')
 _MOST_BOUND_TOKENS = 200
@@ -254,6 +255,8 @@ def _symbol_violations(bare: str) -> Iterator[tuple[Status, str]]:
             yield Status.REJECTED, f"{library.group()} is not allowed (host code)"
     for call in _HOST_CALL.finditer(bare):
         yield Status.REJECTED, f"{call[1]} is not allowed (host code)"
+    for call in _CLOCK.finditer(bare):
+        yield Status.REJECTED, f"{call[1]} is not allowed: what a kernel computes must not depend on the time"
     if re.search(r"\bcuda\s*::", bare):
         yield Status.UNSUPPORTED, "the library namespace cuda:: cannot be used on the CPU"
     if not bare.isascii() or "$" in bare or re.search(r"\\[uUN]", bare):

@@ -33,6 +33,7 @@ _LANGUAGE = [
     "-fno-rtti",
     "-fno-threadsafe-statics",
     "-fno-builtin-printf",
+    "-mlong-double-64",  # nvcc takes a long double for a double
     "-ffp-contract=off",
     "-fno-strict-aliasing",
     "-Wno-narrowing",

@@ -1,6 +1,7 @@
 """Both backends take, without any include, the names and overloads that nvcc takes, and no others.
 
-nvcc_accepts.tsv says what nvcc 13.0 makes of expressions in a kernel `k(float* o, int n)`.
+nvcc_accepts.tsv says what nvcc 13.0 makes of expressions in a kernel `k(float* o, int n)`, and
+nvcc_accepts_half.tsv what it makes of the 16-bit types, whose operands often cannot be mixed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,17 @@ from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 from tests.evaluation.test_cuda_inspection import needs_nvrtc
 
-LINES = Path(__file__).with_name("nvcc_accepts.tsv").read_text().splitlines()
-CASES = [(expression, answer == "yes") for answer, expression in (line.split("\t") for line in LINES)]
+
+def cases(name: str) -> list[tuple[str, bool]]:
+    lines = Path(__file__).with_name(name).read_text().splitlines()
+    return [(expression, answer == "yes") for answer, expression in (line.split("\t") for line in lines)]
+
+
+CASES = cases("nvcc_accepts.tsv")
+HALF_CASES = cases("nvcc_accepts_half.tsv")
+HALF_HEAD = """#include <cuda_fp16.h>
+#include <cuda_bf16.h>
+extern "C" __global__ void k(float* a, __half* h, __nv_bfloat16* b, int n, __half2* h2) { a[0] = (float)("""
 HEADERS = ("cmath", "math.h", "cfloat", "cstdint", "math_constants.h")
 INCLUDES = "".join(f"#include <{header}>\n" for header in HEADERS)
 INCLUDED = ("FLT_MAX", "UINT32_MAX", "sizeof(uint32_t)", "CUDART_INF_F")
@@ -47,6 +57,12 @@ def test_simt(simt, expression, accepted):
         assert built.status is Status.COMPILE_ERROR
 
 
+@pytest.mark.parametrize(("expression", "accepted"), HALF_CASES)
+def test_simt_of_16_bits(simt, expression, accepted):
+    built = simt.build(f"{HALF_HEAD}{expression}); }}", ["k"])
+    assert isinstance(built, Refusal) != accepted, built
+
+
 @pytest.mark.parametrize("expression", INCLUDED)
 def test_simt_with_includes(simt, expression):
     built = simt.build(INCLUDES + source(expression), ["k"])
@@ -57,6 +73,13 @@ def test_simt_with_includes(simt, expression):
 @pytest.mark.parametrize(("expression", "accepted"), CASES)
 def test_nvrtc(nvrtc, expression, accepted):
     compiled = nvrtc.compile(source(expression), "sm_90a")
+    assert isinstance(compiled, Compiled) == accepted, compiled
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(("expression", "accepted"), HALF_CASES)
+def test_nvrtc_of_16_bits(nvrtc, expression, accepted):
+    compiled = nvrtc.compile(f"{HALF_HEAD}{expression}); }}", "compute_90a")
     assert isinstance(compiled, Compiled) == accepted, compiled
 
 

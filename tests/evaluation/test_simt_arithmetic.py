@@ -45,7 +45,69 @@ def values(backend: SimtBackend, body: str, x: np.ndarray, head: str = "") -> np
         ("r = (float)__float2int_rn(sqrtf(a[i]));", -1, 0),
         ("bool b = a[i]; r = b;", np.nan, 1),
         ("r = (float)(1e300 * a[i]);", 1, np.inf),
+        ("r = (float)(sizeof(long double) * (long double)a[i]);", 0.5, 4),
+        ('r = printf("%f %d", a[i], n) + printf("x") + printf("%d", 1);', 1, 3),
     ],
 )
 def test_what_a_gpu_defines(backend, body, x, expected):
     assert values(backend, body, np.array([x]))[0] == np.float32(expected)
+
+
+FAST = {
+    # function of x: (in NumPy, the largest error that CUDA's guide gives, as a function of x and the value)
+    "__expf(x)": (np.exp, lambda x, y: abs(y) * 2.0**-23 * (2 + np.floor(abs(1.173 * x)))),
+    "__exp10f(x / 8)": (
+        lambda x: 10 ** (x / 8),
+        lambda x, y: abs(y) * 2.0**-23 * (2 + np.floor(abs(0.37 * x))),
+    ),
+    "__logf(fabsf(x))": (lambda x: np.log(abs(x)), lambda x, y: _log_error(x, y, 2.0**-21.41)),
+    "__log2f(fabsf(x))": (lambda x: np.log2(abs(x)), lambda x, y: _log_error(x, y, 2.0**-22)),
+    "__log10f(fabsf(x))": (lambda x: np.log10(abs(x)), lambda x, y: _log_error(x, y, 2.0**-24)),
+    "__sinf(x)": (np.sin, lambda x, y: 2.0**-21.41 + abs(x) * 2.0**-23),
+    "__cosf(x)": (np.cos, lambda x, y: 2.0**-21.19 + abs(x) * 2.0**-23),
+    "__tanhf(x)": (np.tanh, lambda x, y: abs(y) * 2.0**-11),
+    "__fdividef(1, x)": (lambda x: 1 / x, lambda x, y: abs(y) * 2.0**-22),
+    "__powf(fabsf(x), 1.5f)": (
+        lambda x: abs(x) ** 1.5,
+        lambda x, y: abs(y) * 2.0**-21 * (1 + abs(np.log2(abs(x)))),
+    ),
+}
+
+
+def _log_error(x, y, near_one):
+    return np.where((abs(x) >= 0.5) & (abs(x) <= 2), near_one + abs(y) * 2.0**-24, abs(y) * 2.0**-21.4)
+
+
+@pytest.mark.parametrize("call", FAST)
+def test_fast_functions_err_as_much_as_they_may_and_no_more(backend, call):
+    exact, allowed = FAST[call]
+    x = np.random.default_rng(0).uniform(-20, 20, 2000).astype(np.float32).astype(np.float64)
+    x = np.concatenate([x, 1 + np.linspace(-0.5, 1, 200, dtype=np.float32)])
+    error = abs(values(backend, f"const float x = a[i]; r = {call};", x) - exact(x))
+    share = error / allowed(x, exact(x))
+    assert share.max() <= 1
+    assert share.max() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("call", "x", "expected"),
+    [
+        ("__fdividef(1, x)", 1e38, 0),
+        ("__fdividef(1, x)", np.inf, 0),
+        ("__fdividef(1, x)", 0, np.inf),
+        ("__expf(x)", 89, np.inf),
+        ("__expf(-x)", np.inf, 0),
+        ("__logf(x)", 0, -np.inf),
+        ("__powf(x, 2)", 0, 0),
+        ("__powf(x, 2)", -3, np.nan),
+        ("__sinf(x)", np.inf, np.nan),
+    ],
+)
+def test_fast_functions_at_their_ends(backend, call, x, expected):
+    found = values(backend, f"const float x = a[i]; r = {call};", np.array([x]))
+    np.testing.assert_array_equal(found, np.array([expected], np.float32))
+
+
+def test_a_fast_sine_far_out_is_no_sine(backend):
+    x = np.linspace(9000, 10000, 500, dtype=np.float32)
+    assert abs(values(backend, "r = __sinf(a[i]);", x) - np.sin(x.astype(np.float64))).max() > 1e-4

@@ -41,7 +41,6 @@ Extent simt_block_index() { return machine.block.index; }
 Extent simt_block_extent() { return machine.launch->block; }
 Extent simt_grid_extent() { return machine.launch->grid; }
 unsigned simt_thread_rank() { return machine.current->rank; }
-long long simt_clock() { return (long long)machine.steps; }
 void simt_trap(const char* what) { finish("fault", "%s", what); }
 void simt_pure_virtual() { finish("fault", "call of a pure virtual function"); }
 
@@ -65,9 +64,6 @@ int simt_barrier_or(int line, int predicate) {
     wait_at_barrier(line, predicate, __builtin_frame_address(0));
     return machine.block.predicates_true != 0;
 }
-
-// Device printf would let a kernel write to a channel of ours: it does nothing.
-int simt_printf(const char*, ...) { return 0; }
 
 float simt_half_to_float(uint16_t half) {
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;

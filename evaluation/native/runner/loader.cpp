@@ -53,7 +53,6 @@ struct Library {
 extern "C" {
 void* simt_memcpy(void*, const void*, size_t);
 void* simt_memset(void*, int, size_t);
-int simt_printf(const char*, ...);
 void simt_pure_virtual();
 }
 const Library library[] = {
@@ -63,7 +62,7 @@ const Library library[] = {
     {"memcpy", (void*)simt_memcpy},                     {"memmove", (void*)simt_memcpy},
     {"__tsan_memcpy", (void*)simt_memcpy},              {"__tsan_memmove", (void*)simt_memcpy},
     {"memset", (void*)simt_memset},                     {"__tsan_memset", (void*)simt_memset},
-    {"printf", (void*)simt_printf},                     {"simt_dynamic_shared", (void*)kDynamicShared},
+    {"simt_dynamic_shared", (void*)kDynamicShared},
     {"__cxa_pure_virtual", (void*)simt_pure_virtual},
 };
 

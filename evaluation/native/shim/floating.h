@@ -83,23 +83,6 @@ typedef __nv_bfloat162 nv_bfloat162;
 #undef Small
 #undef Small2
 
-// Mixed operands would be ambiguous between the class's and the built-in operators without these.
-#define SIMT_MIXED(T, U)                                                       \
-    SIMT_INLINE float operator+(T a, U b) { return (float)a + (float)b; }      \
-    SIMT_INLINE float operator+(U a, T b) { return (float)a + (float)b; }      \
-    SIMT_INLINE float operator-(T a, U b) { return (float)a - (float)b; }      \
-    SIMT_INLINE float operator-(U a, T b) { return (float)a - (float)b; }      \
-    SIMT_INLINE float operator*(T a, U b) { return (float)a * (float)b; }      \
-    SIMT_INLINE float operator*(U a, T b) { return (float)a * (float)b; }      \
-    SIMT_INLINE float operator/(T a, U b) { return (float)a / (float)b; }      \
-    SIMT_INLINE float operator/(U a, T b) { return (float)a / (float)b; }      \
-    SIMT_INLINE bool operator<(T a, U b) { return (float)a < (float)b; }       \
-    SIMT_INLINE bool operator>(T a, U b) { return (float)a > (float)b; }
-SIMT_MIXED(__half, float)
-SIMT_MIXED(__half, int)
-SIMT_MIXED(__nv_bfloat16, float)
-SIMT_MIXED(__nv_bfloat16, int)
-
 // `v` rounded in a direction: the nearest number, or its neighbour if that lies on the wrong side.
 template <class T, SimtRounding Mode> SIMT_INLINE T simt_small(double v) {
     T near(v);

@@ -1,24 +1,43 @@
 // Device intrinsics: fast maths, reinterpretation, bits and integers.
 #pragma once
 
-// The fast versions are as exact as the slow ones here; tolerances allow for the difference on a GPU.
-#define SIMT_FAST(name, function) SIMT_INLINE float name(float x) { return function(x); }
-SIMT_FAST(__expf, expf)
-SIMT_FAST(__exp10f, exp10f)
-SIMT_FAST(__logf, logf)
-SIMT_FAST(__log2f, log2f)
-SIMT_FAST(__log10f, log10f)
-SIMT_FAST(__sinf, sinf)
-SIMT_FAST(__cosf, cosf)
-SIMT_FAST(__tanf, tanf)
-SIMT_FAST(__tanhf, tanhf)
+// Fast functions err as much as those of a GPU may (CUDA C++ Programming Guide, "Intrinsic Functions"): arguments are
+// scaled in float, and what the hardware approximates is off by some part of the documented error, always by the same
+// part for the same number.
+SIMT_INLINE float simt_off(double exact, double error) {
+    if (exact - exact != 0) return (float)exact;
+    const long long part = (long long)(simt_bits<unsigned long long>(exact) * 0x9e3779b97f4a7c15ull);
+    return (float)(exact + error * ((double)part * 0x1p-63));
+}
+SIMT_INLINE float simt_off_ulps(double exact) { return simt_off(exact, fabs(exact) * 0x1.8p-24); }
+SIMT_INLINE float simt_fast_exp2(float x) { return simt_off_ulps(exp2((double)x)); }
+// Near 1, where a logarithm is small, the error is an absolute one.
+SIMT_INLINE float simt_fast_log(float x, double exact, double error) {
+    return x >= 0.5f && x <= 2 ? simt_off(exact, error) : simt_off_ulps(exact);
+}
+SIMT_INLINE double simt_turn(float x) {
+    const float turns = x * 0.15915494f;
+    return 2 * M_PI * ((double)turns - rint((double)turns));
+}
+SIMT_INLINE float __expf(float x) { return simt_fast_exp2(x * 1.44269502f); }
+SIMT_INLINE float __exp10f(float x) { return simt_fast_exp2(x * 3.32192802f); }
+SIMT_INLINE float __logf(float x) { return simt_fast_log(x, log((double)x), 0x1.81p-22); }
+SIMT_INLINE float __log2f(float x) { return simt_fast_log(x, log2((double)x), 0x1p-22); }
+SIMT_INLINE float __log10f(float x) { return simt_fast_log(x, log10((double)x), 0x1p-24); }
+SIMT_INLINE float __sinf(float x) { return simt_off(sin(simt_turn(x)), 0x1.81p-22); }
+SIMT_INLINE float __cosf(float x) { return simt_off(cos(simt_turn(x)), 0x1.c1p-22); }
+SIMT_INLINE float __tanhf(float x) { return simt_off(tanh((double)x), fabs(tanh((double)x)) * 0x1p-11); }
+SIMT_INLINE float __powf(float x, float y) { return simt_fast_exp2(y * __log2f(x)); }
+SIMT_INLINE float __fdividef(float x, float y) {
+    const bool flushed = fabsf(y) > 0x1p126f && fabsf(y) <= 0x1.fffffep127f;
+    return flushed ? x * 0 : simt_off_ulps((double)x / y);
+}
+SIMT_INLINE float __tanf(float x) { return __fdividef(__sinf(x), __cosf(x)); }
+static inline void __sincosf(float x, float* sine, float* cosine) { *sine = __sinf(x), *cosine = __cosf(x); }
+SIMT_INLINE float __frsqrt_rn(float x) { return (float)(1 / sqrt((double)x)); }
 SIMT_INLINE float __saturatef(float x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
-SIMT_FAST(__frsqrt_rn, rsqrtf)
-SIMT_INLINE float __powf(float x, float y) { return powf(x, y); }
-SIMT_INLINE float __fdividef(float x, float y) { return x / y; }
 SIMT_INLINE float fdividef(float x, float y) { return x / y; }
 SIMT_INLINE float fdivide(float x, float y) { return x / y; }
-static inline void __sincosf(float x, float* sine, float* cosine) { sincosf(x, sine, cosine); }
 
 SIMT_INLINE int __float_as_int(float x) { return simt_bits<int>(x); }
 SIMT_INLINE unsigned __float_as_uint(float x) { return simt_bits<unsigned>(x); }

@@ -14,9 +14,7 @@ int simt_barrier_or(int line, int predicate);
 void simt_yield();
 void simt_fence(int in_block_only);
 void simt_trap(const char* what) __attribute__((noreturn));
-long long simt_clock();
 extern char simt_dynamic_shared[];
-int printf(const char*, ...);
 void* memcpy(void*, const void*, size_t);
 void* memset(void*, int, size_t);
 }
@@ -42,6 +40,6 @@ SIMT_INLINE void __threadfence_system() { simt_fence(0); }
 SIMT_INLINE void __nanosleep(unsigned) { simt_yield(); }
 SIMT_INLINE void __trap() { simt_trap("__trap() was called"); }
 SIMT_INLINE void __brkpt() { simt_trap("__brkpt() was called"); }
-SIMT_INLINE long long clock64() { return simt_clock(); }
-SIMT_INLINE long clock() { return simt_clock(); }
+// Nothing is printed, for that would be a channel of ours; the answer is a GPU's, which counts the arguments.
+template <class... T> SIMT_INLINE int printf(const char* format, T...) { return format ? (int)sizeof...(T) : -1; }
 #define assert(condition) ((condition) ? (void)0 : simt_trap("assert(" #condition ") failed"))
