@@ -113,7 +113,8 @@ def judge(
     fault = backend.rehearse(built, shipped_plan)
     if fault is not None:
         return refused(_at(shipped, fault))
-    return _compared(cases, outcome.outputs, tolerance)
+    again = [(cases[index], outputs) for index, outputs in outcome.repeats]
+    return _compared([*zip(cases, outcome.outputs, strict=True), *again], len(cases), tolerance)
 
 
 def refused(refusal: Refusal) -> Verdict:
@@ -183,12 +184,10 @@ def _sizes(instance: Instance) -> str:
     return ", ".join(f"{tensor.name} of shape {list(tensor.shape)}" for tensor in instance.inputs)
 
 
-def _compared(
-    cases: Sequence[Case], outputs: Sequence[Mapping[str, np.ndarray]], tolerance: float
-) -> Verdict:
+def _compared(runs: Sequence[tuple[Case, Mapping[str, np.ndarray]]], draws: int, tolerance: float) -> Verdict:
     """Compare every output of every case; the first that differs decides."""
     largest = 0.0
-    for case, got in zip(cases, outputs, strict=True):
+    for case, got in runs:
         for tensor in case.instance.outputs:
             result = compare(
                 tensor.name,
@@ -203,6 +202,6 @@ def _compared(
             largest = max(largest, result.error)
     return Verdict(
         status=Status.CORRECT,
-        reason=f"equals the reference on {len(cases)} draws of inputs",
-        measurements=Measurements(instances=len(cases), max_error=largest),
+        reason=f"equals the reference on {draws} draws of inputs",
+        measurements=Measurements(instances=draws, max_error=largest),
     )

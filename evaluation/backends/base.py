@@ -33,6 +33,8 @@ class RunOutcome:
 
     outputs: tuple[dict[str, np.ndarray], ...]
     """Per run, every buffer of role OUTPUT by name, in its declared dtype and shape (bfloat16 as uint16)."""
+    repeats: tuple[tuple[int, dict[str, np.ndarray]], ...] = ()
+    """The index of a run that was done again, and what it left then, which must be as right."""
 
 
 class Built(Protocol):

@@ -2,10 +2,10 @@
 
 What it finds that a comparison of outputs would not: accesses out of bounds (by buffer and byte), writes
 to inputs, data races, divergent barriers, deadlocks, misaligned vector accesses, endless loops. What it
-cannot judge it calls UNSUPPORTED: PTX, tensor cores, grid-wide barriers. Blocks run one after another: a race
-across blocks is seen from the accesses themselves, and missed where the block has used an atomic before. Runs
-alternate between two poisons, two layouts of the buffers, and the two orders of blocks and threads, so that
-luck with one of them is no luck. It checks correctness and measures no speed.
+cannot judge it calls UNSUPPORTED: PTX, tensor cores, grid-wide barriers. A race is seen from the accesses
+themselves and what orders them. Runs differ in poison, in where the buffers lie, and in the order of blocks
+and threads: ascending, descending and shuffled, so that luck with one of them is no luck; where threads meet
+at atomics or flags there are more runs. It checks correctness and measures no speed.
 
 Four fences hold a hostile candidate: static rules, a confined compiler, a loader that hands out no foreign
 address, and a process that may only write its report and exit. That process never has the expected outputs.
@@ -20,7 +20,7 @@ import weakref
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -31,14 +31,14 @@ from evaluation import rules
 from evaluation.backends.base import Built, Run, RunOutcome
 from evaluation.backends.simt_compile import KernelCompiler
 from evaluation.backends.simt_gpu_gate import GpuGate
-from evaluation.backends.simt_run import KernelRunner, Variant
+from evaluation.backends.simt_run import KernelRunner, Order, Report, Variant
 from evaluation.backends.simt_source import missing_header, shim_of, translation_unit
 from evaluation.plan import Plan
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 
 _PREFIX = "warpsmith-simt-"  #: of scratch folders
-_ORDERS = (False, True)  #: of a candidate's runs, in turn: whether they are in descending order
+_LEAST_RUNS = 7  #: of a candidate for which the order of threads may matter
 
 
 @dataclass(frozen=True)
@@ -95,30 +95,41 @@ class SimtBackend:
         The budget holds for all runs together. The time limit is a backstop for each run, in CPU seconds, so
         that a verdict does not depend on what else the machine is doing.
         """
-        outputs = []
+        outputs: list[dict[str, np.ndarray]] = []
+        reports: list[Report] = []
         budget = self._settings.access_budget
         for number, run in enumerate(runs):
-            variant = Variant(_seed(run, number), _ORDERS[number % len(_ORDERS)])
-            result = self._run_once(built, run, budget, variant)
+            variant = _variant(run, number)
+            result = self._runner.run(built.path, run, budget, self._settings.time_limit_s, variant)
             if isinstance(result, Refusal):
                 return result
             outputs.append(result[0])
-            budget = max(budget - result[1], 0)
-        return RunOutcome(tuple(outputs))
+            reports.append(result[1])
+            budget = max(budget - result[1].steps, 0)
+        repeats = self._repeat(built, runs, reports, budget)
+        return repeats if isinstance(repeats, Refusal) else RunOutcome(tuple(outputs), repeats)
 
-    def _run_once(
-        self, built: Built, run: Run, budget: int, variant: Variant
-    ) -> tuple[dict[str, np.ndarray], int] | Refusal:
-        """Run one plan; in ascending order if it does not end in descending order.
-
-        A GPU starts blocks in ascending order, by habit if not by promise, and scans rely on it when they
-        wait for the block before them. Here a block waits for ever for one that has not run yet.
-        """
-        seconds = self._settings.time_limit_s
-        result = self._runner.run(built.path, run, budget, seconds, variant)
-        if variant.descending and isinstance(result, Refusal) and result.status is Status.TIMEOUT:
-            return self._runner.run(built.path, run, budget, seconds, replace(variant, descending=False))
-        return result
+    def _repeat(
+        self, built: Built, runs: Sequence[Run], reports: Sequence[Report], budget: int
+    ) -> tuple[tuple[int, dict[str, np.ndarray]], ...] | Refusal:
+        """Do the longest run whose threads met again, in more orders, while the budget lasts."""
+        contended = [index for index, report in enumerate(reports) if report.contended]
+        if not contended:
+            return ()
+        longest = max(contended, key=lambda index: reports[index].steps)
+        repeats = []
+        for number in range(len(runs), _LEAST_RUNS):
+            seconds = self._settings.time_limit_s
+            result = self._runner.run(
+                built.path, runs[longest], budget, seconds, _variant(runs[longest], number)
+            )
+            if isinstance(result, Refusal) and result.status is Status.TIMEOUT:
+                break
+            if isinstance(result, Refusal):
+                return result
+            repeats.append((longest, result[0]))
+            budget = max(budget - result[1].steps, 0)
+        return tuple(repeats)
 
     def _refused_by_gate(self, source: str, kernels: Sequence[str]) -> Refusal | None:
         return self._gate.refuse(source, kernels) if self._gate else None
@@ -143,6 +154,12 @@ class SimtBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _variant(run: Run, number: int) -> Variant:
+    """What a candidate's run of this number shows; the second and all after the third are shuffled."""
+    order = {0: Order.ASCENDING, 2: Order.DESCENDING}.get(number, Order.SHUFFLED)
+    return Variant(_seed(run, number), order, number % 4)
 
 
 def _unsupported(refusal: Refusal) -> Refusal:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -61,14 +62,34 @@ def runner(preferred: str | None) -> Path:
     return artifact("runner", compiler, key, NATIVE / "runner", build) / "runner"
 
 
+class Order(StrEnum):
+    """In which order blocks, warps and lanes come."""
+
+    ASCENDING = "ascending"
+    DESCENDING = "descending"  #: the last block and the last thread come first
+    SHUFFLED = (
+        "shuffled"  #: drawn anew all the time, several blocks by turns, broken off where threads synchronise
+    )
+
+
 @dataclass(frozen=True)
 class Variant:
     """How a run shows what CUDA leaves open. The same variant always gives the same result."""
 
     seed: int = 0
-    """Of what memory and lanes hold that nobody wrote, and of where buffers lie."""
-    descending: bool = False
-    """The last block and the last thread come first."""
+    """Of what memory and lanes hold that nobody wrote, of where buffers lie, and of the shuffled order."""
+    order: Order = Order.ASCENDING
+    stop: int = 0
+    """In the shuffled order, before which of its atomics (and flags) a thread may wait for long, from 0."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run that went well says of itself."""
+
+    steps: int
+    contended: bool
+    """Threads met at atomics or flags with nothing to say which comes first; another order may matter."""
 
 
 class KernelRunner:
@@ -83,8 +104,8 @@ class KernelRunner:
 
     def run(
         self, built: Path, run: Run, budget: int, seconds: float, variant: Variant
-    ) -> tuple[dict[str, np.ndarray], int] | Refusal:
-        """Run all launches of a plan on fresh buffers; returns the outputs and the steps taken.
+    ) -> tuple[dict[str, np.ndarray], Report] | Refusal:
+        """Run all launches of a plan on fresh buffers; returns the outputs and what else is known.
 
         `budget` bounds the steps (loads, stores, basic blocks, started threads), `seconds` the CPU time.
         """
@@ -94,8 +115,9 @@ class KernelRunner:
                 status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"
             )
         offsets = self._write_inputs(run)
-        order = "descending" if variant.descending else "ascending"
-        lines = [f"run {built} {self._data} {budget} {seconds:.6f} {variant.seed} {order}"]
+        lines = [
+            f"run {built} {self._data} {budget} {seconds:.6f} {variant.seed} {variant.order} {variant.stop}"
+        ]
         lines += [_buffer_line(buffer, offset) for buffer, offset in zip(plan.buffers, offsets, strict=True)]
         index = {buffer.tensor.name: position for position, buffer in enumerate(plan.buffers)}
         lines += [_launch_line(launch, index) for launch in plan.launches]
@@ -146,8 +168,8 @@ class KernelRunner:
                     )
         return outputs
 
-    def _ask(self, request: str, seconds: float) -> int | Refusal:
-        """Send a run to the server; returns the steps taken, or why it failed.
+    def _ask(self, request: str, seconds: float) -> Report | Refusal:
+        """Send a run to the server; returns what it reports, or why it failed.
 
         A server that died (no kernel can reach it) is replaced and asked once more.
         """
@@ -193,7 +215,7 @@ def _argument(argument: BufferArgument | int | float, index: dict[str, int]) -> 
     return f"i{argument}" if isinstance(argument, int) else f"f{float(argument).hex()}"
 
 
-def _interpret(wait_status: int, report: str, used: float, seconds: float) -> int | Refusal:
+def _interpret(wait_status: int, report: str, used: float, seconds: float) -> Report | Refusal:
     """Judge a run by how its process ended, by what it reported and by the CPU seconds that it used.
 
     The report comes from a process that ran the candidate's code, so it is believed only when it is bad news;
@@ -204,8 +226,8 @@ def _interpret(wait_status: int, report: str, used: float, seconds: float) -> in
         return _killed(os.WTERMSIG(wait_status), used, seconds)
     found = _REPORT.fullmatch(report)
     status, kernel, block, thread, steps, message = found.groups() if found else ("",) * 6
-    if status == "ok" and not message and os.WEXITSTATUS(wait_status) == 0:
-        return int(steps)
+    if status in ("ok", "ok_contended") and not message and os.WEXITSTATUS(wait_status) == 0:
+        return Report(int(steps), status == "ok_contended")
     if status not in _BAD_NEWS:
         return Refusal(status=Status.FAULT, reason="the kernel damaged the process that runs it")
     return Refusal(status=Status(status), reason=_place(kernel, block, thread) + _printable(message))

@@ -14,7 +14,7 @@ namespace simt {
 
 namespace {
 void* scheduler_stack_pointer;
-uintptr_t free_stacks[kMaxThreads];
+uintptr_t free_stacks[kMaxStacks];
 unsigned free_count;
 uintptr_t next_fresh;  // the lowest stack that this launch has not used; stacks are first handed out in this order
 

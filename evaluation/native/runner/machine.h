@@ -12,6 +12,8 @@ namespace simt {
 
 constexpr unsigned kWarpSize = 32;
 constexpr unsigned kMaxThreads = 1024;
+constexpr unsigned kMaxResidents = 4;      // blocks in flight
+constexpr unsigned kMaxStacks = 3 * kMaxThreads;
 constexpr size_t kMaxShared = 227 * 1024;  // sm_90: dynamic plus static, per block
 constexpr size_t kSharedRoom = 1 << 20;    // for the static variables of all kernels, with gaps between
 
@@ -61,6 +63,8 @@ struct Thread {
     int line;             // where it waits (kBarrier), for messages
     uint64_t site;        // the same (and kConverge), told apart by every call on the way there
     int predicate;        // __syncthreads_count and its kin
+    unsigned doze;        // one in how many chances it takes to go on (kYielded)
+    unsigned syncs;       // its atomics and volatile accesses
     WarpCall call;        // kWarp
     uint32_t id;          // among all threads of the run
     uint32_t* met;        // when it last synchronised with each lane of its warp
@@ -74,6 +78,7 @@ struct Block {
     unsigned threads, live;
     uint32_t begin, barrier;  // when it began, and when its last barrier opened
     int predicates_true, predicates_all;
+    uint64_t waited;  // steps in which its threads did nothing but let others run
 };
 
 struct Launch {
@@ -84,14 +89,18 @@ struct Launch {
     void** arguments;
 };
 
+enum class Order { kAscending, kDescending, kShuffled };
+
 struct Machine {
-    Thread threads[kMaxThreads];
+    Thread* threads;  // of the block that runs
     Thread* current;  // null while the runner itself executes
     Block block;
+    unsigned resident;  // which of the blocks in flight it is
     const Launch* launch;
-    bool descending;  // the order of blocks and threads in this run
+    Order order;
+    unsigned stop;  // in the shuffled order, before which of its atomics a thread may wait for long
     uint32_t now, launch_begin;  // time passes where threads synchronise
-    unsigned resident;
+    bool contended;  // threads met at a word with nothing to say which comes first
     bool optimized;  // the candidate's code, in which one call may have become several
     uint64_t steps, budget, quantum_end;
     uint64_t alarm;  // the step after which `ring` is due
@@ -113,6 +122,8 @@ uint64_t call_path(const void* frame, int line);  // to the runner's function th
 void run_launch(const Launch& launch);
 void suspend(State state);
 void preempt();
+unsigned random_below(unsigned count);  // the same in every run with the same seed
+void before_synchronisation(bool shared);  // where other threads and, unless the word is shared, blocks may come first
 
 // After the last step of the budget or of a thread's turn, or where a check waits for the next step.
 void ring();

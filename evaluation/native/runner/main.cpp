@@ -56,13 +56,14 @@ uint8_t* map_data() {
     return (uint8_t*)data;
 }
 
-unsigned most_threads() {
+unsigned most_stacks() {
     unsigned most = 1;
     for (unsigned i = 0; i < request.launch_count; i++) {
         const Extent block = request.launches[i].block;
-        if (block.x * block.y * block.z > most) most = block.x * block.y * block.z;
+        const unsigned stacks = block.x * block.y * block.z * kMaxResidents;
+        if (stacks > most) most = stacks;
     }
-    return most;
+    return most < kMaxStacks ? most : kMaxStacks;
 }
 
 // A memory-mapped input is copied, so that nothing the kernel does to it reaches the file.
@@ -70,7 +71,8 @@ unsigned most_threads() {
     limit_time(request.seconds);
     machine.budget = request.budget;
     seed_poison(request.seed);
-    machine.descending = request.descending;
+    machine.order = request.order;
+    machine.stop = request.stop;
     uint8_t* data = map_data();
     map_buffers(request.buffers, request.buffer_count);
     for (unsigned i = 0; i < request.buffer_count; i++)
@@ -80,7 +82,7 @@ unsigned most_threads() {
     machine.optimized = find_symbol("simt_optimized");
     static Launch launches[kMaxLaunches];
     for (unsigned i = 0; i < request.launch_count; i++) prepare_launch(request.launches[i], request, launches[i]);
-    map_stacks(most_threads());
+    map_stacks(most_stacks());
     map_clocks();
     map_race_cells(request.buffers, request.buffer_count);
     catch_signals();
@@ -90,7 +92,7 @@ unsigned most_threads() {
     for (unsigned i = 0; i < request.buffer_count; i++)
         if (request.buffers[i].role == Role::kOutput)
             memcpy(data + request.offsets[i], (void*)request.buffers[i].address, request.buffers[i].bytes);
-    finish("ok", "%s", "");
+    finish(machine.contended ? "ok_contended" : "ok", "%s", "");
 }
 
 [[noreturn]] void run_child(const std::string& text, int report) {

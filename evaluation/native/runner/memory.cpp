@@ -39,7 +39,7 @@ uintptr_t image_begin, image_end;
 }
 
 [[noreturn]] void report_elsewhere(uintptr_t address, size_t bytes, Access access) {
-    if (address - kStackBase < kMaxThreads * kStackSize)
+    if (address - kStackBase < kMaxStacks * kStackSize)
         finish("fault", "%s of another thread's local variable", verb(access));
     if (address < 4096) finish("fault", "%s through a null pointer (address %zu)", verb(access), (size_t)address);
     if (address >= image_begin && address < image_end) finish("fault", "%s of a constant", verb(access));
@@ -90,6 +90,11 @@ inline void check(void* pointer, size_t bytes, Access access) {
         finish("fault", "%s of %zu bytes at byte %zu of %s, which nobody has written", verb(access), bytes, at,
                buffer.name);
     check_global(buffer, at, bytes, access);
+}
+
+void check_atomic(void* address, int bytes, Access access) {
+    if ((uintptr_t)address % (unsigned)bytes) finish("fault", "misaligned atomic update");
+    check(address, (size_t)bytes, access);
 }
 
 void check_range(const void* pointer, size_t bytes, Access access) {
@@ -167,10 +172,8 @@ void __tsan_vptr_update(void** p, void*) { check(p, sizeof *p, Access::kWrite); 
 void __tsan_read_range(void* p, size_t bytes) { check_range(p, bytes, Access::kRead); }
 void __tsan_write_range(void* p, size_t bytes) { check_range(p, bytes, Access::kWrite); }
 
-void simt_atomic(void* address, int bytes) {
-    if ((uintptr_t)address % (unsigned)bytes) finish("fault", "misaligned atomic update");
-    check(address, (size_t)bytes, Access::kAtomic);
-}
+void simt_atomic(void* address, int bytes) { check_atomic(address, bytes, Access::kAtomic); }
+void simt_exchange(void* address, int bytes) { check_atomic(address, bytes, Access::kExchange); }
 // Before a load that goes through the read-only cache (__ldg).
 void simt_read_only(const void* address, int bytes) {
     const size_t offset = (uintptr_t)address - arena_begin;

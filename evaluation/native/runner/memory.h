@@ -24,11 +24,12 @@ void map_buffers(Buffer* buffers, unsigned count);  // assigns addresses; poison
 void set_image(uintptr_t begin, uintptr_t end);             // the constants
 void refuse_holes();                                        // ends the run if a byte of an output was never written
 
-enum class Access : uint8_t { kRead, kVolatileRead, kWrite, kVolatileWrite, kAtomic };
+enum class Access : uint8_t { kRead, kVolatileRead, kWrite, kVolatileWrite, kAtomic, kExchange };
 inline bool is_read(Access access) { return access <= Access::kVolatileRead; }
-inline bool is_write(Access access) { return access == Access::kWrite || access == Access::kVolatileWrite; }
+inline bool is_atomic(Access access) { return access >= Access::kAtomic; }
+inline bool is_write(Access access) { return !is_read(access) && access != Access::kAtomic; }  // and no read before it
 inline const char* verb(Access access) {
-    return is_read(access) ? "read" : access == Access::kAtomic ? "atomic update" : "write";
+    return is_read(access) ? "read" : is_atomic(access) ? "atomic update" : "write";
 }
 
 // `states` holds for each byte who wrote it last. False if an access reads and none of its bytes is `writer`'s: of a

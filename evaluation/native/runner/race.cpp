@@ -31,7 +31,8 @@ constexpr size_t kMaxRaceBytes = 72u << 20;
 constexpr size_t kSharedWords = kSharedRoom / 4;
 constexpr size_t kMaxParts = 1u << 20;
 
-Cell shared_cells[kSharedWords + kMaxShared / 4];  // first the shared variables, then the dynamic shared memory
+// First the shared variables, then the dynamic shared memory, of each block in flight.
+Cell shared_cells[kMaxResidents][kSharedWords + kMaxShared / 4];
 Cell* parts;                          // of words, four each; the first are not used
 size_t part_count = 4;
 
@@ -74,7 +75,8 @@ bool is_plain(Access access) { return access == Access::kRead || access == Acces
 
 // Of two accesses, neither plain: flags and those who wait for them. Lanes of one warp do not wait for each other.
 bool may_meet(Access a, Access b, const Moment& earlier) {
-    return a == Access::kAtomic || b == Access::kAtomic || !same_warp(earlier.thread, machine.current->id);
+    machine.contended = true;
+    return is_atomic(a) || is_atomic(b) || !same_warp(earlier.thread, machine.current->id);
 }
 
 void settle_later(const Moment& earlier, const Place& place) {
@@ -93,7 +95,7 @@ bool saw_write(const Cell& cell) {
 
 void meet_write(const Cell& cell, const Place& place, Access access) {
     if (ordered(cell.write)) return;
-    const bool either_atomic = cell.write_access == Access::kAtomic || access == Access::kAtomic;
+    const bool either_atomic = is_atomic(cell.write_access) || is_atomic(access);
     if (!is_read(access) && !either_atomic) {
         if (!saw_write(cell)) settle_later(cell.write, place);
         return;
@@ -110,7 +112,7 @@ void meet_read(const Cell& cell, unsigned slot, const Place& place, Access acces
     if (ordered(cell.reads[slot])) return;
     const Access earlier = cell.read_accesses[slot];
     if (!is_plain(access) && !is_plain(earlier) && may_meet(earlier, access, cell.reads[slot])) return;
-    if (access == Access::kAtomic && !cell.used[slot]) return;
+    if (is_atomic(access) && !cell.used[slot]) return;
     report(place, cell.reads[slot], "reads", "writes");
 }
 
@@ -196,8 +198,9 @@ Cell* map_cells(size_t count) {
 
 // Atomics and volatile accesses are how threads wait for each other.
 void synchronise(uintptr_t address, Access access, bool shared) {
+    before_synchronisation(shared);
     if (access != Access::kVolatileWrite) acquire(address, shared);
-    if (access != Access::kVolatileRead) release(address, shared, access == Access::kAtomic);
+    if (access != Access::kVolatileRead) release(address, shared, is_atomic(access));
 }
 
 }  // namespace
@@ -228,7 +231,7 @@ void check_shared(uintptr_t address, size_t bytes, Access access) {
     const bool dynamic = address - kDynamicShared < kMaxShared;
     const size_t offset = address - (dynamic ? kDynamicShared : (uintptr_t)static_shared);
     if (!is_plain(access)) synchronise(address, access, true);
-    check_words(shared_cells + (dynamic ? kSharedWords : 0), nullptr, offset, address, bytes, access,
+    check_words(shared_cells[machine.resident] + (dynamic ? kSharedWords : 0), nullptr, offset, address, bytes, access,
                 machine.block.barrier);
 }
 

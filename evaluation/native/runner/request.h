@@ -25,8 +25,9 @@ struct Request {
     char object[512], data[512];
     unsigned long long budget;
     double seconds;
-    unsigned long long seed;  // of what nobody has written, and of where buffers lie
-    bool descending;
+    unsigned long long seed;  // of what nobody has written, of where buffers lie, and of the shuffled order
+    Order order;
+    unsigned stop;
     unsigned buffer_count, launch_count;
     Buffer buffers[kMaxBuffers];
     size_t offsets[kMaxBuffers];  // of each buffer in the data file

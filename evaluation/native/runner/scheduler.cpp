@@ -1,7 +1,9 @@
 // Runs the blocks of a launch: threads in order, until each waits or ends; then barriers open. Blocks and threads
-// come in ascending or, in other runs, in descending order; CUDA promises neither.
+// come in ascending, in descending or in a shuffled order, which breaks off at atomics and volatile accesses, too, to let
+// other threads and blocks run; CUDA promises none of them.
 #include "fiber.h"
 #include "order.h"
+#include "poison.h"
 #include "shared.h"
 #include "warp.h"
 
@@ -11,10 +13,27 @@ Machine machine;
 
 namespace {
 
-constexpr uint64_t kQuantum = 1 << 16;  // steps after which a spinning thread lets the others run
+constexpr uint64_t kQuantum = 1 << 12;   // steps after which a spinning thread lets the others run
+constexpr uint64_t kPatience = 1 << 14;  // steps after which a block that only waits lets another block begin
+constexpr unsigned kWindow = 8;          // of blocks from which the next is drawn
 
-uint32_t serial;  // of the last block that began
-uint32_t met[kMaxThreads][kWarpSize];
+struct Resident {
+    Block block;  // while another block runs
+    bool active;
+    unsigned doze;  // one in how many chances it takes to go on
+    Thread threads[kMaxThreads];
+    uint32_t met[kMaxThreads][kWarpSize];
+};
+Resident residents[kMaxResidents];
+uint32_t serial;        // of the last block that began
+bool turn_is_over;      // of the block that runs
+
+// The blocks that have not begun: a range, and some from below it from which the next is drawn.
+struct {
+    uint64_t low, high;
+    uint64_t window[kWindow];
+    unsigned in_window;
+} blocks_left;
 
 void set_alarm() { machine.alarm = machine.quantum_end < machine.budget ? machine.quantum_end : machine.budget; }
 
@@ -25,13 +44,36 @@ void thread_body() {
     __builtin_trap();
 }
 
-// The n-th of `count` things in the order of this run.
-unsigned in_order(unsigned n, unsigned count) { return machine.descending ? count - 1 - n : n; }
+// A walk through `count` things in the order of this run.
+struct Walk {
+    unsigned count, flip = 0, shift = 0;
+    explicit Walk(unsigned things) : count(things) {
+        if (machine.order == Order::kAscending) return;
+        flip = machine.order == Order::kDescending || random_below(2);
+        if (machine.order == Order::kShuffled) shift = random_below(count);
+    }
+    unsigned at(unsigned n) const {
+        const unsigned m = flip ? count - 1 - n : n;
+        return m + shift < count ? m + shift : m + shift - count;
+    }
+};
 
-void begin_block(Extent index) {
-    const Extent extent = machine.launch->block;
+void switch_to(unsigned resident) {
+    if (resident == machine.resident) return;
+    if (residents[machine.resident].active) put_shared_aside(machine.resident);
+    if (residents[resident].active) take_shared_back(resident);
+    residents[machine.resident].block = machine.block;
+    machine.resident = resident;
+    machine.block = residents[resident].block;
+    machine.threads = residents[resident].threads;
+}
+
+void begin_block(uint64_t number) {
+    const Extent extent = machine.launch->block, grid = machine.launch->grid;
     Block& block = machine.block;
-    block.index = index;
+    block = {};
+    block.index = {(unsigned)(number % grid.x), (unsigned)(number / grid.x % grid.y),
+                   (unsigned)(number / grid.x / grid.y)};
     block.threads = block.live = extent.x * extent.y * extent.z;
     block.begin = block.barrier = machine.now++;
     serial = (serial + 1) % (1u << (31 - kRankBits));
@@ -43,8 +85,9 @@ void begin_block(Extent index) {
         thread.warp = rank / kWarpSize;
         thread.state = State::kFresh;
         thread.id = serial << kRankBits | rank;
-        thread.met = met[rank];
+        thread.met = residents[machine.resident].met[rank];
         thread.knowledge = {};
+        thread.syncs = 0;
     }
     begin_shared();
 }
@@ -57,18 +100,25 @@ void resume(Thread& thread) {
     thread.state = State::kReady;
     machine.quantum_end = machine.steps + kQuantum;
     set_alarm();
+    const uint64_t before = machine.steps;
     resume_fiber(thread);
     if (thread.state == State::kDone) release_stack(thread);
+    Block& block = machine.block;
+    block.waited = thread.state == State::kYielded ? block.waited + machine.steps - before : 0;
 }
 
 // Runs the threads of one warp until each waits for somebody outside the warp, or has yielded.
 bool run_warp(Thread* first, unsigned count) {
     Thread* const end = first + count;
+    const Walk walk(count);
     for (bool progress = false;; progress = true) {
         bool ran = false;
         for (unsigned n = 0; n < count; n++) {
-            Thread& thread = first[in_order(n, count)];
-            if (thread.state == State::kFresh || thread.state == State::kReady) resume(thread), ran = true;
+            Thread& thread = first[walk.at(n)];
+            if (thread.state != State::kFresh && thread.state != State::kReady) continue;
+            resume(thread);
+            if (turn_is_over) return true;
+            ran = true;
         }
         if (!ran && !converge(first, end) && !complete_warp_calls(first, end)) return progress;
     }
@@ -78,11 +128,16 @@ bool run_warps() {
     bool progress = false;
     const unsigned threads = machine.block.threads, warps = (threads + kWarpSize - 1) / kWarpSize;
     for (unsigned rank = 0; rank < threads; rank++)
-        if (machine.threads[rank].state == State::kYielded) machine.threads[rank].state = State::kReady;
-    for (unsigned n = 0; n < warps; n++) {
-        const unsigned first = in_order(n, warps) * kWarpSize;
+        if (machine.threads[rank].state == State::kYielded) {
+            if (!random_below(machine.threads[rank].doze)) machine.threads[rank].state = State::kReady;
+            progress = true;
+        }
+    const Walk walk(warps);
+    for (unsigned n = 0; n < warps && !turn_is_over; n++) {
+        const unsigned first = walk.at(n) * kWarpSize;
         progress |= run_warp(machine.threads + first, threads - first < kWarpSize ? threads - first : kWarpSize);
     }
+    turn_is_over |= machine.block.waited > kPatience;
     return progress;
 }
 
@@ -125,11 +180,50 @@ bool release_barrier() {
            warp ? "; lanes meet only at the same call, made from the same place with the same mask" : "");
 }
 
-void run_block(Extent index) {
-    begin_block(index);
-    while (machine.block.live) {
+// Runs the current block until it is done, or lets another one run.
+void run_turn() {
+    turn_is_over = false;
+    while (machine.block.live && !turn_is_over) {
         const bool progress = run_warps();
-        if (machine.block.live && !release_barrier() && !progress) report_deadlock();
+        if (machine.block.live && !turn_is_over && !release_barrier() && !progress) report_deadlock();
+    }
+    residents[machine.resident].active = machine.block.live;
+}
+
+// The next block to begin: the lowest, where one waits for others, as a GPU begins them by habit.
+uint64_t next_block(bool lowest) {
+    auto& blocks = blocks_left;
+    const bool drawn = machine.order == Order::kShuffled;
+    while (drawn && blocks.in_window < kWindow && blocks.low < blocks.high)
+        blocks.window[blocks.in_window++] = blocks.low++;
+    if (machine.order == Order::kDescending && !lowest) return --blocks.high;
+    if (!blocks.in_window) return blocks.low++;
+    unsigned at = drawn && !lowest ? random_below(blocks.in_window) : 0;
+    for (unsigned i = 0; lowest && i < blocks.in_window; i++)
+        if (blocks.window[i] < blocks.window[at]) at = i;
+    const uint64_t block = blocks.window[at];
+    blocks.window[at] = blocks.window[--blocks.in_window];
+    return block;
+}
+
+// Blocks run one after another, or in the shuffled order some by turns; one more begins where a block waits.
+void run_blocks() {
+    const Extent block = machine.launch->block;
+    const unsigned fit = kMaxStacks / (block.x * block.y * block.z), most = fit < kMaxResidents ? fit : kMaxResidents;
+    unsigned limit = machine.order == Order::kShuffled ? most - 1 : 1, slot = machine.resident;
+    for (bool waits = false;; slot = (slot + 1) % most) {
+        unsigned active = 0;
+        for (const Resident& resident : residents) active += resident.active;
+        const bool left = blocks_left.in_window || blocks_left.low < blocks_left.high;
+        if (!active && !left) return;
+        if (!active) slot = machine.resident;
+        if (!residents[slot].active && !(left && active < limit)) continue;
+        if (residents[slot].active && random_below(residents[slot].doze)) continue;
+        residents[slot].doze = 1;
+        switch_to(slot);
+        if (!residents[slot].active) begin_block(next_block(waits));
+        run_turn();
+        if (machine.block.waited > kPatience) waits = true, limit = most;
     }
 }
 
@@ -150,20 +244,40 @@ void ring() {
     set_alarm();
 }
 
-void preempt() {
-    machine.quantum_end = machine.steps + kQuantum;
-    if (machine.block.live > 1) suspend(State::kYielded);
+// Lets other threads run, and with a number that is not 0 for its block other blocks, too.
+static void yield_to_others(unsigned doze, unsigned block_doze) {
+    machine.current->doze = doze;
+    if (block_doze) {
+        turn_is_over = true;
+        residents[machine.resident].doze = block_doze;
+    }
+    suspend(State::kYielded);
+}
+
+void preempt() { yield_to_others(1, machine.order == Order::kShuffled && random_below(2)); }
+
+// In the shuffled order a thread often stops here, and sometimes for long: many others come between this access and
+// what the thread did before. In one run that is before its first such access, in others before a later one.
+void before_synchronisation(bool shared) {
+    if (machine.order != Order::kShuffled) return;
+    const bool long_stop = machine.current->syncs++ == machine.stop && !random_below(3);
+    if (!long_stop && random_below(4)) return;
+    const bool whole_block = !shared && random_below(2);
+    yield_to_others(long_stop && !whole_block ? 16 : 1, !whole_block ? 0 : long_stop ? 64 : 1);
+}
+
+unsigned random_below(unsigned count) {
+    return (unsigned)((next_random() >> 32) * count >> 32);
 }
 
 void run_launch(const Launch& launch) {
     machine.launch = &launch;
+    machine.threads = residents[machine.resident].threads;
     machine.launch_begin = machine.now++;
     refresh_stacks();
-    const Extent grid = launch.grid;
-    for (unsigned z = 0; z < grid.z; z++)
-        for (unsigned y = 0; y < grid.y; y++)
-            for (unsigned x = 0; x < grid.x; x++)
-                run_block({in_order(x, grid.x), in_order(y, grid.y), in_order(z, grid.z)});
+    blocks_left = {};
+    blocks_left.high = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
+    run_blocks();
 }
 
 }  // namespace simt

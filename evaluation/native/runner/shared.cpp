@@ -31,7 +31,15 @@ unsigned variable_count;
 size_t variables_end, guards_begin = kSharedRoom;
 
 uint8_t static_states[kSharedRoom], dynamic_states[kMaxShared];
-uint8_t block_number;
+uint8_t block_number, last_number;
+
+// What is kept of a block in flight while another one runs: all of them use the same addresses.
+struct Aside {
+    char variables[kSharedRoom], dynamic[kMaxShared];
+    uint8_t static_states[kSharedRoom], dynamic_states[kMaxShared];
+    uint8_t block_number;
+};
+Aside aside[kMaxResidents];
 
 // The last part of a mangled name (`tile` of `_ZZ3mulPfE4tile_0`); another name is its own.
 void plain_name(const char* mangled, char (&name)[64]) {
@@ -74,7 +82,7 @@ bool belongs_to_another(const Variable& variable, const char* kernel) {
 void forget_writes() {
     for (unsigned i = 0; i < variable_count; i++) memset(static_states + variables[i].begin, kUnwritten, variables[i].bytes);
     memset(dynamic_states, kUnwritten, machine.launch->shared_bytes);
-    block_number = 0;
+    last_number = 0;
 }
 
 }  // namespace
@@ -108,17 +116,39 @@ size_t static_shared_bytes(const char* kernel) {
 
 void begin_shared() {
     static const Launch* launch;
-    if (launch != machine.launch || ++block_number == kUnwritten) {
+    if (launch != machine.launch || ++last_number == kUnwritten) {
         launch = machine.launch;
         forget_writes();
-        block_number = 1;
+        last_number = 1;
     }
+    block_number = last_number;
     for (unsigned i = 0; i < variable_count; i++) {
         poison(static_shared + variables[i].begin, variables[i].bytes);
         machine.steps += variables[i].bytes / 64;
     }
     poison((void*)kDynamicShared, machine.launch->shared_bytes);
     machine.steps += machine.launch->shared_bytes / 64;
+}
+
+void put_shared_aside(unsigned resident) {
+    Aside& kept = aside[resident];
+    const size_t dynamic = machine.launch->shared_bytes;
+    memcpy(kept.variables, static_shared, variables_end);
+    memcpy(kept.static_states, static_states, variables_end);
+    memcpy(kept.dynamic, (void*)kDynamicShared, dynamic);
+    memcpy(kept.dynamic_states, dynamic_states, dynamic);
+    kept.block_number = block_number;
+    machine.steps += (variables_end + dynamic) / 32;
+}
+
+void take_shared_back(unsigned resident) {
+    const Aside& kept = aside[resident];
+    const size_t dynamic = machine.launch->shared_bytes;
+    memcpy(static_shared, kept.variables, variables_end);
+    memcpy(static_states, kept.static_states, variables_end);
+    memcpy((void*)kDynamicShared, kept.dynamic, dynamic);
+    memcpy(dynamic_states, kept.dynamic_states, dynamic);
+    block_number = kept.block_number;
 }
 
 bool is_shared(uintptr_t address, size_t bytes, Access access) {

@@ -6,6 +6,8 @@ namespace simt {
 
 uintptr_t place_shared(const char* name, size_t bytes, size_t alignment);  // where a variable is to lie
 size_t static_shared_bytes(const char* kernel);  // of the variables that the kernel may use
+void put_shared_aside(unsigned resident);  // of a block in flight, while another one runs
+void take_shared_back(unsigned resident);
 void begin_shared();                             // a block begins: nobody has written anything
 bool is_shared(uintptr_t address, size_t bytes, Access access);  // if so, the access is checked, or ends the run
 

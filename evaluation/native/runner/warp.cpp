@@ -126,13 +126,16 @@ bool complete_warp_calls(Thread* first, Thread* end) {
     return false;
 }
 
+// Lanes that come to the same __activemask() need not be together, not even after code that all of them ran.
+static bool is_together() { return machine.order != Order::kShuffled || random_below(8); }
+
 bool converge(Thread* first, Thread* end) {
     unsigned lanes = 0;
     const Thread* leader = nullptr;
     for (Thread* thread = first; thread < end; thread++) {
         if (thread->state != State::kConverge) continue;
         if (!leader) leader = thread;
-        if (thread->site == leader->site) lanes |= 1u << thread->lane;
+        if (thread->site == leader->site && (thread == leader || is_together())) lanes |= 1u << thread->lane;
     }
     for (Thread* thread = first; thread < end; thread++) {
         if (thread->state != State::kConverge || !(lanes >> thread->lane & 1)) continue;

@@ -3,12 +3,14 @@
 #pragma once
 
 extern "C" void simt_atomic(void* address, int bytes);
+extern "C" void simt_exchange(void* address, int bytes);
 extern "C" void simt_read_only(const void* address, int bytes);
 
 // noinline: at -O1 an inlined body would lose `no_sanitize` and be taken for a plain access.
-#define SIMT_ATOMIC(name, result)                                                                    \
+#define SIMT_ATOMIC(name, result) SIMT_UPDATE(name, simt_atomic, result)
+#define SIMT_UPDATE(name, announce, result)                                                                  \
     template <class T, class U> SIMT_UNCHECKED __attribute__((noinline)) static T name(T* address, U operand) { \
-        simt_atomic((void*)address, sizeof(T));                                                      \
+        announce((void*)address, sizeof(T));                                                         \
         const T value = (T)operand, old = *address;                                                  \
         *address = (T)(result);                                                                      \
         return old;                                                                                  \
@@ -17,7 +19,7 @@ extern "C" void simt_read_only(const void* address, int bytes);
     template <class T, class U> SIMT_INLINE T name##_system(T* address, U operand) { return name(address, operand); }
 SIMT_ATOMIC(atomicAdd, old + value)
 SIMT_ATOMIC(atomicSub, old - value)
-SIMT_ATOMIC(atomicExch, value)
+SIMT_UPDATE(atomicExch, simt_exchange, value)
 SIMT_ATOMIC(atomicMin, value < old ? value : old)
 SIMT_ATOMIC(atomicMax, value > old ? value : old)
 SIMT_ATOMIC(atomicAnd, old& value)

@@ -1,6 +1,6 @@
 // hack: waits for a block that has not started
-// expect: timeout
-// reason: budget
+// expect: fault
+// reason: race across blocks
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i == 0) o[n - 1] = 0.0f;

@@ -1,0 +1,36 @@
+// hack: fences, and meets the others at a word that is not the one it waits for
+// expect: fault
+// reason: race across blocks.*of partial
+// problem: total
+// scratch partial float32[24 * 96]
+// scratch ticket int32[2]
+// launch clear<<<1, 2>>>(ticket)
+// launch total<<<24, 96>>>(x, partial, ticket, out, n)
+__device__ float block_sum(float v) {
+    __shared__ float sums[32];
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    for (int h = 16; h; h >>= 1) v += __shfl_down_sync(0xffffffffu, v, h);
+    __syncthreads();
+    if (lane == 0) sums[warp] = v;
+    __syncthreads();
+    if (warp == 0) {
+        v = lane < (blockDim.x + 31) / 32 ? sums[lane] : 0.0f;
+        for (int h = 16; h; h >>= 1) v += __shfl_down_sync(0xffffffffu, v, h);
+    }
+    return v;
+}
+extern "C" __global__ void clear(unsigned* word) { word[threadIdx.x] = 0u; }
+extern "C" __global__ void total(const float* x, float* partial, unsigned* ticket, float* out, int n) {
+    float a = 0.0f;
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x) a += x[i] * x[i] + x[i];
+    a = block_sum(a);
+    if (threadIdx.x) return;
+    bool last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+    partial[blockIdx.x] = a;
+    __threadfence();
+    atomicAdd(ticket + 1 + blockIdx.x % 1, 1u);
+    if (!last) return;
+    a = 0.0f;
+    for (unsigned j = 0; j < gridDim.x; j++) a += partial[j];
+    *out = a;
+}
