@@ -69,9 +69,10 @@ class EvaluationSettings(Frozen):
     """Seconds for one run of a candidate. On a GPU by the clock, and a timeout counts if it happens twice,
     the second time within two seconds at least. In `simt` CPU seconds (ten times as many by the clock): a
     backstop behind `access_budget`, which ends a run at the same point on every machine."""
-    access_budget: int = Field(default=20_000_000, gt=0)
-    """Steps (loads, stores, basic blocks, started threads) that the `simt` backend allows one candidate
-    over all its runs; ends a spinning kernel deterministically, after one or two seconds."""
+    access_budget: int = Field(default=50_000_000, gt=0)
+    """Steps (loads, stores, basic blocks, started threads) that the `simt` backend allows one run, besides
+    4096 for each thread that it starts (20 times as many in all); ends a spinning kernel deterministically,
+    after half a second, or a few where the grid is large."""
     compile_cpu_s: int = Field(default=10, gt=0)
     """CPU seconds for one compilation; ends a template bomb."""
     memory_mb: int = Field(default=1024, gt=0)

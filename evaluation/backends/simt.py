@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -38,6 +39,8 @@ from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 
 _PREFIX = "warpsmith-simt-"  #: of scratch folders
+_STEPS_PER_THREAD = 4096  #: on top of the budget, up to _MOST_BUDGETS budgets
+_MOST_BUDGETS = 20
 _LEAST_RUNS = 7  #: of a candidate for which the order of threads may matter
 
 
@@ -92,31 +95,30 @@ class SimtBackend:
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan in order, each in a fresh process; stops at the first that fails.
 
-        The budget holds for all runs together. The time limit is a backstop for each run, in CPU seconds, so
-        that a verdict does not depend on what else the machine is doing.
+        The time limit is a backstop for each run, in CPU seconds, so that a verdict does not depend on what
+        else the machine is doing.
         """
         outputs: list[dict[str, np.ndarray]] = []
         reports: list[Report] = []
-        budget = self._settings.access_budget
         for number, run in enumerate(runs):
-            variant = _variant(run, number)
+            variant, budget = _variant(run, number), _budget(run.plan, self._settings.access_budget)
             result = self._runner.run(built.path, run, budget, self._settings.time_limit_s, variant)
             if isinstance(result, Refusal):
                 return result
             outputs.append(result[0])
             reports.append(result[1])
-            budget = max(budget - result[1].steps, 0)
-        repeats = self._repeat(built, runs, reports, budget)
+        repeats = self._repeat(built, runs, reports)
         return repeats if isinstance(repeats, Refusal) else RunOutcome(tuple(outputs), repeats)
 
     def _repeat(
-        self, built: Built, runs: Sequence[Run], reports: Sequence[Report], budget: int
+        self, built: Built, runs: Sequence[Run], reports: Sequence[Report]
     ) -> tuple[tuple[int, dict[str, np.ndarray]], ...] | Refusal:
-        """Do the longest run whose threads met again, in more orders, while the budget lasts."""
+        """Do the longest run whose threads met again, in more orders, as often as one budget allows."""
         contended = [index for index, report in enumerate(reports) if report.contended]
         if not contended:
             return ()
         longest = max(contended, key=lambda index: reports[index].steps)
+        budget = _budget(runs[longest].plan, self._settings.access_budget)
         repeats = []
         for number in range(len(runs), _LEAST_RUNS):
             seconds = self._settings.time_limit_s
@@ -166,6 +168,12 @@ def _unsupported(refusal: Refusal) -> Refusal:
     """What it means that a source compiles for a GPU and not here: the shim lacks something."""
     reason = f"it compiles for a GPU, but this backend lacks something: {refusal.reason}"
     return Refusal(status=Status.UNSUPPORTED, reason=reason)
+
+
+def _budget(plan: Plan, least: int) -> int:
+    """Steps for a run: some for each thread, so that large grids and tiles have room and a hang ends soon."""
+    threads = sum(prod(launch.grid) * prod(launch.block) for launch in plan.launches)
+    return min(least + _STEPS_PER_THREAD * threads, _MOST_BUDGETS * least)
 
 
 def _seed(run: Run, number: int) -> int:

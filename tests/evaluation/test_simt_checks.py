@@ -269,12 +269,23 @@ def test_a_large_scratch_does_not_switch_the_race_check_off(backend):
 
 def test_shared_memory_costs_steps(backend):
     """Or else an empty kernel with an endless grid would spend minutes on filling it with poison."""
-    run = make_run([("k", (1000, 1, 1), (1, 1, 1), 200_000, ["o"])], {}, {"o": ((1,), "float32")})
+    run = make_run([("k", (100_000, 1, 1), (1, 1, 1), 200_000, ["o"])], {}, {"o": ((1,), "float32")})
     source = 'extern "C" __global__ void k(float* o) {}'
-    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 1_000_000})) as small:
+    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 100_000})) as small:
         refusal = refusal_of(small, source, run)
     assert refusal.status is Status.TIMEOUT
-    assert "block (319, 0, 0)" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "grid"),
+    [("if (i == 0) for (int j = 0; j < 600000; j++) o[0] = a[0];", 1000), ("while (i < n) o[i] = a[i];", 1)],
+)
+def test_the_budget_grows_with_the_threads_and_ends(backend, body, grid):
+    """Millions of steps of one thread are few in a launch of a thousand, and no thread has more than some."""
+    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 500_000})) as small:
+        built = small.build(f"{HEAD} {body} }}", ["k"])
+        outcome = small.run(built, [plain_run(1, grid=grid)])
+    assert isinstance(outcome, Refusal) == (grid == 1)
 
 
 def test_an_object_with_too_many_sections_is_called_that(backend):
