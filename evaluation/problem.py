@@ -101,7 +101,9 @@ class Problem(Frozen):
     shipped: Instance
     """The sizes of the published program: what the prompt shows and what is timed."""
     checks: tuple[Instance, ...]
-    """Small, odd (ragged) sizes at which correctness is judged; the model never sees them."""
+    """Small sizes at which correctness is judged, ragged ones and aligned ones; the model never sees them."""
+    ladder: tuple[Instance, ...] = ()
+    """Longer and larger sizes: a candidate is also judged at those that its constants ask for."""
     aligned: tuple[Instance, ...] = ()
     """Small sizes that are multiples of the usual blocks: SFT kernels are verified here, and the
     report tells correctness here apart from robustness at ragged sizes."""

@@ -1,18 +1,20 @@
 """From a program's text to a `Problem`: its tensors, named sizes, small variants, work and traffic.
 
 Nothing of a program is taken on trust. Its text is parsed (`evaluation.syntax`), rewritten at other
-sizes (`evaluation.resize`), and run only in the confined workers of a `ReferencePool`; at its
-shipped sizes, which may be huge, only shapes are worked out.
+sizes (`evaluation.resize`, `evaluation.variants`), and run only in the confined workers of a `ReferencePool`;
+at its shipped sizes, which may be huge, only shapes are worked out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from pydantic import ValidationError
 
 from evaluation.problem import Instance, Name, Problem, Split, Tensor, is_name
 from evaluation.reference import Description, ReferencePool, Survey
-from evaluation.resize import Style, with_sizes
 from evaluation.syntax import (
     ProgramError,
     detect_dialect,
@@ -22,10 +24,13 @@ from evaluation.syntax import (
     sizes_in_use,
     tree_dialect,
 )
-from evaluation.variants import RELAXATION, SURVEY_LIMIT, find_variants, fits
+from evaluation.variants import RELAXATION, SURVEY_LIMIT, Deadline, Variants, find_variants, fits
 
-__all__ = ["ProgramError", "build_problem", "detect_dialect", "problem_from_program"]
+__all__ = ["ProgramError", "detect_dialect", "problem_from_program"]
 
+DESCRIBE_SECONDS = 20.0
+"""Wall-clock time on a quiet machine for all that is done to learn what a program is at other sizes; a busy
+machine gets as much longer as it has more to do than cores, up to twice."""
 #: Allowed relative error by output dtype, besides the dtype's own spacing; the largest counts.
 _TOLERANCE = {"float64": 1e-6, "float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
 
@@ -40,8 +45,6 @@ class Header:
     split: Split
     operators: tuple[str, ...] = ()
     """Operator names; empty takes those of the program's text."""
-    tolerance: float | None = None
-    """`None` takes the usual one of the output dtypes."""
 
 
 def problem_from_program(
@@ -52,47 +55,30 @@ def problem_from_program(
     level: int = 1,
     split: Split = Split.HELDOUT,
     operators: Sequence[str] = (),
+    seed: int | str = 0,
     reference: ReferencePool,
 ) -> Problem:
-    """Make a problem of a program as published, finding small sizes for it.
+    """Make a problem of a program as published, at small sizes that are drawn from `seed` and the text.
 
     Raises `ProgramError` with the reason when the program does not parse or run, is not
-    deterministic, gives degenerate outputs, or is too large for a CPU and cannot be resized.
+    deterministic, gives degenerate outputs, takes too long to describe, or is too large for a CPU and cannot
+    be resized.
     """
     header = Header(id, source, level, split, tuple(operators))
     shipped = _survey(text, reference)
-    found = find_variants(text, shipped, reference)
-    ragged, unresizable = found[Style.RAGGED], None
-    if not ragged:
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+    deadline = Deadline(DESCRIBE_SECONDS * min(max(busy, 1.0), 2.0))
+    found = find_variants(text, shipped, reference, str(seed), deadline)
+    unresizable = None
+    if not found.checks:
         unresizable = "no rewriting of its size constants runs and stays small enough"
         if not fits(shipped, RELAXATION):
             raise ProgramError(f"the program is too large for the CPU and cannot be resized: {unresizable}")
-        ragged = [text]
-    return _problem(header, text, shipped, ragged, found[Style.ALIGNED], reference, unresizable)
-
-
-def build_problem(
-    text: str,
-    *,
-    id: str,
-    source: str,
-    level: int,
-    split: Split,
-    operators: Sequence[str] = (),
-    tolerance: float | None = None,
-    checks: Sequence[Mapping[str, int]],
-    aligned: Sequence[Mapping[str, int]] = (),
-    reference: ReferencePool,
-) -> Problem:
-    """Make a problem of a program whose sizes are module-level constants, at the sizes given.
-
-    `checks` and `aligned` map constants' names to their values, one mapping for each instance.
-    Raises `ProgramError` as `problem_from_program` does, and for a name that is no such constant.
-    """
-    header = Header(id, source, level, split, tuple(operators), tolerance)
-    shipped = _survey(text, reference)
-    programs = [[with_sizes(text, sizes) for sizes in group] for group in (checks, aligned)]
-    return _problem(header, text, shipped, programs[0], programs[1], reference)
+        found = Variants([text])
+    try:
+        return _problem(header, text, shipped, found, reference, unresizable, deadline)
+    except ValidationError as error:
+        raise ProgramError(f"the program's tensors cannot be used ({error.errors()[0]['msg']})") from None
 
 
 def _survey(text: str, reference: ReferencePool) -> Survey:
@@ -108,19 +94,19 @@ def _problem(
     header: Header,
     text: str,
     shipped: Survey,
-    checks: Sequence[str],
-    aligned: Sequence[str],
+    found: Variants,
     reference: ReferencePool,
-    unresizable: str | None = None,
+    unresizable: str | None,
+    deadline: Deadline,
 ) -> Problem:
     """Describe every instance for real, refuse what is no task, and put the record together."""
     names = SizeNames(text, shipped.inputs)
-    described = reference.describe_many([*checks, *aligned])
+    described = reference.describe_many([*found.checks, *found.aligned], seconds=deadline.left)
     _require_task(described)
-    check_instances = _instances(checks, described[: len(checks)], names)
-    aligned_instances = _instances(aligned, described[len(checks) :], names)
-    if not check_instances:
+    checks = _instances(found.checks, described[: len(found.checks)], names)
+    if not checks:
         raise ProgramError("the program gives usable outputs at aligned sizes only; it must at any sizes")
+    larger = reference.describe_many(found.ladder, seconds=deadline.left)
     tree = parse(text)
     return Problem(
         id=header.id,
@@ -130,10 +116,11 @@ def _problem(
         dialect=tree_dialect(tree),
         operators=header.operators or operators_of(tree),
         shipped=_instance(text, shipped, names),
-        checks=tuple(check_instances),
-        aligned=tuple(aligned_instances),
+        checks=tuple(checks),
+        ladder=tuple(_instances(found.ladder, larger, names)),
+        aligned=tuple(_instances(found.aligned, described[len(found.checks) :], names)),
         unresizable=unresizable,
-        tolerance=header.tolerance or _tolerance(shipped.outputs),
+        tolerance=_tolerance(shipped.outputs),
         flops=shipped.flops,
         bytes=sum(tensor.nbytes for tensor in shipped.tensors),
     )

@@ -158,16 +158,18 @@ class ReferencePool:
             self._end(worker)
         self._folder.cleanup()
 
-    def survey(self, programs: Sequence[str], limit: int | None = None) -> list[Survey | ProgramError]:
+    def survey(
+        self, programs: Sequence[str], limit: int | None = None, *, seconds: float | None = None
+    ) -> list[Survey | ProgramError]:
         """Shapes and work of several versions of one program, in one process.
 
         `limit` is the number of input elements up to which a version may be run for real where
-        shapes cannot be worked out without computing; `None` never runs one.
+        shapes cannot be worked out without computing; `None` never runs one. `seconds` by the clock end it.
         """
         for program in programs:
             detect_dialect(program)
         jobs = [{"kind": "survey", "program": program, "limit": limit} for program in programs]
-        return [_or_error(Survey.model_validate, reply) for reply, _ in self._call(jobs)]
+        return [_or_error(Survey.model_validate, reply) for reply, _ in self._call(jobs, seconds)]
 
     def describe(self, program: str) -> Description:
         """Tensors and degeneracy of `program`; raises `ProgramError` with the reason if it does not run."""
@@ -176,14 +178,16 @@ class ReferencePool:
             raise result
         return result
 
-    def describe_many(self, programs: Sequence[str]) -> list[Description | ProgramError]:
+    def describe_many(
+        self, programs: Sequence[str], *, seconds: float | None = None
+    ) -> list[Description | ProgramError]:
         """The same for several versions of one program, in one process (about 5 ms each)."""
         jobs = [
             {"kind": "describe", "program": program, "seeds": [_seed(program, 0), _seed(program, 1)]}
             for program in programs
         ]
         dialects = [detect_dialect(program) for program in programs]
-        replies = [reply for reply, _ in self._call(jobs)]
+        replies = [reply for reply, _ in self._call(jobs, seconds)]
         return [_description(*pair) for pair in zip(replies, dialects, strict=True)]
 
     def trial(self, instance: Instance, seed: int) -> Trial:
@@ -237,7 +241,9 @@ class ReferencePool:
         with ThreadPoolExecutor(max(1, self._count)) as threads:
             return list(threads.map(function, items))
 
-    def _call(self, jobs: list[dict[str, Any]]) -> list[tuple[Any, list[memoryview]]]:
+    def _call(
+        self, jobs: list[dict[str, Any]], seconds: float | None = None
+    ) -> list[tuple[Any, list[memoryview]]]:
         """Run `jobs` in one process; one reply for each, and for the last all arrays that came back."""
         if not jobs:
             return []
@@ -245,7 +251,8 @@ class ReferencePool:
             "jobs": jobs, "cpu_seconds": self._cpu_seconds,
             "memory_mb": self._memory_mb, "reply_bytes": self._reply_bytes,
         }  # fmt: skip
-        data = self._exchange(request)
+        longest = _WALL_FACTOR * self._cpu_seconds
+        data = self._exchange(request, longest if seconds is None else min(longest, seconds))
         _require_clean_exit(int.from_bytes(data[:4], "little"), self._cpu_seconds)
         try:
             results, blobs = frames.unpack_reply(data[4:])
@@ -255,10 +262,10 @@ class ReferencePool:
             raise ProgramError("the program tampered with its process (a reply is missing)")
         return [(result, blobs) for result in results]
 
-    def _exchange(self, request: dict[str, Any]) -> bytes:
+    def _exchange(self, request: dict[str, Any], seconds: float) -> bytes:
         try:
             with self._worker() as worker:
-                return worker.ask(request, _WALL_FACTOR * self._cpu_seconds)
+                return worker.ask(request, seconds)
         except WorkerDied as error:
             raise ProgramError(f"the program was ended: {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -50,13 +51,17 @@ class WorkCounter(TorchDispatchMode):
     """Counts floating-point operations: torch's formulas where it has one, a window per output for
     pooling, one per element of the largest operand otherwise; views are free."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None = None) -> None:
+        """`seconds` of CPU time end the counting with a `TimeoutError`."""
         super().__init__()
         self.flops = 0
+        self._ends = None if seconds is None else time.process_time() + seconds
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if self._ends is not None and time.process_time() > self._ends:
+            raise TimeoutError("it takes too many steps")
         result = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:

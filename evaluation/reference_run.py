@@ -30,6 +30,10 @@ from evaluation.syntax import FUNCTION_NAME, MODEL_CLASS, ProgramError
 Named = dict[str, Tensor]
 MODULE = "reference_program"
 """Module name that a program sees as its own `__name__`."""
+_FEW = 1 << 18
+"""Elements of inputs and parameters up to which a program is as soon run as its shapes are worked out."""
+_META_SECONDS = 2.0
+"""CPU time on `meta`, where an operator may take milliseconds: a loop over a sequence is faster for real."""
 DISAGREEMENT = 0.05
 """A result further from the float64 one than this share of the largest value cannot be judged."""
 
@@ -228,32 +232,39 @@ def specifications(tensors: Named) -> list[dict[str, Any]]:
 
 
 def survey(program: str, limit: int | None) -> dict[str, Any]:
-    """Shapes and floating-point operations of `program`, computing nothing where that is possible.
+    """Shapes and floating-point operations of `program`, computing nothing where much would be computed.
 
-    On `meta` first, then with a module that was made for real; where neither works (an operator without a
-    meta version, a branch on values), all of it for real, if the inputs hold at most `limit` elements.
+    A small program is simply run. Others are tried on `meta`, then with a module that was made for real;
+    where neither works (an operator without a meta version, a branch on values, a long loop), all of it is
+    run for real, if the inputs hold at most `limit` elements.
     """
+    elements = _elements(program)
+    if limit is not None and elements is not None and sum(elements) <= _FEW:
+        return _shapes(program, "cpu", "cpu")
     try:
         return _shapes(program, "meta", "meta")
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     with suppress(Exception):
         return _shapes(program, "cpu", "meta")
-    elements = _input_elements(program)
-    if limit is None or elements > limit:
+    inputs = 0 if elements is None else elements[0]
+    if limit is None or inputs > limit:
         raise ProgramError(
-            f"its shapes cannot be worked out without running it at {elements} elements ({reason})"
+            f"its shapes cannot be worked out without running it at {inputs} elements ({reason})"
         )
     return _shapes(program, "cpu", "cpu")
 
 
-def _input_elements(program: str) -> int:
-    """Elements of all inputs; 0 where only drawing them would tell."""
+def _elements(program: str) -> tuple[int, int] | None:
+    """Elements of all inputs and of all parameters; `None` where only making them would tell."""
     try:
         with torch.device("meta"), Redirect("meta"):
-            return sum(value.numel() for value in tensors_in(execute(program)["get_inputs"]()))
+            loaded = load(program)
+            return sum(value.numel() for value in tensors_in(loaded.draw())), sum(
+                value.numel() for value in loaded.state().values()
+            )
     except Exception:
-        return 0
+        return None
 
 
 def _shapes(program: str, making: str, computing: str) -> dict[str, Any]:
@@ -263,10 +274,10 @@ def _shapes(program: str, making: str, computing: str) -> dict[str, Any]:
         loaded = load(program)
     if loaded.model is not None:
         loaded.model.to(computing)
-    with torch.device(computing), Redirect(computing):
+    with torch.device(computing), Redirect(computing), torch.backends.mkldnn.flags(enabled=False):
         values = loaded.draw()
         state = loaded.state()
-        with WorkCounter() as counter:
+        with WorkCounter(_META_SECONDS if computing == "meta" else None) as counter:
             outputs = loaded.call(values)
     return {
         "inputs": specifications(named_inputs(loaded, values)),

@@ -1,9 +1,9 @@
-"""Rewriting a program's size constants, so that it is judged at small sizes that a kernel never saw.
+"""Rewriting a program's size constants, so that it is judged at sizes that a kernel never saw.
 
-A size constant is an integer above 1 that makes a dimension: at module level, in the shapes of `get_inputs`
-and `get_init_inputs`, or where the function body repeats it as a shape. Constants are grouped by
-value, so that equal stays equal and 1 stays 1; `Rule` says what else is preserved. A rewriting is
-only a proposal: `evaluation.program` runs it and rejects what does not work or changes rank.
+A size is an integer above 1 that makes a dimension: a constant at module level (also one in a list or a
+dictionary), or every literal of one value where shapes are written. Constants of different names may be drawn
+apart though they are equal; literals of one value stay equal, and 1 stays 1. `Rule` says what else is
+preserved. A rewriting is only a proposal: `evaluation.variants` runs it and rejects what does not work.
 What is not covered: sizes that a program computes from anything but its constants.
 """
 
@@ -11,91 +11,70 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeGuard
 
-from evaluation.syntax import ProgramError, assignments, constant_int, module_constants, parse
-
-
-class Style(StrEnum):
-    """What a variant's sizes are for."""
-
-    RAGGED = "ragged"  #: off the usual blocks, to tell kernels without bounds guards
-    ALIGNED = "aligned"  #: multiples of the usual blocks
+from evaluation.sizes import SMALL
+from evaluation.syntax import DRAWING, assignments, constant_int, parse
 
 
 class Rule(StrEnum):
-    """What a rewriting preserves besides equality; tried in this order until the program runs."""
+    """What a rewriting preserves; tried in this order until the program runs."""
 
-    INDEPENDENT = "independent"  #: nothing else
+    INDEPENDENT = "independent"  #: nothing
     DIVISIBLE = "divisible"  #: products of two sizes, and multiples of the largest size that divides
-    SUM = "sum"  #: sums of two sizes, then the same
     LITERAL = "literal"  #: multiples of the integers in the program, such as a number of groups
-    ONE_LITERAL = "one-literal"  #: the same for one size at a time
+    SUM = "sum"  #: sums of two sizes, then as DIVISIBLE
     RATIO = "ratio"  #: the quotient by the largest size that divides
-    LARGE_ONLY = "large-only"  #: every size up to 16, by keeping it
-    TINY = "tiny"  #: nothing else, at the smallest sizes there are (outputs may be far larger than inputs)
+    BLOCKS = "blocks"  #: multiples of 16 and nothing else: for what is halved again and again
+
+
+class Place(StrEnum):
+    """Where a size is used."""
+
+    INPUTS = "inputs"  #: by `get_inputs`
+    MODULE = "module"  #: elsewhere, but not for groups
+    GROUPS = "groups"  #: as a number of groups
+    BODY = "body"  #: a literal that only the layers hold
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A program at other sizes: `sizes` maps each size constant's old value to its new one."""
+class Size:
+    """A number that makes dimensions."""
 
-    style: Style
-    program: str
-    sizes: tuple[tuple[int, int], ...]
+    name: str
+    """Of the constant; empty for literals, all of one value together."""
+    value: int
+    place: Place
 
-
-_SMALL = 16
-"""Sizes up to this are batches, channels or windows, and stay small."""
-
-#: Values for the sizes above `_SMALL`, by how many there are, in order of preference. Elementwise
-#: sizes lie on both sides of a block of 256; rows and columns are odd, or just past a block.
-_MENUS: dict[Style, dict[int, tuple[tuple[int, ...], ...]]] = {
-    Style.RAGGED: {
-        0: ((), (), ()),
-        1: ((1000,), (4133,), (129,), (70,), (45,), (37,), (19,), (13,), (7,), (5,), (3,), (2,)),
-        2: ((37, 45), (70, 64), (5, 129), (129, 7), (19, 23), (33, 20), (11, 13), (7, 9), (5, 3), (3, 5)),
-        3: ((19, 37, 23), (33, 20, 45), (5, 129, 7), (13, 9, 11), (7, 5, 9), (5, 3, 7), (3, 5, 2)),
-        4: ((5, 9, 7, 11), (7, 11, 3, 9), (9, 5, 13, 3), (3, 7, 5, 5), (3, 5, 2, 7), (2, 3, 5, 3)),
-    },
-    Style.ALIGNED: {
-        0: ((), ()),
-        1: ((1024,), (2048,), (256,), (128,), (64,), (32,), (16,), (8,), (4,), (2,)),
-        2: ((64, 48), (128, 32), (32, 64), (32, 32), (16, 32), (16, 16), (8, 16), (8, 8), (4, 8), (4, 4)),
-        3: ((32, 48, 16), (16, 32, 64), (32, 16, 32), (16, 16, 16), (8, 16, 8), (8, 8, 8), (4, 8, 4)),
-        4: ((16, 8, 16, 8), (8, 16, 4, 16), (8, 8, 8, 8), (4, 8, 4, 8), (4, 4, 4, 4), (2, 4, 2, 4)),
-    },
-}
-#: Values for the sizes up to `_SMALL`: the j-th smallest of them takes the j-th from some offset on.
-_SMALL_VALUES = {Style.RAGGED: (2, 3, 5, 7, 9, 11, 13, 15), Style.ALIGNED: (2, 4, 8, 16, 32, 64)}
-_SMALL_OFFSETS = {Style.RAGGED: (1, 0, 2), Style.ALIGNED: (0, 1)}
-
-_TINY_VALUES = {
-    Style.RAGGED: ((3, 2), (2, 3), (2, 3, 3), (3, 3, 2), (2, 2, 3), (2,)),
-    Style.ALIGNED: ((2, 4), (4, 2), (2,)),
-}  # fmt: skip
 
 #: Calls whose literals are sizes, and which positional arguments are (`None`: all of them).
 _SHAPE_CALLS: dict[str, tuple[int, ...] | None] = {
     "randn": None, "rand": None, "zeros": None, "ones": None, "empty": None, "full": (0,), "randperm": None,
     "arange": None, "randint": (1, 2), "view": None, "reshape": None, "expand": None, "broadcast_to": None,
     "new_zeros": None, "new_ones": None, "new_empty": None, "layer_norm": (1,), "rms_norm": (1,), "eye": None,
-    "Linear": (0, 1), "Embedding": (0, 1), "LayerNorm": (0,), "RMSNorm": (0,), "GroupNorm": (1,),
-    "BatchNorm1d": (0,), "BatchNorm2d": (0,), "BatchNorm3d": (0,), "InstanceNorm1d": (0,),
-    "InstanceNorm2d": (0,), "InstanceNorm3d": (0,), "Conv1d": (0, 1), "Conv2d": (0, 1), "Conv3d": (0, 1),
-    "ConvTranspose1d": (0, 1), "ConvTranspose2d": (0, 1), "ConvTranspose3d": (0, 1),
-    "MultiheadAttention": (0,), "Model": None,
+    "Linear": (0, 1), "Bilinear": (0, 1, 2), "Embedding": (0, 1), "EmbeddingBag": (0, 1), "LayerNorm": (0,),
+    "RMSNorm": (0,), "GroupNorm": (1,), "BatchNorm1d": (0,), "BatchNorm2d": (0,), "BatchNorm3d": (0,),
+    "InstanceNorm1d": (0,), "InstanceNorm2d": (0,), "InstanceNorm3d": (0,), "Conv1d": (0, 1),
+    "Conv2d": (0, 1), "Conv3d": (0, 1), "ConvTranspose1d": (0, 1), "ConvTranspose2d": (0, 1),
+    "ConvTranspose3d": (0, 1), "RNN": (0, 1), "GRU": (0, 1), "LSTM": (0, 1), "RNNCell": (0, 1),
+    "GRUCell": (0, 1), "LSTMCell": (0, 1), "MultiheadAttention": (0,), "TransformerEncoderLayer": (0, 2),
+    "TransformerDecoderLayer": (0, 2), "linspace": (2,), "Model": None,
 }  # fmt: skip
 _SHAPE_KEYWORDS = frozenset({
     "size", "shape", "normalized_shape", "in_features", "out_features", "in_channels", "out_channels",
     "num_features", "num_channels", "embedding_dim", "num_embeddings", "embed_dim", "hidden_size",
-    "input_size", "high",
+    "input_size", "high", "d_model", "dim_feedforward", "in1_features", "in2_features", "proj_size",
 })  # fmt: skip
-#: Names of constants that are no sizes, whatever their value.
-_NO_SIZE = re.compile(r"kernel|stride|pad|dilat|group|axis|seed|reduce_dim|eps", re.IGNORECASE)
+#: Parts of the names of what is no size, whatever its value, and of numbers of groups.
+_WINDOW = frozenset({
+    "kernel", "stride", "strides", "pad", "padding", "paddings", "dilation", "dilations", "axis", "seed",
+    "eps",
+})  # fmt: skip
+_GROUPS = frozenset({"group", "groups"})
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
 class Resizer:
@@ -104,72 +83,129 @@ class Resizer:
     def __init__(self, program: str, dimensions: Collection[int]) -> None:
         """`dimensions` are all extents of the program's inputs and parameters at the shipped sizes."""
         self._tree = parse(program)
-        self._drawing = [
-            node for node in self._tree.body
-            if isinstance(node, ast.FunctionDef) and node.name in ("get_inputs", "get_init_inputs")
-        ]  # fmt: skip
+        self._dimensions = frozenset(dimensions)
+        self._functions = {
+            node.name: node
+            for node in self._tree.body
+            if isinstance(node, ast.FunctionDef) and node.name in DRAWING
+        }
+        self._tree.body = list(_separated(self._tree.body))
         _fold_assignments(self._tree.body)
-        for function in self._drawing:
+        for function in self._functions.values():
             _FoldArithmetic().visit(function)
-        self._sites: list[ast.Constant] = []
-        self._literals = {_value(node) for node in ast.walk(self._tree) if _is_size(node)}
-        self.values = self._defined(set(dimensions))
-        """Values of the size constants that may change, in order of appearance."""
-        self._collect()
+        self._used = {name: self._names_behind(node) for name, node in self._functions.items()}
+        self._sites: dict[Size, list[ast.Constant]] = {}
+        self._collect_constants()
+        self._collect_literals()
+        self.sizes = tuple(self._sites)
+        """All sizes, constants before literals."""
 
-    def variants(self, style: Style, rule: Rule) -> Iterator[Variant]:
-        """Programs at other sizes in order of preference, each text once."""
-        seen = set()
-        for sizes in self._proposals(style, rule):
-            if any(new < 1 for new in sizes.values()):
-                continue
-            program = self.rewrite(sizes)
-            if program not in seen:
-                seen.add(program)
-                yield Variant(style, program, tuple(sizes.items()))
+    def scopes(self) -> Iterator[tuple[Size, ...]]:
+        """Which sizes to change, in order of preference: the first ones suit most programs."""
+        inputs = [size for size in self.sizes if size.place is Place.INPUTS]
+        module = [size for size in self.sizes if size.place is Place.MODULE]
+        makers = [size for size in module if size.value in self._dimensions]
+        body = [size for size in self.sizes if size.place is Place.BODY]
+        usual = [*inputs, *(size for size in makers if size.value > SMALL)]
+        groups = [size for size in self.sizes if size.place is Place.GROUPS]
+        choices = [usual, [*inputs, *makers], [size for size in usual if size.value > SMALL]]
+        choices += [[*inputs, *module], [*inputs, *module, *groups]]
+        choices += [[size] for size in inputs] + [
+            [*inputs, *module, *body],
+            [*inputs, *module, *groups, *body],
+        ]
+        yield from dict.fromkeys(tuple(choice) for choice in choices if choice)
 
-    def rewrite(self, sizes: Mapping[int, int]) -> str:
-        """The program with every size constant replaced by what `sizes` maps its value to."""
-        before = [_value(site) for site in self._sites]
-        for site, value in zip(self._sites, before, strict=True):
-            site.value = sizes.get(value, value)
-        text = ast.unparse(self._tree)
-        for site, value in zip(self._sites, before, strict=True):
+    def grouped(self, scope: Sequence[Size], apart: bool) -> list[tuple[Size, ...]]:
+        """The sizes that change together: those of one value, or where they may differ those of one name.
+
+        What launch lines cannot name apart, and numbers of groups, follow the first constant of their value.
+        """
+        found: dict[tuple[str, int], list[Size]] = {}
+        first: dict[int, tuple[str, int]] = {}
+        for size in scope:
+            free = apart and size.name.isidentifier() and size.place is not Place.GROUPS
+            key = (size.name, size.value) if free else first.get(size.value, ("", size.value))
+            first.setdefault(size.value, key)
+            found.setdefault(key, []).append(size)
+        return [tuple(sizes) for sizes in found.values()]
+
+    def fixed(self, scope: Collection[Size]) -> set[int]:
+        """The integers above 1 that stay as they are when `scope` changes."""
+        changing = {id(site) for size in scope for site in self._sites[size]}
+        return {_value(node) for node in ast.walk(self._tree) if _is_size(node) and id(node) not in changing}
+
+    def rewrite(self, new: Mapping[Size, int]) -> str:
+        """The program with its sizes replaced."""
+        sites = [(site, _value(site), value) for size, value in new.items() for site in self._sites[size]]
+        for site, _, value in sites:
             site.value = value
+        text = ast.unparse(self._tree)
+        for site, before, _ in sites:
+            site.value = before
         return text + "\n"
 
-    def _defined(self, dimensions: set[int]) -> tuple[int, ...]:
-        """Values of the constants that define a size, in order of appearance."""
-        used = {
-            node.id for function in self._drawing for node in ast.walk(function) if isinstance(node, ast.Name)
+    def _names_behind(self, node: ast.AST) -> set[str]:
+        """Names that `node` uses, and those that these are computed from."""
+        found: set[str] = set()
+        expressions = dict(assignments(self._tree.body))
+        waiting: list[ast.AST] = [node]
+        while waiting:
+            for part in ast.walk(waiting.pop()):
+                if isinstance(part, ast.Name) and part.id not in found:
+                    found.add(part.id)
+                    waiting += [expressions[part.id]] if part.id in expressions else []
+        return found
+
+    def _collect_constants(self) -> None:
+        """Constants at module level, which are called by name."""
+        for name, value in assignments(self._tree.body):
+            for path, node in _elements(value, name):
+                place = self._place(name)
+                if place is not None:
+                    self._sites.setdefault(Size(path, _value(node), place), []).append(node)
+
+    def _place(self, name: str) -> Place | None:
+        parts = {part.lower() for part in _PART.findall(name)}
+        if parts & _WINDOW:
+            return None
+        if parts & _GROUPS and "size" not in parts:
+            return Place.GROUPS
+        return Place.INPUTS if name in self._used.get("get_inputs", ()) else Place.MODULE
+
+    def _collect_literals(self) -> None:
+        """Literals by value: what follows a constant of that value, or is a size of its own."""
+        drawn, made = self._functions.get("get_inputs"), self._functions.get("get_init_inputs")
+        written = [node for node in [*(ast.walk(made) if made else ()), *self._defaults()] if _is_size(node)]
+        places = {_value(node): Place.MODULE for node in written}
+        places |= {
+            _value(node): Place.INPUTS for node in (ast.walk(drawn) if drawn else ()) if _is_size(node)
         }
-        constants = module_constants(self._tree)
-        sizes = [value for name, value in constants.items() if not _NO_SIZE.search(name) and name in used]
-        fixed = {value for name, value in constants.items() if _NO_SIZE.search(name)} - set(sizes)
-        written = [node for function in self._drawing for node in ast.walk(function) if _is_size(node)]
-        sizes += [_value(node) for node in [*written, *self._defaults()] if _value(node) in dimensions]
-        return tuple(dict.fromkeys(value for value in sizes if value > 1 and value not in fixed))
+        places = {value: place for value, place in places.items() if value in self._dimensions}
+        places |= {size.value: size.place for size in reversed(self._sites) if size.place is not Place.GROUPS}
+        taken = {id(site) for sites in self._sites.values() for site in sites}
+        shapes = [*self._defaults(), *self._locals(), *self._shape_literals(), *self._returned()]
+        following = [(node, places[_value(node)]) for node in shapes if _value(node) in places]
+        for node, place in [*following, *((node, Place.BODY) for node in self._body_literals())]:
+            if id(node) not in taken:
+                taken.add(id(node))
+                self._sites.setdefault(Size("", _value(node), place), []).append(node)
 
     def _defaults(self) -> Iterator[ast.Constant]:
         """Integer defaults of the module's constructor."""
         for node in ast.walk(self._tree):
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                for default in node.args.defaults:
-                    yield from _literals(default)
+                for argument, default in zip(
+                    reversed(node.args.args), reversed(node.args.defaults), strict=False
+                ):
+                    if self._place(argument.arg) in (Place.MODULE, Place.INPUTS):
+                        yield from _literals(default)
 
-    def _collect(self) -> None:
-        """Find every literal that holds one of the values in a place where it is a size."""
-        found: dict[int, ast.Constant] = {}
-        for node in [*self._constants(), *self._defaults(), *self._shape_literals(), *self._returned()]:
-            if node.value in self.values:
-                found[id(node)] = node
-        self._sites = list(found.values())
-
-    def _constants(self) -> Iterator[ast.Constant]:
-        """Literals assigned at module level and in the functions that draw inputs."""
-        for body in (self._tree.body, *(function.body for function in self._drawing)):
-            for name, value in assignments(body):
-                if not _NO_SIZE.search(name):
+    def _locals(self) -> Iterator[ast.Constant]:
+        """Literals assigned in the functions that draw inputs."""
+        for function in self._functions.values():
+            for name, value in assignments(function.body):
+                if self._place(name) in (Place.MODULE, Place.INPUTS):
                     yield from _literals(value)
 
     def _shape_literals(self) -> Iterator[ast.Constant]:
@@ -183,47 +219,75 @@ class Resizer:
 
     def _returned(self) -> Iterator[ast.Constant]:
         """Literals that `get_init_inputs` returns."""
-        for function in self._drawing:
-            for node in ast.walk(function) if function.name == "get_init_inputs" else ():
-                if isinstance(node, ast.Return) and node.value is not None:
-                    yield from _literals(node.value)
+        function = self._functions.get("get_init_inputs")
+        for node in ast.walk(function) if function else ():
+            if isinstance(node, ast.Return) and node.value is not None:
+                yield from _literals(node.value)
 
-    def _proposals(self, style: Style, rule: Rule) -> Iterator[dict[int, int]]:
-        """New values for the sizes, in order of preference; only equality and `rule` are heeded."""
-        if rule is Rule.TINY:
-            for row in _TINY_VALUES[style]:
-                yield {value: row[index % len(row)] for index, value in enumerate(self.values)}
-            return
-        large = [value for value in self.values if value > _SMALL] or list(self.values)
-        small = sorted(value for value in self.values if value not in large)
-        for index, menu in enumerate(_menu(style, len(large))):
-            offsets = _SMALL_OFFSETS[style]
-            values = _SMALL_VALUES[style][offsets[index % len(offsets)] :]
-            sizes = dict(zip(large, menu, strict=True))
-            if rule is not Rule.LARGE_ONLY:
-                sizes |= {old: values[position % len(values)] for position, old in enumerate(small)}
-            if rule is Rule.ONE_LITERAL:
-                for value in sorted(sizes, reverse=True):
-                    yield sizes | _by_literal({value: sizes[value]}, style, self._literals - set(sizes))
-            else:
-                yield _RULES[rule](sizes, style, self._literals) if rule in _RULES else sizes
+    def _body_literals(self) -> Iterator[ast.Constant]:
+        """Widths of layers: large literals that are dimensions, wherever classes and functions hold them."""
+        for definition in self._tree.body:
+            if isinstance(definition, ast.ClassDef | ast.FunctionDef) and definition.name not in DRAWING:
+                for node in ast.walk(definition):
+                    if _is_size(node) and _value(node) > SMALL and node.value in self._dimensions:
+                        yield node
 
 
-def _menu(style: Style, count: int) -> Iterator[tuple[int, ...]]:
-    """Tuples of `count` sizes in order of preference; the longest menu is repeated for larger counts."""
-    menus = _MENUS[style]
-    longest = max(menus)
-    for row in menus[min(count, longest)]:
-        yield (row * count)[:count] if count > longest else row
+def related(
+    rule: Rule,
+    sizes: Sequence[tuple[int, int]],
+    fixed: Collection[int],
+    ragged: bool,
+    only: int | None = None,
+) -> list[int]:
+    """New values for pairs of a size and its target, as close to the targets as `rule` lets them be.
+
+    `fixed` are the program's other integers. Multiples are odd if `ragged`, else powers of two. With `only`
+    the rule is for sizes of that value.
+    """
+    new: dict[int, int] = {}
+    result: dict[int, int] = {}
+    for index in sorted(range(len(sizes)), key=lambda index: sizes[index][0]):
+        value, target = sizes[index]
+        free = only is not None and value != only
+        result[index] = target if free else _related(rule, value, target, new, fixed, ragged)
+        new.setdefault(value, result[index])
+    return [result[index] for index in range(len(sizes))]
 
 
-def _multiple(target: int, base: int, style: Style) -> int:
-    """A multiple of `base` near `target`: by an odd factor if ragged, by a power of two if aligned.
+def _related(
+    rule: Rule, value: int, target: int, new: Mapping[int, int], fixed: Collection[int], ragged: bool
+) -> int:
+    """The same for one size, given those below it."""
+    if rule is Rule.INDEPENDENT:
+        return target
+    if rule is Rule.BLOCKS:
+        return target if value <= SMALL else SMALL * max(1, target // SMALL)
+    if rule is Rule.LITERAL:
+        factor = next((other for other in new if value % other == 0 and value // other in fixed), None)
+        if factor is not None and factor > 1:
+            return new[factor] * (value // factor)
+        divisor = _divisor(value, fixed)
+        return _multiple(target, divisor, ragged) if divisor else target
+    divisor = _divisor(value, new)
+    if rule is Rule.RATIO:
+        return new[divisor] * (value // divisor) if divisor else min(target, value)
+    addend = next((other for other in new if value - other in new), None) if rule is Rule.SUM else None
+    if addend is not None:
+        return new[addend] + new[value - addend]
+    product = next((other for other in new if value % other == 0 and value // other in new), None)
+    if product is not None:
+        return new[product] * new[value // product]
+    return _multiple(target, new[divisor], ragged) if divisor else target
+
+
+def _multiple(target: int, base: int, ragged: bool) -> int:
+    """A multiple of `base` near `target`: by an odd factor if ragged, else by a power of two.
 
     The factor is at least 3 or 2, so that what has as many parts does not fall to single elements.
     """
     factor = max(2, target // base)
-    if style is Style.ALIGNED:
+    if not ragged:
         return base * (1 << (factor.bit_length() - 1))
     return base * max(3, factor - 1 + factor % 2)
 
@@ -233,95 +297,44 @@ def _divisor(value: int, others: Collection[int]) -> int | None:
     return max((other for other in others if 1 < other < value and value % other == 0), default=None)
 
 
-def _divisible(
-    sizes: dict[int, int], style: Style, literals: Collection[int], sums: bool = False
-) -> dict[int, int]:
-    """Keep products and multiples among the sizes, and with `sums` also sums of two."""
-    new: dict[int, int] = {}
-    for value in sorted(sizes):
-        product = next((a for a in new if value % a == 0 and value // a in new), None)
-        addend = next((a for a in new if value - a in new), None) if sums else None
-        divisor = _divisor(value, new)
-        if addend is not None:
-            new[value] = new[addend] + new[value - addend]
-        elif product is not None:
-            new[value] = new[product] * new[value // product]
+def _separated(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements with `rows = cols = 1024` taken apart, so that either may change alone."""
+    for statement in body:
+        if isinstance(statement, ast.Assign) and len(statement.targets) > 1 and _is_size(statement.value):
+            for target in statement.targets:
+                value = ast.Constant(statement.value.value)
+                yield ast.Assign([target], value, lineno=statement.lineno, col_offset=statement.col_offset)
         else:
-            new[value] = _multiple(sizes[value], new[divisor], style) if divisor else sizes[value]
-    return {value: new[value] for value in sizes}
-
-
-def _sums(sizes: dict[int, int], style: Style, literals: Collection[int]) -> dict[int, int]:
-    return _divisible(sizes, style, literals, sums=True)
-
-
-def _by_literal(sizes: dict[int, int], style: Style, literals: Collection[int]) -> dict[int, int]:
-    """Keep products and multiples of the program's other integers (numbers of groups, heads, windows)."""
-    fixed = set(literals) - set(sizes)
-    new: dict[int, int] = {}
-    for value in sorted(sizes):
-        factor = next((a for a in new if value % a == 0 and value // a in fixed), None)
-        divisor = _divisor(value, fixed)
-        if factor is not None:
-            new[value] = new[factor] * (value // factor)
-        else:
-            new[value] = _multiple(sizes[value], divisor, style) if divisor else sizes[value]
-    return {value: new[value] for value in sizes}
-
-
-def _ratios(sizes: dict[int, int], style: Style, literals: Collection[int]) -> dict[int, int]:
-    """Keep each size's quotient by the largest size that divides it."""
-    new: dict[int, int] = {}
-    for value in sorted(sizes):
-        divisor = _divisor(value, new)
-        new[value] = new[divisor] * (value // divisor) if divisor else min(sizes[value], value)
-    return {value: new[value] for value in sizes}
-
-
-_RULES = {Rule.DIVISIBLE: _divisible, Rule.SUM: _sums, Rule.LITERAL: _by_literal, Rule.RATIO: _ratios}
-
-
-def with_sizes(program: str, sizes: Mapping[str, int]) -> str:
-    """`program` with its module-level integer constants set to `sizes`, by name.
-
-    Raises `ProgramError` when a name is not such a constant.
-    """
-    tree = parse(program)
-    _fold_assignments(tree.body)
-    missing = set(sizes)
-    for name, value in assignments(tree.body):
-        if name in sizes and isinstance(value, ast.Constant) and type(value.value) is int:
-            value.value = sizes[name]
-            missing.discard(name)
-    if missing:
-        raise ProgramError(
-            f"the program has no integer constant named {', '.join(sorted(missing))} at module level"
-        )
-    return ast.unparse(tree) + "\n"
+            yield statement
 
 
 def _fold_assignments(body: list[ast.stmt]) -> None:
     """Turn assigned arithmetic (`1 << 20`, `64 * 64`) into the literal that it stands for."""
     for statement in body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            statement.value = _folded(statement.value)
+            statement.value = _FoldArithmetic().visit(statement.value)
 
 
 class _FoldArithmetic(ast.NodeTransformer):
     """Turns arithmetic of literals into the literal that it stands for, wherever it is."""
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         value = constant_int(node)
-        return node if value is None else ast.Constant(value)
+        return self.generic_visit(node) if value is None else ast.Constant(value)
 
 
-def _folded(node: ast.expr) -> ast.expr:
-    value = constant_int(node)
-    if value is not None:
-        return ast.Constant(value)
-    if isinstance(node, ast.Tuple | ast.List):
-        node.elts = [_folded(item) for item in node.elts]
-    return node
+def _elements(node: ast.expr, path: str) -> Iterator[tuple[str, ast.Constant]]:
+    """The sizes in an assigned value, with their names: a number, or those in a list or dictionary."""
+    if _is_size(node):
+        yield path, node
+    elif isinstance(node, ast.List | ast.Tuple):
+        for index, item in enumerate(node.elts):
+            yield from _elements(item, f"{path}[{index}]")
+    elif isinstance(node, ast.Dict):
+        for key, item in zip(node.keys, node.values, strict=True):
+            name = str(key.value) if isinstance(key, ast.Constant) else ""
+            if not _WINDOW & {part.lower() for part in _PART.findall(name)}:
+                yield from _elements(item, f"{path}[{name}]")
 
 
 def _is_size(node: ast.AST) -> TypeGuard[ast.Constant]:
@@ -335,7 +348,7 @@ def _value(node: ast.Constant) -> int:
 
 def _literals(node: ast.expr) -> Iterator[ast.Constant]:
     """Integer literals of a shape: in tuples, lists and arithmetic, not in calls inside it."""
-    if isinstance(node, ast.Constant) and _is_size(node):
+    if _is_size(node):
         yield node
     elif isinstance(node, ast.List | ast.Tuple):
         for item in node.elts:

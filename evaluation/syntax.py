@@ -41,7 +41,8 @@ _WEAK_SYMBOLS = {
     ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
     ast.Invert: "bitwise_not", ast.USub: "neg",
 }  # fmt: skip
-_DRAWING = ("get_inputs", "get_init_inputs")
+DRAWING = ("get_inputs", "get_init_inputs")
+"""Functions of a program that say what it is run on, not what it computes."""
 #: Layers whose class is not simply their function's name in lower case.
 _LAYERS = {
     "layernorm": "layer_norm", "rmsnorm": "rms_norm", "groupnorm": "group_norm", "leakyrelu": "leaky_relu",
@@ -193,7 +194,7 @@ def operators_of(tree: ast.Module) -> tuple[str, ...]:
 def _computing(tree: ast.Module) -> list[ast.FunctionDef]:
     """The functions in which the computing is written: everything but what draws inputs."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    return [function for function in functions if function.name not in {"get_inputs", "get_init_inputs"}]
+    return [function for function in functions if function.name not in DRAWING]
 
 
 def _in_order(node: ast.AST) -> Iterator[ast.AST]:
@@ -303,7 +304,7 @@ def _family(value: ast.expr | None) -> str | None:
 def sizes_in_use(tree: ast.Module) -> bool:
     """Whether the functions that draw inputs use any of the module-level integer constants."""
     constants = module_constants(tree)
-    drawing = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in _DRAWING]
+    drawing = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in DRAWING]
     return any(
         isinstance(node, ast.Name) and node.id in constants for item in drawing for node in ast.walk(item)
     )

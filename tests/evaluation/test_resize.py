@@ -1,14 +1,12 @@
 """Rewriting size constants: what is preserved, and which numbers are sizes at all."""
 
-import math
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.resize import Resizer, Rule, Style, with_sizes
-from evaluation.syntax import ProgramError
+from evaluation.resize import Place, Resizer, Rule, related
 
 ATTENTION = """
 import torch
@@ -32,116 +30,154 @@ def fused_operator(x):
 """
 
 
-def shape_of(program):
-    """Integers of the first shape drawn."""
-    return [int(number) for number in re.findall(r"\d+", re.search(r"randn\((.*?)\)", program).group(1))]
+def by_name(resizer):
+    return {size.name: size for size in resizer.sizes}
 
 
-def test_equal_stays_equal_and_one_stays_one():
-    for style in Style:
-        for rule in Rule:
-            for variant in Resizer(LITERALS, {7, 1, 64}).variants(style, rule):
-                first, one, third, last = shape_of(variant.program)
-                assert (first, one) == (third, 1)
-                assert last == dict(variant.sizes)[64]
+def rewritten(resizer, new):
+    """The program with all sizes of each old value replaced."""
+    return resizer.rewrite({size: new[size.value] for size in resizer.sizes if size.value in new})
+
+
+def places(program, dimensions=()):
+    return {size.name or size.value: size.place for size in Resizer(program, dimensions).sizes}
 
 
 def test_the_body_follows_where_a_literal_is_a_size_and_only_there():
-    program = Resizer(LITERALS, {7, 1, 64}).rewrite({64: 45})
+    resizer = Resizer(LITERALS, {7, 1, 64})
+    shape = next(size for size in resizer.sizes if size.value == 64 and size.place is Place.INPUTS)
+    program = resizer.rewrite({shape: 45})
     assert "(49, 45)" in program and "torch.zeros(45)" in program and "(45,)" in program
     assert "/ 64" in program and "eps=1e-05" in program
 
 
 def test_what_a_program_computes_from_its_constants_is_left_to_it():
     resizer = Resizer(ATTENTION, {2, 16, 512})
-    assert set(resizer.values) == {2, 16, 512}
-    program = resizer.rewrite({512: 40, 2: 3})
+    program = rewritten(resizer, {512: 40, 2: 3})
     assert "batch, heads, hidden = (3, 8, 40)" in program
     assert "hidden // heads" in program and "** 2" in program and "dim=2" in program
 
 
-def test_windows_and_other_settings_are_no_sizes():
+def test_sizes_are_found_in_lists_dictionaries_and_what_others_are_computed_from():
     program = """
-kernel_size = 3
-channels = 6
-groups = 2
+quarter = 1 << 8
+cols = quarter * 4
+hidden = [8192, 4096]
+CFG = {'rows': 1024, 'conv': {'kernel_size': 3, 'width': 96}}
 def get_inputs():
-    return [torch.randn(4, channels, 3)]
+    return [torch.randn(CFG['rows'], cols)]
 def get_init_inputs():
-    return [channels, kernel_size, groups]
+    return [hidden, CFG['conv']]
 """
-    resizer = Resizer(program, {4, 6, 3})
-    assert "kernel_size = 3" in resizer.rewrite({3: 5, 6: 9})
-    assert "channels = 9" in resizer.rewrite({3: 5, 6: 9})
+    assert places(program) == {
+        "quarter": Place.INPUTS, "hidden[0]": Place.MODULE, "hidden[1]": Place.MODULE,
+        "CFG[rows]": Place.INPUTS, "CFG[conv][width]": Place.INPUTS,
+    }  # fmt: skip
+    changed = rewritten(Resizer(program, ()), {256: 5, 4096: 7, 1024: 9})
+    assert "quarter = 5" in changed and "quarter * 4" in changed
+    assert "[8192, 7]" in changed and "'rows': 9" in changed
 
 
-def test_arithmetic_constants_count_as_their_value():
-    program = "n = 1 << 4\nk = 64 * 64\ndef get_inputs():\n    return [torch.randn(k, n)]\n"
-    assert "k = 37" in Resizer(program, {4096}).rewrite({4096: 37})
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("kernel_size", None), ("conv_stride", None), ("padding", None), ("poolKernel", None),
+        ("num_groups", Place.GROUPS), ("groups", Place.GROUPS),
+        ("group_size", Place.INPUTS), ("padded_n", Place.INPUTS), ("kernels", Place.INPUTS),
+    ],
+)  # fmt: skip
+def test_names_of_windows_and_groups_count_as_whole_parts(name, place):
+    program = f"{name} = 48\ndef get_inputs():\n    return [torch.randn({name})]\n"
+    assert places(program).get(name) is place
+
+
+def test_constants_of_one_value_may_differ_by_name_where_launch_lines_can_name_them():
+    program = "rows = cols = 1024\ndef get_inputs():\n    return [torch.randn(rows, cols, 1024)]\n"
+    resizer = Resizer(program, {1024})
+    apart, together = (resizer.grouped(resizer.sizes, free) for free in (True, False))
+    assert [[size.name for size in group] for group in apart] == [["rows", ""], ["cols"]]
+    assert len(together) == 1
+    names = by_name(resizer)
+    assert resizer.rewrite({names["rows"]: 3, names["cols"]: 5}).startswith("rows = 3\ncols = 5\n")
+    local = "def get_inputs():\n    rows, cols = 1024, 1024\n    return [torch.randn(rows, cols)]\n"
+    assert len(Resizer(local, {1024}).grouped(Resizer(local, {1024}).sizes, True)) == 1
+
+
+def test_groups_follow_the_channels_that_they_are_equal_to():
+    program = "channels = 64\ngroups = 64\ndef get_inputs():\n    return [torch.randn(channels, groups)]\n"
+    resizer = Resizer(program, {64})
+    assert len(resizer.grouped(resizer.sizes, True)) == 1
+    usual = next(resizer.scopes())
+    assert [size.name for size in usual] == ["channels"] and resizer.fixed(usual) == {64}
+
+
+def test_constants_that_make_no_dimension_come_last():
+    program = """
+width, divisor = 512, 96
+def get_inputs():
+    return [torch.randn(width)]
+def get_init_inputs():
+    return [divisor]
+"""
+    scopes = [[size.name for size in scope] for scope in Resizer(program, {512}).scopes()]
+    assert scopes[0] == ["width"] and scopes[1] == ["width", "divisor"]
+
+
+def test_widths_of_layers_are_sizes_of_last_resort():
+    program = """
+class Model:
+    def __init__(self, hidden=96):
+        self.layers = [Block(64, 128) for _ in range(3)] + [nn.Linear(128, 10)]
+batch = 32
+def get_inputs():
+    return [torch.randn(batch, 64)]
+"""
+    resizer = Resizer(program, {32, 64, 96, 128, 10})
+    scopes = [{size.value for size in scope} for scope in resizer.scopes()]
+    assert scopes == [{32, 64, 96}, {32}, {64}, {32, 64, 96, 128}]
+    changed = resizer.rewrite({size: 3 for size in list(resizer.scopes())[-1]})
+    assert "hidden=3" in changed and "Block(3, 3)" in changed and "Linear(3, 10" in changed
+    assert "batch = 3\n" in changed
 
 
 @settings(max_examples=50)
-@given(
-    shape=st.lists(st.sampled_from([2, 3, 4, 8, 12, 16, 30, 64, 96, 512, 8192]), min_size=1, max_size=5),
-    style=st.sampled_from(list(Style)),
-    rule=st.sampled_from(list(Rule)),
-)
-def test_shapes_are_mapped_value_by_value(shape, style, rule):
-    program = f"def get_inputs():\n    return [torch.randn({shape})]\n"
-    for variant in Resizer(program, set(shape)).variants(style, rule):
-        sizes = dict(variant.sizes)
-        assert shape_of(variant.program) == [sizes.get(extent, extent) for extent in shape]
-        assert all(extent >= 2 for extent in sizes.values())
+@given(values=st.lists(st.integers(2, 600), min_size=1, max_size=5), rule=st.sampled_from(list(Rule)))
+def test_equal_stays_equal_under_every_rule(values, rule):
+    targets = {value: 3 + value % 41 for value in values}
+    for ragged in (True, False):
+        new = related(rule, [(value, targets[value]) for value in values], {2, 12}, ragged)
+        assert all(extent >= 1 for extent in new)
+        assert len(set(zip(values, new, strict=True))) == len(set(values))
 
 
 @settings(max_examples=50)
-@given(
-    values=st.lists(st.integers(2, 600), min_size=2, max_size=4, unique=True),
-    style=st.sampled_from(list(Style)),
-)
-def test_divisible_stays_divisible(values, style):
-    program = f"def get_inputs():\n    return [torch.randn({values})]\n"
+@given(values=st.lists(st.integers(2, 600), min_size=2, max_size=4, unique=True), ragged=st.booleans())
+def test_divisible_stays_divisible(values, ragged):
     smallest = min(values)
-    for variant in Resizer(program, set(values)).variants(style, Rule.DIVISIBLE):
-        sizes = dict(variant.sizes)
-        for value in values:
-            divisors = [other for other in values if other < value and value % other == 0]
-            if divisors == [smallest]:
-                assert sizes[value] % sizes[smallest] == 0
+    new = dict(zip(values, related(Rule.DIVISIBLE, [(v, 37) for v in values], (), ragged), strict=True))
+    for value in values:
+        divisors = [other for other in values if other < value and value % other == 0]
+        if divisors == [smallest]:
+            assert new[value] % new[smallest] == 0
 
 
-def test_products_sums_ratios_and_literals_are_kept_by_their_rules():
-    def first(values, rule, body=""):
-        program = f"def get_inputs():\n    return [torch.randn({values})]\n"
-        program += f"def fused_operator(x):\n    {body or 'pass'}\n"
-        return dict(next(Resizer(program, set(values)).variants(Style.RAGGED, rule)).sizes)
+def test_products_sums_ratios_literals_and_blocks_are_kept_by_their_rules():
+    def changed(rule, values, fixed=(), only=None):
+        targets = [(value, 5 + index) for index, value in enumerate(values)]
+        return dict(zip(values, related(rule, targets, fixed, True, only), strict=True))
 
-    product = first([20, 30, 600], Rule.DIVISIBLE)
+    product = changed(Rule.DIVISIBLE, [20, 30, 600])
     assert product[600] == product[20] * product[30]
-    total = first([20, 30, 50], Rule.SUM)
+    total = changed(Rule.SUM, [20, 30, 50])
     assert total[50] == total[20] + total[30]
-    ratio = first([24, 96], Rule.RATIO)
+    ratio = changed(Rule.RATIO, [24, 96])
     assert ratio[96] == 4 * ratio[24]
-    assert first([96], Rule.LITERAL, "return torch.group_norm(x, 12)")[96] % 12 == 0
+    assert changed(Rule.LITERAL, [96], fixed={12})[96] % 12 == 0
+    assert changed(Rule.LITERAL, [96, 24], fixed={12}, only=96) == {96: 36, 24: 6}
+    assert changed(Rule.BLOCKS, [64, 8]) == {64: 16, 8: 6}
 
 
-def test_ragged_sizes_lie_off_the_blocks_and_aligned_ones_on_them():
-    program = "def get_inputs():\n    return [torch.randn(1048576)]\n"
-    resizer = Resizer(program, {1048576})
-    ragged = [dict(item.sizes)[1048576] for item in resizer.variants(Style.RAGGED, Rule.INDEPENDENT)]
-    aligned = [dict(item.sizes)[1048576] for item in resizer.variants(Style.ALIGNED, Rule.INDEPENDENT)]
-    assert ragged[:3] == [1000, 4133, 129]
-    assert all(size % 32 for size in ragged)
-    assert aligned[:2] == [1024, 2048]
-    assert all(math.log2(size).is_integer() for size in aligned)
-
-
-def test_with_sizes_sets_constants_by_name():
-    program = "m, n = 1024, 1 << 20\nk = m * 2\nname = 'm'\n"
-    assert with_sizes(program, {"n": 45, "m": 37}) == "m, n = (37, 45)\nk = m * 2\nname = 'm'\n"
-
-
-@pytest.mark.parametrize("name", ["k", "name", "missing"])
-def test_with_sizes_refuses_what_is_no_constant(name):
-    with pytest.raises(ProgramError, match=f"no integer constant named {name}"):
-        with_sizes("m = 4\nk = m * 2\nname = 'm'\n", {name: 3})
+def test_windows_and_divisors_are_left_out_of_what_literals_divide():
+    resizer = Resizer(ATTENTION, {2, 16, 512})
+    assert {2, 8} <= resizer.fixed([by_name(resizer)["hidden"]])
+    assert re.search(r"\b512\b", resizer.rewrite({})) is not None
