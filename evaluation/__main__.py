@@ -169,12 +169,14 @@ def _stopwatch(backend: Backend) -> AbstractContextManager[Stopwatch | None]:
     """Times on the GPU, against both baselines; nothing on the CPU."""
     if backend.name != BackendName.CUDA:
         return nullcontext()
+    from evaluation.backends.cascade import CascadeBackend
     from evaluation.backends.cuda import CudaBackend
     from evaluation.speed import Stopwatch
     from evaluation.timing import REPORT
 
-    assert isinstance(backend, CudaBackend)
-    return Stopwatch(backend, REPORT)
+    on_gpu = backend.last if isinstance(backend, CascadeBackend) else backend
+    assert isinstance(on_gpu, CudaBackend)
+    return Stopwatch(on_gpu, REPORT)
 
 
 def _read(path: Path, what: str) -> str:

@@ -35,12 +35,12 @@ class CascadeBackend:
     """Judges by `first`, then by `last`; implements `evaluation.backends.base.Backend`. Owns both."""
 
     def __init__(self, first: Backend, last: Backend) -> None:
-        self._first, self._last = first, last
+        self._first, self.last = first, last
         self.name = last.name
 
     def build(self, source: str, kernels: Sequence[str]) -> CascadeBuilt | Refusal:
         """Compile for the last backend, which decides what is legal, then for the first."""
-        last = self._last.build(source, kernels)
+        last = self.last.build(source, kernels)
         if isinstance(last, Refusal):
             return last
         first = self._first.build(source, kernels)
@@ -53,7 +53,7 @@ class CascadeBackend:
             seen = self._first.run(built.first, runs)
             if isinstance(seen, Refusal) and seen.status not in _CANNOT_TELL:
                 return seen
-        return self._last.run(built.last, runs)
+        return self.last.run(built.last, runs)
 
     def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
         """What either backend finds wrong at the shipped sizes."""
@@ -61,9 +61,9 @@ class CascadeBackend:
         seen = self._first.rehearse(built.first, plan) if built.first is not None else None
         if seen is not None and seen.status not in _CANNOT_TELL:
             return seen
-        return self._last.rehearse(built.last, plan)
+        return self.last.rehearse(built.last, plan)
 
     def close(self) -> None:
         """Close both backends."""
         self._first.close()
-        self._last.close()
+        self.last.close()

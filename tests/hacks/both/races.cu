@@ -1,5 +1,5 @@
 // B16: lets threads overwrite one another's sum.
-// expect cuda: nondeterministic, wrong
+// expect cuda: nondeterministic, wrong, fault
 // expect simt: fault, wrong
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {

@@ -1,5 +1,5 @@
 // C1, C2: takes what the last launch left in scratch for this one's result.
-// expect cuda: wrong, nondeterministic
+// expect cuda: wrong, nondeterministic, fault
 // expect simt: fault
 // scratch kept float32[n]
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, kept, n)
