@@ -14,23 +14,24 @@ to the backend.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from evaluation.expression_parser import Parser
+from evaluation.expression_parser import C_TYPES, read_expressions
 from evaluation.expressions import (
     Expression,
     ExpressionError,
     Number,
+    Operation,
     Scope,
+    Size,
     Value,
     evaluate,
-    evaluate_integer,
 )
-from evaluation.launch_lines import MAX_SOURCE_BYTES, ContractLine, contract_lines, normal, spoken_of
+from evaluation.launch_lines import MAX_SOURCE_BYTES, contract_lines, normal, spoken_of
 from evaluation.problem import DTYPE_BYTES
 from evaluation.response import kernel_file
 from evaluation.source_text import plain
@@ -40,9 +41,9 @@ MAX_LAUNCHES = 16
 MAX_SCRATCH = 16
 MAX_ARGUMENTS = 64
 """Arguments of one launch."""
+MAX_TEMPLATE_ARGUMENTS = 16
 MAX_DIMENSIONS = 8
 """Dimensions of one scratch buffer."""
-MAX_NAME_LENGTH = 64
 MAX_CONSTANTS = 256
 """Constants of a source that are looked at."""
 
@@ -54,6 +55,8 @@ _CONSTANT = re.compile(
     r"|\bconst(?:expr)?\s+(?:\w+\s+){1,3}?(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<value>[^;\n]+);",
     re.MULTILINE | re.ASCII,
 )
+_LAUNCH = re.compile(r"(\w{1,64})\s*+(?:<([^<>]*+)>\s*+)?<<<(.*?)>>>\s*+\((.*)\)", re.DOTALL | re.ASCII)
+_SCRATCH = re.compile(r"(\w{1,64}+)\s*+:?\s*+(\w{1,64}+)\s*+\[(.*)\]", re.DOTALL | re.ASCII)
 _FORMS = {
     "launch": "// launch kernel<<<grid, block, shared_bytes>>>(arguments)",
     "scratch": "// scratch name float32[extent]",
@@ -122,9 +125,8 @@ def parse_source(source: str) -> Candidate | Refusal:
     source = normal(source)
     constants = _constants(source)
     try:
-        lines = contract_lines(source)
-        launches = _read(lines["launch"], MAX_LAUNCHES, lambda parser: _parse_launch(parser, constants))
-        scratch = _read(lines["scratch"], MAX_SCRATCH, _parse_scratch)
+        launches = _lines(source, "launch", MAX_LAUNCHES, lambda text: _launch(text, constants))
+        scratch = _lines(source, "scratch", MAX_SCRATCH, _scratch)
     except ExpressionError as error:
         return Refusal(status=Status.UNPARSABLE, reason=str(error))
     if not launches:
@@ -155,108 +157,98 @@ def _constants(source: str) -> dict[str, Value]:
     """What `#define NAME value` and `const int NAME = value;` say, for names that are defined once."""
     found = list(islice(_CONSTANT.finditer(plain(source)), MAX_CONSTANTS))
     names = [match["macro"] or match["name"] for match in found]
-    constants: dict[str, Value] = {}
+    constants: dict[str, Value] = {"true": 1, "false": 0}
     for name, match in zip(names, found, strict=True):
         with suppress(ExpressionError):
-            parser = Parser(match["text"] or match["value"])
-            value = evaluate(parser.expression(), Scope({}, {}, constants))
-            parser.end()
+            value = _known(match["text"] or match["value"], constants)
             if names.count(name) == 1:
                 constants[name] = value
     return constants
 
 
-def _read(lines: Sequence[ContractLine], limit: int, read: Callable[[Parser], T]) -> tuple[T, ...]:
+def _known(text: str, constants: dict[str, Value]) -> Value:
+    """The value of an expression of constants."""
+    (expression,) = _read(text, "expressions", 1, least=1)
+    return evaluate(expression, Scope({}, {}, constants))
+
+
+def _read(text: str, what: str, most: int, least: int = 0) -> tuple[Expression, ...]:
+    """Expressions between commas, as many as there may be."""
+    expressions = read_expressions(text)
+    if not least <= len(expressions) <= most:
+        raise ExpressionError(f"there must be {least} to {most} {what}, not {len(expressions)}")
+    return expressions
+
+
+def _lines(source: str, kind: str, limit: int, read: Callable[[str], T]) -> tuple[T, ...]:
     """Read every line of one kind; an error names the line and the right form."""
     found: list[T] = []
-    for line in lines:
+    for line in contract_lines(source, kind):
         if len(found) == limit:
-            raise ExpressionError(f"there are more than {limit} {line.kind} lines")
+            raise ExpressionError(f"there are more than {limit} {kind} lines")
         try:
-            parser = Parser(line.text)
-            found.append(read(parser))
-            parser.end()
+            found.append(read(line.text))
             line.check_rest()
         except ExpressionError as error:
-            raise ExpressionError(
-                f"the {line.kind} line at line {line.number} does not parse: {error}; the form is "
-                f"`{_FORMS[line.kind]}`"
-            ) from None
+            reason = f"the {kind} line at line {line.number} does not parse: {error}"
+            raise ExpressionError(f"{reason}; the form is `{_FORMS[kind]}`") from None
     return tuple(found)
 
 
-def _parse_launch(parser: Parser, constants: dict[str, Value]) -> Launch:
+def _launch(text: str, constants: dict[str, Value]) -> Launch:
     """`name[<template arguments>]<<<grid, block[, shared[, 0]]>>>(arguments)`."""
-    kernel = _name(parser, "a kernel name")
-    template = tuple(_template_arguments(parser, constants)) if parser.accept("<") else ()
-    parser.expect("<<<")
-    grid = _extent(parser)
-    parser.expect(",")
-    block = _extent(parser)
-    shared: Expression = parser.expression() if parser.accept(",") else Number(0)
-    if parser.accept(",") and not any(parser.accept(none) for none in ("0", "nullptr", "NULL")):
+    parts = _LAUNCH.fullmatch(text)
+    if parts is None:
+        raise ExpressionError("the chevrons or the parentheses behind them are not closed")
+    kernel, template, chevrons, arguments = parts.groups()
+    template_arguments = template.split(",") if template else []
+    if len(template_arguments) > MAX_TEMPLATE_ARGUMENTS:
+        raise ExpressionError(f"there must be at most {MAX_TEMPLATE_ARGUMENTS} template arguments")
+    grid, block, *more = _read(chevrons, "expressions between the chevrons", 4, least=2)
+    if more[1:] and more[1] not in (Number(0), Size("nullptr"), Size("NULL")):
         raise ExpressionError("kernels run in order on one stream; leave the stream away, or write 0")
-    parser.expect(">>>")
-    parser.expect("(")
-    arguments = (
-        () if parser.accept(")") else _list(parser, Parser.expression, MAX_ARGUMENTS, "arguments", ")")
+    return Launch(
+        kernel,
+        _extents(grid),
+        _extents(block),
+        more[0] if more else Number(0),
+        _read(arguments, "arguments", MAX_ARGUMENTS),
+        tuple(_template_argument(one, constants) for one in template_arguments),
     )
-    return Launch(kernel, grid, block, shared, arguments, template)
 
 
-def _template_arguments(parser: Parser, constants: dict[str, Value]) -> Iterator[str]:
-    """Types and constants up to the closing bracket, as C++ text."""
-    while True:
-        if parser.at_type():
-            yield parser.type()
-        elif parser.next.text in ("true", "false"):
-            yield parser.take().text
-        else:
-            yield str(evaluate_integer(parser.expression(), Scope({}, {}, constants)))
-        if not parser.accept(","):
-            break
-    parser.expect(">")
+def _template_argument(text: str, constants: dict[str, Value]) -> str:
+    """A type, or the value of an integer, as C++ writes it."""
+    name = " ".join(text.split()).removeprefix("const ")
+    if name in C_TYPES or name in ("true", "false"):
+        return name
+    value = _known(text, constants)
+    if isinstance(value, float):
+        raise ExpressionError(f"the template argument {name:.20} is neither a built-in type nor an integer")
+    return str(value)
 
 
-def _parse_scratch(parser: Parser) -> Scratch:
+def _extents(expression: Expression) -> tuple[Expression, ...]:
+    """A grid or block: one expression, or up to three in `dim3(...)`."""
+    match expression:
+        case Operation("dim3", operands):
+            if len(operands) > 3:
+                raise ExpressionError(f"dim3 has 1 to 3 extents, not {len(operands)}")
+            return operands
+    return (expression,)
+
+
+def _scratch(text: str) -> Scratch:
     """`name dtype[extent, ...]`, or `type name[extent, ...]` as in C++."""
-    words = [_name(parser, "a buffer name")]
-    parser.accept(":")
-    words.append(parser.name("a dtype"))
-    if words[1] not in _DTYPES and words[0] in _DTYPES:
-        words.reverse()
-    name, dtype = words
+    parts = _SCRATCH.fullmatch(text)
+    if parts is None:
+        raise ExpressionError("it needs a name, a dtype and the extents in brackets")
+    name, dtype, shape = parts.groups()
+    if dtype not in _DTYPES and name in _DTYPES:
+        name, dtype = dtype, name
     if dtype not in _DTYPES:
-        raise ExpressionError(f"unknown dtype {dtype!r:.40}; the dtypes are {', '.join(DTYPE_BYTES)}")
-    parser.expect("[")
-    shape = _list(parser, Parser.expression, MAX_DIMENSIONS, "dimensions", "]")
-    return Scratch(name, _DTYPES[dtype], shape)
-
-
-def _name(parser: Parser, what: str) -> str:
-    name = parser.name(what)
-    if len(name) > MAX_NAME_LENGTH:
-        raise ExpressionError(f"the name {name[:20]}... is longer than {MAX_NAME_LENGTH} characters")
-    return name
-
-
-def _extent(parser: Parser) -> tuple[Expression, ...]:
-    """A grid or block: one expression, or up to three in `dim3(...)` or braces."""
-    for opening, closing in ((("dim3", "("), ")"), (("dim3", "{"), "}"), (("{",), "}")):
-        if parser.accept(*opening):
-            return _list(parser, Parser.expression, 3, "extents in dim3", closing)
-    return (parser.expression(),)
-
-
-def _list(parser: Parser, read: Callable[[Parser], T], limit: int, what: str, closing: str) -> tuple[T, ...]:
-    """One or more items between commas, with the closing symbol."""
-    items = [read(parser)]
-    while parser.accept(","):
-        items.append(read(parser))
-        if len(items) > limit:
-            raise ExpressionError(f"more than {limit} {what}")
-    parser.expect(closing)
-    return tuple(items)
+        raise ExpressionError(f"unknown dtype {dtype:.40}; the dtypes are {', '.join(DTYPE_BYTES)}")
+    return Scratch(name, _DTYPES[dtype], _read(shape, "extents", MAX_DIMENSIONS, least=1))
 
 
 def _undefined_kernel(candidate: Candidate) -> Refusal | None:

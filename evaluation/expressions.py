@@ -1,34 +1,32 @@
 """The closed arithmetic of launch and scratch lines, as a tree: read by `expression_parser`, never `eval`ed.
 
 Values are integers of 64 bits, and floats in the arguments of a kernel. Between integers `/` rounds down and
-`%` goes with it, as in Python; where one is a float, both are. Dividing by zero is an error. The size of a
-tree is bounded by its parser, so no text can exhaust the machine.
+`%` goes with it, as in Python; dividing by zero is an error. Parsers bound a tree's size, so no text can
+exhaust the machine.
 """
 
 from __future__ import annotations
 
 import operator as operators
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite, prod, sqrt
 from typing import TypeAlias
 
 MAX_VALUE = 2**63 - 1
 """Largest magnitude of any intermediate integer."""
-MAX_SHIFT = 62
-"""Largest distance of a shift."""
 
 Value: TypeAlias = int | float
 
-_OF_BOTH: dict[str, Callable[..., Value]] = {
-    "+": operators.add, "-": operators.sub, "*": operators.mul,
+_OF_FLOATS: dict[str, Callable[..., Value]] = {
+    "+": operators.add, "-": operators.sub, "*": operators.mul, "/": operators.truediv,
     "min": lambda *values: min(values), "max": lambda *values: max(values),
+    "float": float, "sqrt": sqrt, "rsqrt": lambda value: 1 / sqrt(value),
 }  # fmt: skip
-"""Operators of integers and of floats alike."""
-_OF_INTEGERS: dict[str, Callable[[int, int], int]] = {
+_OF_INTEGERS = _OF_FLOATS | {
     "/": operators.floordiv, "%": operators.mod, "ceil_div": lambda left, right: -(-left // right),
-    "<<": operators.lshift, ">>": operators.rshift,
-    "&": operators.and_, "|": operators.or_, "^": operators.xor,
+    "<<": lambda left, right: left << min(right, 64), ">>": lambda left, right: left >> min(right, 64),
+    "&": operators.and_, "|": operators.or_, "^": operators.xor, "int": int,
 }  # fmt: skip
 _WHOLE = "write whole numbers, and ceil_div(a, b) to round up"
 
@@ -102,7 +100,7 @@ def evaluate(expression: Expression, scope: Scope) -> Value:
     """
     match expression:
         case Number(value):
-            return value
+            return _bounded(value)
         case Size(name):
             return _size(name, scope)
         case Numel(tensor):
@@ -110,55 +108,26 @@ def evaluate(expression: Expression, scope: Scope) -> Value:
         case Dimension(tensor, index):
             return _extent(tensor, evaluate_integer(index, scope), scope)
         case Operation(operator, operands):
-            values = [evaluate(operand, scope) for operand in operands]
-            if all(isinstance(value, int) for value in values):
-                return _bounded(_of_integers(operator, [int(value) for value in values]))
-            return _bounded(_of_floats(operator, [float(value) for value in values]))
+            return _bounded(_apply(operator, [evaluate(operand, scope) for operand in operands]))
 
 
 def evaluate_integer(expression: Expression, scope: Scope) -> int:
     """Work out an expression that must be an integer; raises as `evaluate` does, and for a fraction."""
-    return _whole(evaluate(expression, scope))
-
-
-def _of_integers(operator: str, values: Sequence[int]) -> Value:
-    if operator in _OF_BOTH:
-        return int(_OF_BOTH[operator](*values))
-    if operator == "int":
-        return values[0]
-    if operator not in _OF_INTEGERS:
-        return _of_floats(operator, [float(value) for value in values])
-    left, right = values
-    if operator in ("<<", ">>") and not 0 <= right <= MAX_SHIFT:
-        raise ExpressionError(f"a shift by {right} bits; it must be from 0 to {MAX_SHIFT}")
-    if operator in ("/", "%", "ceil_div") and right == 0:
-        raise ExpressionError(f"division by zero ({left} {operator} 0)")
-    return _OF_INTEGERS[operator](left, right)
-
-
-def _of_floats(operator: str, values: Sequence[float]) -> float:
-    if operator in _OF_BOTH:
-        return float(_OF_BOTH[operator](*values))
-    match operator, values:
-        case "float", [value]:
-            return value
-        case "/", [left, right] if right:
-            return left / right
-        case "/", [left, _]:
-            raise ExpressionError(f"division by zero ({left} / 0)")
-        case "sqrt", [value] if value >= 0:
-            return sqrt(value)
-        case "rsqrt", [value] if value > 0:
-            return 1 / sqrt(value)
-        case (("sqrt" | "rsqrt"), [value]):
-            raise ExpressionError(f"{operator}({value}) does not exist")
-    raise ExpressionError(f"{operator} takes no fractions; {_WHOLE}")
-
-
-def _whole(value: Value) -> int:
+    value = evaluate(expression, scope)
     if isinstance(value, float):
         raise ExpressionError(f"{value} is a fraction where an integer belongs; {_WHOLE}")
     return value
+
+
+def _apply(operator: str, values: list[Value]) -> Value:
+    table = _OF_INTEGERS if all(isinstance(value, int) for value in values) else _OF_FLOATS
+    try:
+        return table[operator](*values)
+    except ZeroDivisionError:
+        raise ExpressionError(f"division by zero ({f' {operator} '.join(map(str, values))})") from None
+    except (KeyError, ValueError, OverflowError):  # a shift by less than 0, the root of a negative number
+        found = ", ".join(map(str, values))
+        raise ExpressionError(f"{operator} of {found} is no number; {_WHOLE}") from None
 
 
 def _size(name: str, scope: Scope) -> Value:

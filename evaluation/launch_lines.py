@@ -9,8 +9,9 @@ and end in a remark. A comment that only speaks of a launch is none: a name and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import takewhile
 
 from evaluation.expressions import ExpressionError
 from evaluation.source_text import comments
@@ -19,8 +20,6 @@ MAX_SOURCE_BYTES = 65536
 """Longest source that is looked at."""
 _MAX_LINES = 16
 """Lines over which one launch may go."""
-_MAX_LENGTH = 8192
-"""Characters after which no more lines are joined."""
 
 _HASH = re.compile(r"^([ \t]*+)#(?=[ \t]*+(?:launch|scratch)\b)", re.MULTILINE | re.IGNORECASE)
 _NAME = r"[A-Za-z_]\w*+"
@@ -37,7 +36,7 @@ _HEADS = {
     )
 }
 _USUAL = re.compile(rf"//[ \t]*+(?:launch[ \t]++{_SPOKEN_OF}{_LAUNCHED}|scratch[ \t]++{_BUFFER})", re.ASCII)
-_REMARK = re.compile(r"\s*+;?\s*+(?:(?://|/\*|[-\u2013\u2014#(`])(?!.*<<<).*)?", re.DOTALL)
+_REMARK = re.compile(r"\s*+;?\s*+(?:(?://|/\*|-(?=[-\s])|[\u2013\u2014#`]|(?<=\s)\()(?!.*<<<).*)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -48,17 +47,14 @@ class ContractLine:
     """`launch` or `scratch`."""
     number: int
     """Of its first line in the source."""
+    name: str
+    """The kernel, or the buffer."""
     text: str
     """What follows the word `launch` or `scratch`, up to the last bracket."""
     rest: str
     """What stands behind it."""
     usual: bool
     """Whether it has the usual form."""
-
-    @property
-    def first_word(self) -> str:
-        """The kernel, or the buffer."""
-        return (re.match(_NAME, self.text) or [""])[0]
 
     def check_rest(self) -> None:
         """Raise ExpressionError unless nothing but a remark stands behind the line."""
@@ -77,77 +73,57 @@ def normal(source: str) -> str:
 def has_launch(source: str) -> bool:
     """Whether a text has a launch line, however wrong."""
     text = source[:MAX_SOURCE_BYTES]
-    return "<<<" in text and any(line.kind == "launch" for line in _all(normal(text)))
+    lines = _comment_lines(normal(text)) if "<<<" in text else {}
+    return any(_HEADS["launch"].match(line) for line, _ in lines.values())
 
 
-def contract_lines(source: str) -> dict[str, list[ContractLine]]:
-    """The lines of a normal source by kind; raises ExpressionError if one in another form is left over."""
-    lines = list(_all(source))
-    return {kind: _chosen([line for line in lines if line.kind == kind]) for kind in _HEADS}
-
-
-def _chosen(lines: list[ContractLine]) -> list[ContractLine]:
-    """Those of the usual form, if there are any."""
-    usual = [line for line in lines if line.usual]
-    names = {line.first_word for line in usual}
-    for line in lines if usual else ():
-        if line.first_word not in names:
+def contract_lines(source: str, kind: str) -> list[ContractLine]:
+    """The lines of a kind in a normal source; raises ExpressionError if one in another form is left over."""
+    lines = _comment_lines(source)
+    found = [
+        _read(kind, number, begun.end(), lines)
+        for number, (text, _) in lines.items()
+        if (begun := _HEADS[kind].match(text))
+    ]
+    usual = [line for line in found if line.usual]
+    names = {line.name for line in usual}
+    for line in found if usual else ():
+        if line.name not in names:
             raise ExpressionError(
-                f"the comment at line {line.number} has another form than the {line.kind} line at line "
-                f"{usual[0].number}; begin it with `// {line.kind} {line.first_word}`"
+                f"the comment at line {line.number} has another form than the {kind} line at line "
+                f"{usual[0].number}; begin it with `// {kind} {line.name}`"
             )
-    return usual or lines
+    return usual or found
 
 
 def spoken_of(source: str) -> int | None:
     """The line of the first comment with chevrons, for whoever missed a launch line."""
-    return next((number for number, text, _ in _comment_lines(source) if "<<<" in text), None)
+    return next((number for number, (text, _) in _comment_lines(source).items() if "<<<" in text), None)
 
 
-def _all(source: str) -> Iterator[ContractLine]:
-    lines = list(_comment_lines(source))
-    for index, (number, text, usual) in enumerate(lines):
-        for kind, head in _HEADS.items():
-            if begun := head.match(text):
-                yield _read(kind, number, text[begun.end() :], _following(lines, index), usual)
-
-
-def _comment_lines(source: str) -> Iterator[tuple[int, str, bool]]:
-    """Number and text of each line of comments that begin a line, and whether it has the usual form."""
+@lru_cache(maxsize=4)  # looked at for both kinds of lines
+def _comment_lines(source: str) -> dict[int, tuple[str, bool]]:
+    """Text of each line of comments that begin a line, by its number, and whether it has the usual form."""
+    lines: dict[int, tuple[str, bool]] = {}
     for number, comment in comments(source):
         if comment.startswith("//"):
-            yield number, comment[2:].lstrip("/"), _USUAL.match(comment) is not None
+            lines[number] = comment[2:].lstrip("/"), _USUAL.match(comment) is not None
             continue
-        for place, line in enumerate(comment[2:-2].split("\n")):
-            yield number + place, line.strip(" \t").removeprefix("*"), False
+        for place, line in enumerate(comment[2:-2].split("\n"), number):
+            lines[place] = line.strip(" \t").removeprefix("*"), False
+    return lines
 
 
-def _following(lines: Sequence[tuple[int, str, bool]], index: int) -> Iterator[str]:
-    """The comment lines directly after the one at `index`, up to the next launch or scratch line."""
-    for place in range(index + 1, min(index + _MAX_LINES, len(lines))):
-        number, text, _ = lines[place]
-        if number != lines[place - 1][0] + 1 or any(head.match(text) for head in _HEADS.values()):
-            return
-        yield text
-
-
-def _read(kind: str, number: int, text: str, following: Iterator[str], usual: bool) -> ContractLine:
-    """The line with as many of the following as it takes to close its brackets."""
-    while (end := _end(kind, text)) is None:
-        more = next(following, None) if len(text) < _MAX_LENGTH else None
-        if more is None:
-            return ContractLine(kind, number, text, "", usual)
-        text += " " + more
-    return ContractLine(kind, number, text[:end], text[end:], usual)
-
-
-def _end(kind: str, text: str) -> int | None:
-    """Where the arguments of a launch, or the extents of a buffer, are closed."""
-    opening, closing = "()" if kind == "launch" else "[]"
-    begin = text.find(">>>") + 1 if kind == "launch" else 1
+def _read(kind: str, number: int, begin: int, lines: dict[int, tuple[str, bool]]) -> ContractLine:
+    """The line that begins at a place of a comment line, with the next ones while its brackets are open."""
+    following = takewhile(lines.__contains__, range(number, number + _MAX_LINES))
+    text = "\n".join(lines[place][0] for place in following)[begin:]
+    name = (re.match(_NAME, text) or [""])[0]
+    opening, closing, after = ("(", ")", text.find(">>>")) if kind == "launch" else ("[", "]", 0)
     depth = 0
-    for place in range(begin, len(text)) if begin else ():
-        depth += (text[place] == opening) - (text[place] == closing)
-        if text[place] == closing and depth <= 0:
-            return place + 1
-    return None
+    for bracket in re.finditer(rf"[\{opening}\{closing}]", text[after:]) if after >= 0 else ():
+        depth += 1 if bracket.group() == opening else -1
+        if depth <= 0:
+            end = after + bracket.end()
+            return ContractLine(kind, number, name, text[:end], text[end:].split("\n")[0], lines[number][1])
+    return ContractLine(kind, number, name, text.split("\n")[0], "", lines[number][1])

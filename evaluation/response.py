@@ -29,7 +29,7 @@ _FENCE = re.compile(r"[ \t]*+(?P<fence>`{3,}+|~{3,}+)[ \t{.]*+(?P<language>[\w+#
 _NEAR_CUDA = ("", "c", "c++", "cc", "cpp", "cxx", "h", "hpp", "nvcc")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Block:
     """A fenced block; only the last of a response can be open."""
 
@@ -59,9 +59,10 @@ def kernel_file(text: str) -> str | Refusal:
     blocks = _blocks(text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n"))
     if blocks is None:
         return _unparsable("the response ends inside a thought; the answer must follow its </think>")
-    for found in ([block for block in blocks if block.rank and has_launch(block.source)], blocks):
+    ranked = [block for block in blocks if block.rank]
+    for found in ([block for block in ranked if has_launch(block.source)], ranked):
         highest = max((block.rank for block in found), default=0)
-        best = [block for block in found if highest and block.rank == highest]
+        best = [block for block in found if block.rank == highest]
         if len(best) > 1:
             return _unparsable(
                 f"the response has {len(best)} fenced ```cuda blocks; it must have exactly one"

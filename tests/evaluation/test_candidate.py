@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 
 from evaluation.candidate import Candidate, parse, parse_source
 from evaluation.expressions import Number, Size
+from evaluation.plan import Plan
+from evaluation.planning import plan
 from evaluation.verdict import Refusal, Status
+from tests.evaluation.hostile_responses import RESPONSES
+from tests.evaluation.test_forms import INSTANCE
 
 KERNEL = 'extern "C" __global__ void k(const float* x, float* out, int n) { out[0] = x[0]; }\n'
 SOURCE = "// launch k<<<ceil_div(n, 256), 256>>>(x, out, n)\n" + KERNEL
@@ -72,14 +76,13 @@ def test_windows_line_ends():
         (fenced(SOURCE) + fenced(SOURCE), "2 fenced"),
         ("```cuda\n" + SOURCE, "not closed"),
         (fenced(KERNEL), "no launch line"),
-        (fenced("// launch k<<<1>>>(x)\n" + KERNEL), "expected ','"),
-        (fenced("// launch k<<<1, 2, 3, 0, 5>>>(x)\n" + KERNEL), "expected '>>>'"),
-        (fenced("// launch k<<<1, 2>>>(x\n" + KERNEL), "expected ')'"),
+        (fenced("// launch k<<<1>>>(x)\n" + KERNEL), "2 to 4 expressions between the chevrons"),
+        (fenced("// launch k<<<1, 2, 3, 0, 5>>>(x)\n" + KERNEL), "between the chevrons, not 5"),
+        (fenced("// launch k<<<1, 2>>>(x\n" + KERNEL), "parentheses behind them are not closed"),
         (fenced("// launch k<<<1, 2>>>(x) twice\n" + KERNEL), "unexpected 'twice'"),
         (fenced("// launch k<foo><<<1, 2>>>(x)\n" + KERNEL), "line 1"),
-        (fenced("// launch k<<<dim3(1, 2, 3, 4), 2>>>(x)\n" + KERNEL), "more than 3 extents"),
-        (fenced("// launch k<<<1, 2>>>(&x)\n" + KERNEL), "unexpected '&'; a tensor is passed by its name"),
-        (fenced("// launch k<<<1, 2>>>(1e999)\n" + KERNEL), "too large"),
+        (fenced("// launch k<<<dim3(1, 2, 3, 4), 2>>>(x)\n" + KERNEL), "dim3 has 1 to 3 extents"),
+        (fenced("// launch k<<<1, 2>>>(&x)\n" + KERNEL), "a tensor is passed by its name"),
         (fenced("// launch k<<<1, 2>>>()\n" * 17 + KERNEL), "more than 16 launch lines"),
         (fenced("// scratch s float33[n]\n" + SOURCE), "unknown dtype"),
         (fenced("// scratch s float32[]\n" + SOURCE), "line 1"),
@@ -110,6 +113,17 @@ def test_an_extern_c_block_defines_kernels():
     assert isinstance(parse_source(source), Candidate)
 
 
+@pytest.mark.parametrize("response", RESPONSES, ids=range(len(RESPONSES)))
+def test_hostile_responses_are_read_or_refused(response):
+    found = parse(response)
+    if isinstance(found, Candidate):
+        assert pickle.loads(pickle.dumps(found)) == found
+        found = plan(found, INSTANCE)
+    assert isinstance(found, Plan | Refusal)
+    if isinstance(found, Refusal):
+        assert 0 < len(found.reason) < 700 and "\n" not in found.reason
+
+
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text):
     assert isinstance(parse(text), Candidate | Refusal)
@@ -117,7 +131,7 @@ def test_any_text_is_parsed_or_refused(text):
 
 
 @given(
-    st.text(alphabet="kxn0123456789<>()[],+-*/%.e; dimfloat\t\\\"'{}"),
+    st.text(alphabet="kxn0123456789<>()[],+-*/%.e; dimfloat\t\\\"'{}&|~^:_sizumpa\n#"),
     st.sampled_from(["launch k<<<", "scratch s["]),
 )
 def test_any_line_is_parsed_or_refused(rest, start):

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.expression_parser import MAX_DEPTH, Parser
+from evaluation.expression_parser import MAX_DEPTH, read_expressions
 from evaluation.expressions import ExpressionError, Scope, UnknownNameError, evaluate
 
 SCOPE = Scope(sizes={"n": 1000, "rows": 37, "zero": 0}, shapes={"x": (37, 45), "s": ()})
 
 
 def parse(text):
-    parser = Parser(text)
-    expression = parser.expression()
-    parser.end()
-    return expression
+    expressions = read_expressions(text)
+    if len(expressions) != 1:
+        raise ExpressionError("not one expression")
+    return expressions[0]
 
 
 def value(text):
