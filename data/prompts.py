@@ -37,8 +37,9 @@ Rules:
   ceil_div(a, b), numel(tensor), size(tensor, axis) and the named sizes; dim3(a, b, c) for grid and block.
 - A line `// scratch name float32[expression]` above the launches gives an uninitialised buffer to pass as an
   argument.
-- Every launched kernel is declared `extern "C" __global__ void`. Inputs are read-only; every element of every
-  output must be written.
+- Every launched kernel is declared `extern "C" __global__ void`. Inputs and parameters (running statistics,
+  too) are read-only; every element of every output must be written. A block has at most 227 KB of shared
+  memory, 48 KB of it static.
 - The kernel must be correct for any sizes, not only those above: pass sizes as arguments and guard the
   bounds.
 - The result is compared with the program's in float64; faster is better.
