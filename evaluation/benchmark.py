@@ -76,9 +76,15 @@ class Rates(Frozen):
     speeds: Speeds | None = None
     """`None` where nothing was timed."""
 
+    @property
+    def not_judged(self) -> float:
+        """Share of samples that the evaluator failed at; they count as not correct."""
+        return self.statuses.get(Status.NOT_JUDGED, 0) / self.samples
+
     def metrics(self, prefix: str) -> dict[str, float]:
         """Headline numbers of a model by itself, under slash-grouped names."""
         found = {"correct_rate": self.correct, "correct_rate_aligned": self.correct_aligned}
+        found["not_judged"] = self.not_judged
         found |= {f"pass_at_{k}": share for k, share in self.pass_at_k.items()}
         found |= self.speeds.metrics() if self.speeds is not None else {}
         return {f"{prefix}/{name}": value for name, value in found.items()}
@@ -119,6 +125,8 @@ class Benchmark(Frozen):
             f"{prefix}/gain_aligned_ci_high": self.gain_aligned.high,
             f"{prefix}/unguarded": self.trained.unguarded,
             f"{prefix}/unguarded_sft": self.start.unguarded,
+            f"{prefix}/not_judged": self.trained.not_judged,
+            f"{prefix}/not_judged_sft": self.start.not_judged,
         } | self._more_metrics(prefix)
 
     def _more_metrics(self, prefix: str) -> dict[str, float]:

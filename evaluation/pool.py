@@ -2,8 +2,8 @@
 
 The verdict on a request depends on the problem, the response, the seed and the sizes alone: not on its
 neighbours, on the number of workers, or on which of them judged it. Identical sources for the same problem
-are judged once. A worker that dies is replaced and its task tried once more; a task that takes a second
-worker down is a fault.
+are judged once. A worker that dies is replaced and its task tried once more. What the evaluator fails at is
+NOT_JUDGED: it says nothing of the candidate, no cache keeps it, and many in a row stop the run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from evaluation.cache import VerdictCache, verdict_key
 from evaluation.candidate import Candidate, parse
 from evaluation.check import Case, SizeSet, draw_cases, refused
-from evaluation.errors import WarpsmithError
+from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Problem
 from evaluation.reference import ReferencePool
 from evaluation.settings import EvaluationSettings
@@ -103,6 +103,7 @@ class EvaluationPool:
         self._workers: list[_Worker] = []
         self._drawer = ThreadPoolExecutor(1, thread_name_prefix="reference")
         self._stopwatch = stopwatch
+        self._failures = 0  # in a row
         self._timings: dict[str, Timing | Refusal] = {}
 
     def evaluate(
@@ -178,15 +179,23 @@ class EvaluationPool:
         candidate = parse(request.response)
         if isinstance(candidate, Refusal):
             return refused(candidate)
-        key = verdict_key(request.problem, candidate.source, seed=seed, sizes=sizes, settings=self._settings)
+        key = verdict_key(
+            request.problem,
+            candidate.source,
+            seed=seed,
+            sizes=sizes,
+            settings=self._settings,
+            reference=type(self._reference).__name__,
+        )
         return self._cache.get(key) or _Job(key, request.problem, candidate)
 
     def _add_speeds(
         self, requests: Sequence[Request], verdicts: dict[int, Verdict], seed: int, stopwatch: Stopwatch
     ) -> None:
         """Time what is correct once the GPU is quiet, problem by problem; equal requests are timed once."""
-        from evaluation.speed import measure, with_timing
+        from evaluation.speed import with_timing
 
+        self._timings.clear()
         correct = [index for index, verdict in verdicts.items() if verdict.correct]
         fresh: set[str] = set()
         for index in sorted(correct, key=lambda index: (requests[index].problem.id, index)):
@@ -195,9 +204,21 @@ class EvaluationPool:
             if key not in fresh:
                 candidate = parse(request.response)
                 assert isinstance(candidate, Candidate)
-                self._timings[key] = measure(stopwatch, request.problem, candidate, seed)
+                self._timings[key] = self._measure(stopwatch, request.problem, candidate, seed)
                 fresh.add(key)
             verdicts[index] = with_timing(verdicts[index], self._timings[key])
+
+    def _measure(
+        self, stopwatch: Stopwatch, problem: Problem, candidate: Candidate, seed: int
+    ) -> Timing | Refusal:
+        from evaluation.speed import measure
+
+        try:
+            found = measure(stopwatch, problem, candidate, seed)
+        except EvaluatorFailure as error:
+            return Refusal(status=Status.NOT_JUDGED, reason=self._failed(str(error)).reason)
+        self._failures = 0
+        return found
 
     def _run(self, jobs: Sequence[_Job], seed: int, sizes: SizeSet) -> Iterator[tuple[_Job, Verdict, bool]]:
         """Judge all jobs; gives each with its verdict and whether the verdict may be cached."""
@@ -212,13 +233,17 @@ class EvaluationPool:
             for worker in self._ready():
                 job, reply = worker.finish()
                 if isinstance(reply, Verdict):
+                    self._failures = 0
                     yield job, reply, True
                 elif isinstance(reply, Failure):
-                    yield job, _failed(reply), False
+                    worker.retire()
+                    if reply.actionable:
+                        raise EvaluationPoolError(reply.message)
+                    yield job, self._failed(reply.message), False
                 elif job.attempt < _ATTEMPTS:
                     queue.appendleft(replace(job, attempt=job.attempt + 1))
                 else:
-                    yield job, _worker_lost(), False
+                    yield job, self._failed("the worker process that judged it died twice"), False
             self._workers = [worker for worker in self._workers if not worker.dead]
 
     def _hand_out(self, drawn: deque[_Drawn]) -> Iterator[tuple[_Job, Verdict, bool]]:
@@ -229,9 +254,25 @@ class EvaluationPool:
                 cases = future.result()
             except ProgramError as error:
                 yield job, _not_judged(f"the reference program failed ({error})"), False
+            except WarpsmithError:
+                raise
+            except Exception as error:  # a full disk, for one
+                reason = f"the reference could not be run ({type(error).__name__}: {error})"
+                yield job, self._failed(reason), False
             else:
                 problem = job.problem
                 worker.begin(job, Task(job.candidate, cases, problem.tolerance, problem.shipped))
+
+    def _failed(self, reason: str) -> Verdict:
+        """The verdict where the evaluator failed; raises EvaluationPoolError after too many in a row."""
+        self._failures += 1
+        if self._failures >= self._settings.failures_in_a_row:
+            raise EvaluationPoolError(
+                f"{self._failures} evaluations in a row failed, by no fault of the candidates; the last one: "
+                f"{reason}; put that right, or raise evaluation.failures_in_a_row"
+            )
+        logging.warning("a candidate was not judged: %s", reason)
+        return _not_judged(f"the evaluator failed ({reason})")
 
     def _idle_worker(self) -> _Worker | None:
         for worker in self._workers:
@@ -297,6 +338,11 @@ class _Worker:
         logging.warning("an evaluation worker died and is replaced")
         return job, None
 
+    def retire(self) -> None:
+        """Give up a worker that says it is broken, and ends."""
+        self.dead = True
+        self.join()
+
     def close(self) -> None:
         """Let an idle worker end by itself, and interrupt a busy one."""
         self.connection.close()
@@ -333,16 +379,5 @@ def _python_path() -> str:
     return os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _worker_lost() -> Verdict:
-    return Verdict(status=Status.FAULT, reason="the worker process died twice while it judged this candidate")
-
-
-def _failed(failure: Failure) -> Verdict:
-    """The verdict where the evaluator failed; raises what only the user can put right."""
-    if failure.actionable:
-        raise EvaluationPoolError(failure.message)
-    return _not_judged(f"the evaluator failed ({failure.message})")
-
-
 def _not_judged(reason: str) -> Verdict:
-    return Verdict(status=Status.UNSUPPORTED, reason=f"not judged: {reason}")
+    return Verdict(status=Status.NOT_JUDGED, reason=reason)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -31,6 +29,7 @@ from evaluation import confine, frames
 from evaluation.errors import WarpsmithError
 from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor
 from evaluation.reference_process import Worker, WorkerDied
+from evaluation.scratch import Scratch
 from evaluation.syntax import ProgramError, detect_dialect, input_families, parse
 
 __all__ = ["Description", "ProgramError", "ReferencePool", "Survey", "Trial"]
@@ -125,8 +124,8 @@ class ReferencePool:
         """
         self._require_confinement = require_confinement
         self._cpu_seconds, self._memory_mb, self._reply_bytes = cpu_seconds, memory_mb, reply_mb << 20
-        self._folder = tempfile.TemporaryDirectory(prefix="warpsmith-reference-")
-        os.chmod(self._folder.name, 0o711)  # the workers' user passes through it
+        self._scratch = Scratch("warpsmith-reference-")
+        self._scratch.path.chmod(0o711)  # the workers' user passes through it
         self._count = workers
         self._started = 0
         self._starter = ThreadPoolExecutor(
@@ -156,7 +155,7 @@ class ReferencePool:
         self._starter.shutdown()
         for worker in list(self._workers):
             self._end(worker)
-        self._folder.cleanup()
+        self._scratch.close()
 
     def survey(
         self, programs: Sequence[str], limit: int | None = None, *, seconds: float | None = None
@@ -291,7 +290,7 @@ class ReferencePool:
     def _start(self) -> Worker:
         confine.require_landlock(self._require_confinement)
         self._started += 1
-        folder = Path(self._folder.name) / str(self._started)
+        folder = self._scratch.path / str(self._started)
         folder.mkdir()
         worker = Worker(folder, self._memory_mb)
         self._workers.add(worker)  # before it is ready, so that `close` can end it

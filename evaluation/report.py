@@ -31,6 +31,7 @@ border-radius:.35rem;background:#9aa9bd}.bar i.trained{background:#2f7d4f}summar
 
 #: How far a candidate came, in order: each step includes the ones after it.
 _FUNNEL: tuple[tuple[str, frozenset[Status]], ...] = (
+    ("judged", frozenset({Status.NOT_JUDGED})),
     ("parsed", frozenset({Status.UNPARSABLE, Status.REJECTED})),
     ("compiled", frozenset({Status.COMPILE_ERROR, Status.UNSUPPORTED})),
     ("ran", frozenset({Status.LAUNCH_ERROR, Status.TIMEOUT, Status.FAULT})),

@@ -22,6 +22,7 @@ _PROGRESS: dict[Status, Progress] = {
     Status.UNPARSABLE: Progress.NOTHING,
     Status.REJECTED: Progress.NOTHING,
     Status.CHEATED: Progress.NOTHING,
+    Status.NOT_JUDGED: Progress.NOTHING,
     Status.COMPILE_ERROR: Progress.PARSED,
     Status.UNSUPPORTED: Progress.PARSED,
     Status.LAUNCH_ERROR: Progress.COMPILED,

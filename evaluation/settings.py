@@ -79,6 +79,9 @@ class EvaluationSettings(Frozen):
     """Address space of a compilation and of a run, in MiB."""
     file_mb: int = Field(default=64, gt=0)
     """Largest file that a compilation or a run may write, in MiB."""
+    failures_in_a_row: int = Field(default=10, ge=1)
+    """How many evaluations may fail one after the other, by no fault of the candidates (a full disk, a GPU
+    whose memory others hold), before the run stops with the cause. Single failures are counted only."""
     require_confinement: bool = False
     """Whether reference programs are refused on a kernel without Landlock, where nothing but the user's own
     permissions limits which files they read and write; without it a warning says so."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from evaluation.backends.cuda import CudaBackend
 from evaluation.candidate import Candidate
+from evaluation.errors import EvaluatorFailure
 from evaluation.planning import plan
 from evaluation.problem import Problem
 from evaluation.timing import Baseline, Timer, Timing, TimingError, TimingSettings
@@ -47,6 +48,7 @@ class Stopwatch:
 
         Raises:
             TimingError: if the problem's program does not run on this GPU.
+            EvaluatorFailure: if the GPU or a process of ours fails.
         """
         planned = plan(candidate, problem.shipped)
         if isinstance(planned, Refusal):
@@ -54,7 +56,11 @@ class Stopwatch:
         built = self._backend.build(candidate.source, candidate.kernels)
         if isinstance(built, Refusal):
             return built
-        return self._ready_timer().time(problem, planned, built, seed=seed)
+        try:
+            return self._ready_timer().time(problem, planned, built, seed=seed)
+        except EvaluatorFailure:
+            self.close()  # what failed starts anew with the next candidate
+            raise
 
     def close(self) -> None:
         """End the processes that measure."""

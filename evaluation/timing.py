@@ -24,7 +24,7 @@ from evaluation.backends.channel import ChannelClosedError
 from evaluation.backends.cuda import CudaBuilt
 from evaluation.backends.cuda_process import Job, Purpose, Worker, Zygote
 from evaluation.backends.device_lock import DeviceLock
-from evaluation.errors import WarpsmithError
+from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.fingerprint import Clocks, ClockSample
 from evaluation.plan import Plan, Role
 from evaluation.problem import Frozen, Problem
@@ -382,7 +382,10 @@ class Timer:
     def _ask(
         self, job: Job, request: Mapping[str, Any], blob: bytes = b"", *, timeout_s: float | None = None
     ) -> dict[str, Any] | Refusal:
-        """One exchange; a worker that does not answer well is ended and forked anew for the next problem."""
+        """One exchange; a worker that does not answer well is ended and forked anew for the next problem.
+
+        Raises EvaluatorFailure for what a candidate cannot bring about; a program can, while it is prepared.
+        """
         limit = timeout_s or max(5 * self._settings.max_seconds, _LEAST_PATIENCE_SECONDS)
         try:
             answer, _ = self._workers[job].ask(request, blob, timeout_s=limit)
@@ -391,18 +394,21 @@ class Timer:
             return Refusal(status=Status.TIMEOUT, reason=f"timing did not finish within {limit:g} s")
         except ChannelClosedError:
             self._drop(job)
-            return Refusal(status=Status.FAULT, reason="the process that timed it died")
+            return _blamed(request, "the process that times died")
         if answer.get("status") == "ok":
             return answer
         if answer.get("fatal"):
             self._drop(job)
-        if answer.get("status") == "no_memory":
-            raise TimingError(
-                "the GPU has too little memory left to time this problem; free some, or time alone"
-            )
-        status = _FAST_STATUSES.get(str(answer.get("status")), Status.FAULT)
-        return Refusal(status=status, reason=str(answer.get("reason"))[:500])
+        status, reason = _FAST_STATUSES.get(str(answer.get("status"))), str(answer.get("reason"))[:500]
+        return Refusal(status=status, reason=reason) if status else _blamed(request, reason)
 
     def _drop(self, job: Job) -> None:
         self._workers.pop(job).close()
         self._loaded = None
+
+
+def _blamed(request: Mapping[str, Any], reason: str) -> Refusal:
+    """A failure while a program is loaded is the program's; any other is the evaluator's, and raised."""
+    if request["do"] != "prepare":
+        raise EvaluatorFailure(reason)
+    return Refusal(status=Status.FAULT, reason=reason)

@@ -22,6 +22,9 @@ class Status(StrEnum):
     NONDETERMINISTIC = "nondeterministic"
     CHEATED = "cheated"
     UNSUPPORTED = "unsupported"  #: valid CUDA that this backend cannot judge
+    NOT_JUDGED = (
+        "not_judged"  #: the evaluator or the reference program failed: nothing is known of the candidate
+    )
     CORRECT = "correct"
 
 
@@ -60,3 +63,8 @@ class Verdict(Frozen):
     def correct(self) -> bool:
         """Whether the candidate passed every check."""
         return self.status is Status.CORRECT
+
+    @property
+    def judged(self) -> bool:
+        """Whether it says anything of the candidate."""
+        return self.status is not Status.NOT_JUDGED

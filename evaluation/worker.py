@@ -18,7 +18,7 @@ from evaluation.backends import open_backend
 from evaluation.backends.base import Backend
 from evaluation.candidate import Candidate
 from evaluation.check import Case, judge
-from evaluation.errors import WarpsmithError
+from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Instance
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Verdict
@@ -38,11 +38,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """In place of a verdict: the evaluator, not the candidate, failed."""
+    """In place of a verdict: the evaluator, not the candidate, failed. After one that is not actionable the
+    worker ends, because what it holds may be broken."""
 
     message: str
     actionable: bool
-    """Whether the user can put it right (a missing compiler); otherwise it is a bug."""
+    """Whether only the user can put it right (a missing compiler); otherwise another worker may do better."""
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -67,10 +68,14 @@ def _serve(connection: Connection) -> None:
                 )
             except WarpsmithError as error:
                 reply = Failure(str(error), actionable=True)
+            except EvaluatorFailure as error:
+                reply = Failure(str(error), actionable=False)
             except Exception as error:
                 logging.exception("a candidate could not be judged")
                 reply = Failure(f"{type(error).__name__}: {error}", actionable=False)
             connection.send(reply)
+            if isinstance(reply, Failure):
+                return
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the pool is closed, or its process is gone
     finally:

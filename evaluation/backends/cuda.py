@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,9 @@ from evaluation.backends.heap import keep_freed_memory
 from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
 from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
 from evaluation.backends.ptx import Parameter
+from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan, Role
+from evaluation.scratch import Scratch
 from evaluation.settings import EvaluationSettings
 from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
@@ -87,8 +88,8 @@ class CudaBackend:
         """
         keep_freed_memory()
         self._settings = settings
-        self._owned = tempfile.mkdtemp(prefix="warpsmith-cuda-") if scratch_dir is None else None
-        self._folder = Path(self._owned) if self._owned else Path(scratch_dir or ".")
+        self._scratch = Scratch("warpsmith-cuda-") if scratch_dir is None else None
+        self._folder = self._scratch.path if self._scratch else Path(scratch_dir or ".")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._toolkit = find_toolkit()
         self._compiler = CompilerProcess(
@@ -169,8 +170,8 @@ class CudaBackend:
         if "zygote" in self.__dict__:
             self.zygote.close()
             del self.__dict__["zygote"]
-        if self._owned:
-            shutil.rmtree(self._owned, ignore_errors=True)
+        if self._scratch:
+            self._scratch.close()
 
     def _cubin_path(self, source: str) -> Path:
         tools = self._toolkit
@@ -248,6 +249,8 @@ class CudaBackend:
             return None
         if answer.get("fatal"):
             self._discard_worker()
+        if answer.get("status") == "no_memory":
+            raise EvaluatorFailure(str(answer.get("reason"))[:500])
         status = Status.LAUNCH_ERROR if answer.get("status") == "launch_error" else Status.FAULT
         return Refusal(status=status, reason=str(answer.get("reason", "no reason given"))[:500])
 

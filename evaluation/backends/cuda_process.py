@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from evaluation.backends.channel import Channel, ChannelClosedError
 from evaluation.backends.nvrtc import search_path
-from evaluation.errors import WarpsmithError
+from evaluation.errors import EvaluatorFailure, WarpsmithError
 
 _START_SECONDS = 120.0
 _ATTEMPTS = 3
@@ -137,16 +137,20 @@ class Zygote:
             ) from None
 
     def fork(self, job: Job) -> Worker:
-        """A new worker, not yet warm."""
+        """A new worker, not yet warm; raises EvaluatorFailure if this zygote has died."""
         ours, theirs = Channel.pair()
         memory = os.memfd_create("warpsmith")
-        with theirs:
-            message = {"do": "fork", "job": job, "device": self._device, "debug": self._debug}
-            self._channel.send(message, descriptors=[theirs.fileno(), memory])
-            try:
+        try:
+            with theirs:
+                message = {"do": "fork", "job": job, "device": self._device, "debug": self._debug}
+                self._channel.send(message, descriptors=[theirs.fileno(), memory])
                 pid = int(self._channel.receive(_START_SECONDS)[0]["pid"])
-            except TimeoutError:
-                raise ChannelClosedError("the zygote does not answer") from None
+        except (ChannelClosedError, TimeoutError):
+            ours.close()
+            os.close(memory)
+            raise EvaluatorFailure(
+                f"the process that starts GPU workers died or hangs ({self._last_words()})"
+            ) from None
         return Worker(self, pid, ours, memory)
 
     def fork_ready(self, job: Job) -> Worker:

@@ -42,7 +42,7 @@ class Runner:
         except LaunchRefused as error:
             return {"status": "launch_error", "reason": str(error)}
         except cuda.MemoryError:
-            return {"status": "launch_error", "reason": "the GPU has too little memory left", "fatal": True}
+            return {"status": "no_memory", "reason": "the GPU has too little memory left", "fatal": True}
         except cuda.Error as error:
             return {"status": "fault", "reason": _plain(error), "fatal": True}
         return {"status": "ok"}

@@ -10,7 +10,6 @@ import re
 import site
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +19,7 @@ from typing import Any
 from evaluation import confine
 from evaluation.backends.channel import Channel, ChannelClosedError
 from evaluation.errors import WarpsmithError
+from evaluation.scratch import LOCK, Scratch
 from evaluation.verdict import Refusal, Status
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,7 +156,7 @@ class CompilerProcess:
         self._memory_mb = memory_mb
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Scratch | None = None
 
     def compile(self, source: str, architecture: str, kernels: Sequence[str] = ()) -> Compiled | Refusal:
         """Compile, with an instance of each of `kernels` that is a template's (`sum<float>`).
@@ -189,26 +189,27 @@ class CompilerProcess:
             self._process.wait()
         if self._channel:
             self._channel.close()
-        if self._folder:
-            self._folder.cleanup()
-        self._process = self._channel = self._folder = None
+        if self._scratch:
+            self._scratch.close()
+        self._process = self._channel = self._scratch = None
 
     def _forget_headers(self) -> None:
         """Remove the oldest precompiled headers when there are many."""
-        if self._folder:
-            files = sorted(Path(self._folder.name).iterdir(), key=lambda path: path.stat().st_mtime)
+        if self._scratch:
+            files = [path for path in self._scratch.path.iterdir() if path.name != LOCK]
+            files.sort(key=lambda path: path.stat().st_mtime)
             for path in files[:-_MOST_PCH_FILES]:
                 path.unlink()
 
     def _start(self) -> Channel:
         ours, theirs = Channel.pair()
-        self._folder = tempfile.TemporaryDirectory(prefix="warpsmith-nvrtc-")
+        self._scratch = Scratch("warpsmith-nvrtc-")
         with theirs:
             self._process = subprocess.Popen(
-                self._command(theirs.fileno(), Path(self._folder.name)),
+                self._command(theirs.fileno(), self._scratch.path),
                 pass_fds=[theirs.fileno()],
                 env={"PATH": os.environ.get("PATH", ""), "PYTHONDONTWRITEBYTECODE": "1", **_HUGE_PAGES},
-                cwd=self._folder.name,
+                cwd=self._scratch.path,
                 stdin=subprocess.DEVNULL,
             )
         try:

@@ -13,18 +13,13 @@ address, and a process that may only write its report and exit. That process nev
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import tempfile
 import weakref
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import numpy as np
 
@@ -34,11 +29,14 @@ from evaluation.backends.simt_compile import KernelCompiler
 from evaluation.backends.simt_gpu_gate import GpuGate
 from evaluation.backends.simt_run import KernelRunner, Order, Report, Variant
 from evaluation.backends.simt_source import missing_header, shim_of, translation_unit
+from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan
+from evaluation.scratch import Scratch, free_mb, memory_folder
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 
-_PREFIX = "warpsmith-simt-"  #: of scratch folders
+_ROOM = 4
+"""How many files of the largest size memory must have room for, to hold the scratch folder."""
 _STEPS_PER_THREAD = 4096  #: on top of the budget, up to _MOST_BUDGETS budgets
 _MOST_BUDGETS = 20
 _LEAST_RUNS = 7  #: of a candidate for which the order of threads may matter
@@ -61,17 +59,15 @@ class SimtBackend:
 
     def __init__(self, settings: EvaluationSettings, scratch_dir: Path | None = None) -> None:
         self._settings = settings
-        parent = scratch_dir or _memory_folder() or Path(tempfile.gettempdir())
-        _remove_abandoned(parent)
-        self.scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        self._lock = _lock(self.scratch)
+        self._scratch = Scratch("warpsmith-simt-", scratch_dir or memory_folder(_ROOM * settings.file_mb))
+        self.scratch = self._scratch.path
         self._built = 0
         try:
             self._gate = GpuGate(settings) if settings.require_sm90 else None
             self._compiler = KernelCompiler(settings, self.scratch)
             self._runner = KernelRunner(settings, self.scratch)
         except BaseException:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            self._scratch.close()
             raise
 
     def build(self, source: str, kernels: Sequence[str]) -> SimtBuilt | Refusal:
@@ -82,6 +78,7 @@ class SimtBackend:
         missing = missing_header(source)
         if missing is not None:
             return Refusal(status=Status.COMPILE_ERROR, reason=missing)
+        self._require_room()
         self._built += 1
         unit = translation_unit(source, kernels)
         path = self._compiler.compile(unit, f"kernel{self._built}", shim_of(source))
@@ -98,6 +95,7 @@ class SimtBackend:
         The time limit is a backstop for each run, in CPU seconds, so that a verdict does not depend on what
         else the machine is doing.
         """
+        self._require_room()
         outputs: list[dict[str, np.ndarray]] = []
         reports: list[Report] = []
         for number, run in enumerate(runs):
@@ -133,6 +131,13 @@ class SimtBackend:
             budget = max(budget - result[1].steps, 0)
         return tuple(repeats)
 
+    def _require_room(self) -> None:
+        """Raise EvaluatorFailure on a full disk, which would look like a compiler's or a kernel's failure."""
+        if free_mb(self.scratch) < self._settings.file_mb:
+            raise EvaluatorFailure(
+                f"{self.scratch.parent} has less than {self._settings.file_mb} MiB left; free some"
+            )
+
     def _refused_by_gate(self, source: str, kernels: Sequence[str]) -> Refusal | None:
         return self._gate.refuse(source, kernels) if self._gate else None
 
@@ -146,8 +151,7 @@ class SimtBackend:
         self._runner.close()
         if self._gate is not None:
             self._gate.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self._lock.close()
+        self._scratch.close()
 
     def __enter__(self) -> SimtBackend:
         return self
@@ -180,24 +184,3 @@ def _seed(run: Run, number: int) -> int:
     """Another for every run of a candidate, and as unknown to it as the inputs are."""
     heads = (array.reshape(-1)[:16].tobytes() for array in run.inputs.values())
     return zlib.crc32(b"".join(heads), number)
-
-
-def _memory_folder() -> Path | None:
-    """A file system in memory, where there is one: every evaluation writes and reads a few files."""
-    folder = Path("/dev/shm")
-    return folder if folder.is_dir() else None
-
-
-def _lock(scratch: Path) -> IO[bytes]:
-    """Hold a lock in `scratch` for as long as this process lives."""
-    file = (scratch / "lock").open("wb")
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Remove the scratch folders of processes that were killed: those whose lock nobody holds."""
-    for lock in parent.glob(f"{_PREFIX}*/lock"):
-        with suppress(OSError), lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent, ignore_errors=True)

@@ -14,6 +14,7 @@ import numpy as np
 from evaluation import confine
 from evaluation.backends.base import Run
 from evaluation.backends.line_server import LineServer, ServerDied
+from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Buffer, BufferArgument, PlannedLaunch, Role
 from evaluation.problem import DTYPE_BYTES, Tensor
 from evaluation.settings import EvaluationSettings
@@ -181,7 +182,7 @@ class KernelRunner:
             except ServerDied:
                 self._server.close()
                 self._server = self._start()
-        return Refusal(status=Status.FAULT, reason="the process that runs kernels ended twice")
+        raise EvaluatorFailure("the process that runs kernels ended twice")
 
 
 def numpy_dtype(tensor: Tensor) -> np.dtype:

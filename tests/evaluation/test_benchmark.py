@@ -110,6 +110,16 @@ def test_metrics_carry_the_names_that_the_gate_reads():
     assert metrics["eval/heldout/gain_ci_low"] <= 0.5
 
 
+def test_samples_that_the_evaluator_failed_at_are_counted_apart():
+    lost = TRAINED[0].model_copy(update={"checks": Verdict(status=Status.NOT_JUDGED, reason="a full disk")})
+    samples = [*START, lost, *TRAINED[1:]]
+    benchmark = summarise(PROBLEMS, samples)
+    metrics = benchmark.metrics()
+    assert metrics["eval/heldout/not_judged"] == 0.25 and metrics["eval/heldout/not_judged_sft"] == 0
+    assert benchmark.trained.metrics("eval/x")["eval/x/not_judged"] == 0.25
+    assert "not_judged" in render(benchmark, PROBLEMS, samples, {})
+
+
 def test_report_is_self_contained_and_escapes_what_models_write():
     page = render(summarise(PROBLEMS, START + TRAINED), PROBLEMS, START + TRAINED, {"night": "<b>n1</b>"})
     assert "25.0 % &rarr;" in page

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import tempfile
 import time
 
 import pytest
@@ -13,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.backends.channel import MAX_BYTES, Channel, ChannelClosedError
-from evaluation.backends.cuda import believed
+from evaluation.backends.cuda import CudaBackend, believed
+from evaluation.backends.cuda_process import Job, Zygote
 from evaluation.backends.device_lock import DeviceLock
+from evaluation.errors import EvaluatorFailure
+from evaluation.timing import Timer, TimingSettings
 from evaluation.verdict import Refusal, Status
 
 JSON = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()))
@@ -146,3 +150,66 @@ def test_a_candidate_that_was_only_held_up_keeps_its_outputs(limit_s, second):
 
     assert believed(attempt, limit_s) == ["outputs"]
     assert limits == [limit_s, second]
+
+
+@pytest.fixture
+def dead_zygote():
+    """A zygote whose process has ended."""
+    zygote = object.__new__(Zygote)
+    zygote._device, zygote._debug = 0, False
+    zygote._channel, theirs = Channel.pair()
+    theirs.close()
+    with tempfile.TemporaryFile() as zygote._log:
+        zygote._log.write(b"Killed\n")
+        yield zygote
+    zygote._channel.close()
+
+
+def test_a_dead_zygote_is_told_and_nothing_is_left_open(dead_zygote):
+    before = os.listdir("/proc/self/fd")
+    for start in (dead_zygote.fork, dead_zygote.fork_ready):
+        with pytest.raises(EvaluatorFailure, match=r"died or hangs \(Killed"):
+            start(Job.CHECK)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_backend_whose_zygote_died_does_not_wait_for_ever(dead_zygote):
+    backend = object.__new__(CudaBackend)
+    backend._worker = backend._standby = None
+    backend.__dict__["zygote"] = dead_zygote
+    with pytest.raises(EvaluatorFailure):
+        backend._ready_worker()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"status": "launch_error", "reason": "no"}, Status.LAUNCH_ERROR),
+        ({"status": "fault", "reason": "no"}, Status.FAULT),
+        (TimeoutError(), Status.TIMEOUT),
+        ({"status": "no_memory", "reason": "no"}, None),
+        ({"status": "failure", "reason": "no"}, None),
+        (ChannelClosedError(), None),
+    ],
+)
+def test_only_what_a_candidate_can_do_is_its_doing_while_it_is_timed(answer, expected):
+    class Answering:
+        def ask(self, *_, **__):
+            if isinstance(answer, Exception):
+                raise answer
+            return answer, b""
+
+        def close(self):
+            pass
+
+    def asked(what):
+        timer = object.__new__(Timer)
+        timer._settings, timer._workers = TimingSettings(), {Job.TIME: Answering()}
+        return timer._ask(Job.TIME, {"do": what})
+
+    assert isinstance(asked("prepare"), Refusal)  # whatever happens then is the program's doing
+    if expected is None:
+        with pytest.raises(EvaluatorFailure):
+            asked("sample")
+    else:
+        assert asked("sample").status is expected

@@ -5,14 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from evaluation.cache import VerdictCache, VerdictCacheError, verdict_key
+from evaluation.cache import VerdictCache, VerdictCacheError, machine, verdict_key
 from evaluation.check import SizeSet, check
 from evaluation.pool import EvaluationPool, EvaluationPoolError, Request
-from evaluation.settings import EvaluationSettings, RewardSettings
+from evaluation.settings import BackendName, EvaluationSettings, RewardSettings
+from evaluation.toolchain import find_compiler
 from evaluation.verdict import Status, Verdict
 
 KERNEL = """\
@@ -104,7 +106,7 @@ def test_a_reference_that_fails_is_no_candidates_fault(make_pool, row_sum):
     instance = row_sum.checks[0].model_copy(update={"program": row_sum.checks[0].program + "\nrows = 38\n"})
     broken = row_sum.model_copy(update={"checks": (instance,)})
     verdicts = make_pool(workers=1).evaluate([Request(broken, GOOD), Request(row_sum, GOOD)], seed=0)
-    assert [verdict.status for verdict in verdicts] == [Status.UNSUPPORTED, Status.CORRECT]
+    assert [verdict.status for verdict in verdicts] == [Status.NOT_JUDGED, Status.CORRECT]
     assert "reference program failed" in verdicts[0].reason
 
 
@@ -169,12 +171,31 @@ def test_a_cache_file_that_is_none(tmp_path):
 
 
 def test_keys_hold_what_verdicts_depend_on(row_sum):
-    def key(problem=row_sum, source="k", seed=0, sizes=SizeSet.CHECKS, **settings):
-        return verdict_key(problem, source, seed=seed, sizes=sizes, settings=EvaluationSettings(**settings))
+    def key(problem=row_sum, source="k", seed=0, sizes=SizeSet.CHECKS, reference="ReferencePool", **settings):
+        return verdict_key(
+            problem, source,
+            seed=seed, sizes=sizes, settings=EvaluationSettings(**settings), reference=reference,
+        )  # fmt: skip
 
     different = [
         key(), key(source="l"), key(seed=1), key(sizes=SizeSet.ALIGNED), key(optimization="-O1"),
+        key(reference="TrustedReference"),
         key(row_sum.model_copy(update={"tolerance": 1e-3})),
     ]  # fmt: skip
     assert len(set(different)) == len(different)
-    assert key() == key(workers=7) == key(rewards=RewardSettings(parsed=0))
+    assert key() == key(workers=7) == key(rewards=RewardSettings(parsed=0)) == key(failures_in_a_row=2)
+
+
+def test_keys_hold_what_computes(monkeypatch):
+    assert version("torch") in machine(BackendName.SIMT, None)
+    assert find_compiler().version in machine(BackendName.SIMT, None)
+    assert machine(BackendName.SIMT, "no-such-compiler")
+
+
+def test_the_cache_holds_what_was_used_last(monkeypatch):
+    monkeypatch.setattr("evaluation.cache._IN_MEMORY", 2)
+    cache, verdict = VerdictCache(), Verdict(status=Status.WRONG, reason="by 1")
+    cache.update({"a": verdict, "b": verdict})
+    assert cache.get("a") == verdict
+    cache.update({"c": verdict})
+    assert [cache.get(key) for key in "abc"] == [verdict, None, verdict]

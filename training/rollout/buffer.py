@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Protocol
 
 from evaluation.errors import WarpsmithError
@@ -82,11 +83,23 @@ class Collection:
 
 
 def group_samples(samples: Iterable[Sample]) -> list[Group]:
-    """Gather samples by their `group_index`, groups in order of first appearance."""
+    """Gather samples by their `group_index`, groups in order of first appearance.
+
+    A sample that was not judged gets the mean reward of the others, so its advantage is 0 and theirs stay.
+    """
     members: dict[int, list[Sample]] = {}
     for sample in samples:
         members.setdefault(sample.group_index, []).append(sample)
-    return [Group(index, tuple(group)) for index, group in members.items()]
+    return [Group(index, tuple(_neutral(group))) for index, group in members.items()]
+
+
+def _neutral(group: Sequence[Sample]) -> list[Sample]:
+    values = [sample.reward.value for sample in group if sample.reward.judged] or [0.0]
+    mean = values[0] if len(set(values)) == 1 else fmean(values)
+    return [
+        sample if sample.reward.judged else replace(sample, reward=replace(sample.reward, value=mean))
+        for sample in group
+    ]
 
 
 def keep_all(group: Group) -> bool:

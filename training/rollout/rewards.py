@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, SupportsFloat
 
 from evaluation.errors import WarpsmithError
@@ -31,6 +31,7 @@ KERNEL = "kernel"
 
 #: How far a kernel can get, in order, with the name under which the rate of getting there is logged.
 _MILESTONES = (Progress.PARSED, Progress.COMPILED, Progress.CORRECT)
+_NOT_JUDGED = "kernels/not_judged"
 #: Largest size of a number: advantages square rewards in float32.
 _LARGEST = 1e9
 #: What MLflow takes as a metric's name.
@@ -60,6 +61,9 @@ class Reward:
     """One word for the outcome, for the record of rollouts."""
     reason: str = ""
     """Why, for a person who reads that record."""
+    judged: bool = True
+    """Whether the value says anything of the response. Where the judge itself failed it does not: within its
+    group the response then counts as the mean of the others, so that nothing is learnt from it."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Slash-grouped numbers; a step logs each name's mean over the responses that have it. What the step logs
     itself (`reward/mean`, `rollout/...`, `train/...`, ...) cannot be given."""
@@ -108,9 +112,11 @@ class KernelReward:
             ) from None
 
     def _reward(self, problem: Problem, verdict: Verdict) -> Reward:
+        if not verdict.judged:
+            return Reward(0.0, verdict.status, verdict.reason, judged=False, metrics={_NOT_JUDGED: 1.0})
         value = kernel_reward(verdict, self._settings)
         metrics = _kernel_metrics(verdict) | {f"reward/level{problem.level}": value}
-        return Reward(value, verdict.status, verdict.reason, metrics)
+        return Reward(value, verdict.status, verdict.reason, metrics=metrics)
 
 
 def _kernel_metrics(verdict: Verdict) -> dict[str, float]:
@@ -119,6 +125,7 @@ def _kernel_metrics(verdict: Verdict) -> dict[str, float]:
     metrics = {
         f"kernels/{milestone}": float(reached >= list(Progress).index(milestone)) for milestone in _MILESTONES
     }
+    metrics[_NOT_JUDGED] = 0.0
     for status in (Status.TIMEOUT, Status.FAULT, Status.CHEATED):
         metrics[f"kernels/{status}"] = float(verdict.status is status)
     if verdict.measurements is not None and verdict.measurements.speedup is not None:
@@ -172,7 +179,9 @@ def checked_reward(reward: Reward, giver: str) -> Reward:
     if not isinstance(reward.metrics, Mapping):
         raise _wrong(giver, "the metrics", reward.metrics, "numbers by name")
     metrics = {name: _checked_metric(name, metric, giver) for name, metric in reward.metrics.items()}
-    return Reward(value, reward.status, reward.reason, metrics)
+    if not isinstance(reward.judged, bool):
+        raise _wrong(giver, "judged", reward.judged, "True or False")
+    return replace(reward, value=value, metrics=metrics)
 
 
 def _checked_metric(name: object, value: object, giver: str) -> float:
@@ -202,10 +211,11 @@ def _wrong(giver: str, what: str, given: object, wanted: str) -> WarpsmithError:
 
 
 def mean_metrics(rewards: Sequence[Reward]) -> dict[str, float]:
-    """Mean of every metric over the rewards that have it, and `reward/mean` over all."""
+    """Mean of every metric over the rewards that have it, and `reward/mean` over what was judged."""
     values: dict[str, list[float]] = defaultdict(list)
+    if rewards:
+        values["reward/mean"] = [reward.value for reward in rewards if reward.judged] or [0.0]
     for reward in rewards:
-        values["reward/mean"].append(reward.value)
         for name, value in reward.metrics.items():
             values[name].append(value)
     return {name: math.fsum(numbers) / len(numbers) for name, numbers in values.items()}

@@ -4,10 +4,13 @@ import json
 from collections import Counter
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.errors import WarpsmithError
+from training.advantages import group_advantages
+from training.optimization import Advantage
 from training.rollout.buffer import (
     Sample,
     collect,
@@ -24,13 +27,26 @@ ROW = PromptRow.model_validate({"prompt": [{"role": "user", "content": "add x an
 
 
 def sample(group, reward, finish=FinishReason.STOP):
-    """A sample of a group with a reward."""
-    return Sample(group, ROW, (1, 2), Completion((3,), (-0.5,), finish, 0), "text", Reward(reward))
+    """A sample of a group with a reward; one without was not judged."""
+    given = Reward(0.0, judged=False) if reward is None else Reward(reward)
+    return Sample(group, ROW, (1, 2), Completion((3,), (-0.5,), finish, 0), "text", given)
 
 
 def groups(rewards, first=0):
     """One group for each list of rewards."""
     return group_samples(sample(first + i, r) for i, group in enumerate(rewards) for r in group)
+
+
+@pytest.mark.parametrize("kind", Advantage)
+def test_a_sample_that_was_not_judged_teaches_nothing_and_changes_no_other(kind):
+    given = [[0.2, None, 1.0, 0.1], [0.1, 0.1, None], [None, None]]
+    samples = [one for group in groups(given) for one in group.samples]
+    rewards = torch.tensor([one.reward.value for one in samples])
+    found = group_advantages(rewards, torch.tensor([one.group_index for one in samples]), kind)
+    assert found[[1, 4, 5, 6, 7, 8]].abs().max() < 1e-6
+    judged = group_advantages(torch.tensor([0.2, 1.0, 0.1]), torch.zeros(3, dtype=torch.long), kind)
+    assert torch.equal(found[[0, 2, 3]].sign(), judged.sign())
+    assert not groups(given)[1].has_spread
 
 
 @given(st.integers(1, 20), st.integers(0, 2**32), st.lists(st.integers(0, 30), max_size=8))

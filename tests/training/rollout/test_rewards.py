@@ -79,9 +79,21 @@ def test_kernel_rewards_follow_the_verdicts_in_one_call():
         {
             "reward/mean": 3.25 / 6, "reward/level1": 1.25 / 5, "reward/level3": 2.0, "kernels/parsed": 4 / 6,
             "kernels/compiled": 3 / 6, "kernels/correct": 1 / 6, "kernels/timeout": 1 / 6, "kernels/fault": 0,
-            "kernels/cheated": 1 / 6,
+            "kernels/cheated": 1 / 6, "kernels/not_judged": 0,
         }
     )  # fmt: skip
+
+
+def test_what_was_not_judged_is_counted_and_left_out_of_the_rates():
+    reward = KernelReward(ScriptedPool(), PROBLEMS, EvaluationSettings(), seed=0)
+    rewards = score(reward, [response(status) for status in ("correct", "not_judged", "wrong", "correct")])
+    assert [one.judged for one in rewards] == [True, False, True, True]
+    assert rewards[1].value == 0
+    means = mean_metrics(rewards)
+    assert means["kernels/not_judged"] == 1 / 4
+    assert means["kernels/correct"] == pytest.approx(2 / 3)
+    assert means["reward/mean"] == pytest.approx(2.2 / 3)
+    assert mean_metrics(rewards[1:2]) == {"reward/mean": 0, "kernels/not_judged": 1}
 
 
 def test_an_unknown_problem_is_named():
@@ -128,6 +140,7 @@ def test_numbers_of_numpy_and_torch_become_floats():
         (Reward(torch.ones(2)), r"gave tensor\(\[1\., 1\.\]\) as the reward"),
         (Reward(1.0, status=7), "gave 7 as the status; it must be a str"),
         (Reward(1.0, reason=None), "gave None as the reason"),
+        (Reward(1.0, judged=None), "gave None as judged; it must be True or False"),
         (Reward(1.0, metrics=[1.0]), "as the metrics; it must be numbers by name"),
         (Reward(1.0, metrics={"a": "1"}), "gave '1' as the metric a; it must be a number"),
         (Reward(1.0, metrics={"a": math.nan}), "gave nan as the metric a"),
