@@ -29,6 +29,7 @@ import numpy as np
 
 from evaluation.backends.base import Backend, Run
 from evaluation.candidate import Candidate, parse
+from evaluation.choice import beyond
 from evaluation.plan import Plan
 from evaluation.planning import plan
 from evaluation.problem import Instance, Problem
@@ -82,7 +83,7 @@ def check(
     candidate = parse(text)
     if isinstance(candidate, Refusal):
         return refused(candidate)
-    cases = draw_cases(problem, sizes, seed, reference)
+    cases = draw_cases(problem, sizes, seed, reference, candidate)
     verdict = judge(candidate, cases, problem.tolerance, backend, problem.shipped)
     if stopwatch is None:
         return verdict
@@ -131,20 +132,30 @@ def instances(problem: Problem, sizes: SizeSet) -> tuple[Instance, ...]:
 def fingerprint(problem: Problem, sizes: SizeSet) -> str:
     """Hash of everything in a problem that a verdict depends on (hex)."""
     digest = hashlib.sha256(repr(problem.tolerance).encode())
-    for instance in instances(problem, sizes):
+    for instance in (*instances(problem, sizes), *(problem.ladder if sizes is SizeSet.CHECKS else ())):
         digest.update(instance.model_dump_json().encode() + b"\n")
     return digest.hexdigest()
 
 
-def draw_cases(problem: Problem, sizes: SizeSet, seed: int, reference: ReferencePool) -> tuple[Case, ...]:
+def draw_cases(
+    problem: Problem,
+    sizes: SizeSet,
+    seed: int,
+    reference: ReferencePool,
+    candidate: Candidate | None = None,
+) -> tuple[Case, ...]:
     """Inputs and expected outputs at every instance; each draw has a seed of its own, derived from `seed`.
 
+    With a `candidate` also at the larger sizes that suit it; its draws are those of every other candidate.
     Raises the reference's WarpsmithError if the program fails.
     """
     identity = fingerprint(problem, sizes)
+    chosen = list(enumerate(instances(problem, sizes)))
+    if candidate is not None and sizes is SizeSet.CHECKS:
+        larger = beyond(problem, candidate, f"{seed}/{identity}")
+        chosen += [(len(chosen) + position, problem.ladder[position]) for position in larger]
     return tuple(
-        _draw(instance, _derived_seed(seed, identity, index), reference)
-        for index, instance in enumerate(instances(problem, sizes))
+        _draw(instance, _derived_seed(seed, identity, index), reference) for index, instance in chosen
     )
 
 

@@ -227,7 +227,9 @@ class EvaluationPool:
         while queue or drawn or any(worker.job for worker in self._workers):
             while queue and len(drawn) < _LOOK_AHEAD * self._settings.workers:
                 job = queue.popleft()
-                cases = self._drawer.submit(draw_cases, job.problem, sizes, seed, self._reference)
+                cases = self._drawer.submit(
+                    draw_cases, job.problem, sizes, seed, self._reference, job.candidate
+                )
                 drawn.append((job, cases))
             yield from self._hand_out(drawn)
             for worker in self._ready():
