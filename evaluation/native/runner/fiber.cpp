@@ -13,18 +13,16 @@
 namespace simt {
 
 namespace {
+constexpr size_t kUnseen = 192;  // what functions that do not report a step (the shim's) may use below the others
+
 void* scheduler_stack_pointer;
 uintptr_t free_stacks[kMaxStacks];
 unsigned free_count;
-uintptr_t next_fresh;  // the lowest stack that this launch has not used; stacks are first handed out in this order
+uintptr_t used_down_to[kMaxStacks];  // of each stack, by the last thread on it
+uintptr_t next_fresh = kStackBase;  // the lowest stack that nobody has used; they are first handed out in this order
+size_t expected_depth;              // of stacks; more is seen to when it is found
 
-// Local variables start as poison where no thread of this launch has run before. All of the first stack, which
-// every launch uses, is filled; of the others only the page that a thread touches in any case, for speed.
-void poison_stack(uintptr_t stack) {
-    constexpr size_t kPage = 4096;
-    const size_t bytes = stack == kStackBase ? kStackSize : kPage;
-    poison((void*)(stack + kStackSize - bytes), bytes);
-}
+size_t stack_number(const Thread& thread) { return (thread.stack - kStackBase) / kStackSize; }
 }  // namespace
 
 // Saves the callee-saved registers on the current stack and continues on another.
@@ -58,13 +56,16 @@ void map_stacks(unsigned count) {
     free_count = count;
 }
 
-void refresh_stacks() { next_fresh = kStackBase; }
+void expect_frames(size_t largest) { expected_depth = largest + 4096; }
 
 void start_fiber(Thread& thread, void (*body)()) {
     thread.stack = free_stacks[--free_count];
+    thread.deepest = used_down_to[stack_number(thread)];
     if (thread.stack == next_fresh) {
-        poison_stack(thread.stack);
+        const size_t bytes = thread.stack == kStackBase ? kStackSize : expected_depth;
+        poison((void*)(thread.stack + kStackSize - bytes), bytes);
         next_fresh += kStackSize;
+        thread.deepest = thread.stack + kStackSize;
     }
     void** top = (void**)(thread.stack + kStackSize - 64);
     *--top = nullptr;        // the return address of `body`, which never returns; keeps the stack aligned
@@ -73,15 +74,41 @@ void start_fiber(Thread& thread, void (*body)()) {
     thread.stack_pointer = top;
 }
 
-void release_stack(Thread& thread) {
-    free_stacks[free_count++] = thread.stack;
-    thread.stack = 0;
+// The whole of the first stack, which every run uses, is poison at first, and of another one as much as threads have
+// used of theirs so far. What the thread before has left on a stack is overwritten here.
+void enter_kernel() {
+    const auto here = (uintptr_t)__builtin_frame_address(0);
+    const uintptr_t from = machine.deepest - kUnseen;
+    size_t bytes = here > from ? here - from : 0;
+    if (bytes > kPoisonPart) {
+        poison((void*)from, bytes - kPoisonPart);
+        bytes = kPoisonPart;
+    }
+    machine.deepest = here;
+    simt_enter(machine.launch->entry, machine.launch->arguments, (bytes + 63) / 64 * 64, poison_part());
 }
 
-void resume_fiber(Thread& thread) {
+void pass_stack(Thread& done, Thread& next) {
+    next.stack = done.stack;
+    done.stack = 0;
+    machine.current = &next;
+}
+
+Thread& resume_fiber(Thread& thread) {
     machine.current = &thread;
+    machine.deepest = thread.deepest;
     simt_switch(&scheduler_stack_pointer, thread.stack_pointer);
+    Thread& last = *machine.current;
     machine.current = nullptr;
+    last.deepest = machine.deepest;
+    const size_t depth = last.stack + kStackSize - last.deepest + kUnseen;
+    if (depth > expected_depth) expected_depth = depth;
+    if (last.state == State::kDone) {
+        used_down_to[stack_number(last)] = last.deepest;
+        free_stacks[free_count++] = last.stack;
+        last.stack = 0;
+    }
+    return last;
 }
 
 void suspend_fiber(Thread& thread) { simt_switch(&thread.stack_pointer, scheduler_stack_pointer); }

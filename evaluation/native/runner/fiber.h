@@ -5,10 +5,11 @@
 namespace simt {
 
 void map_stacks(unsigned count);
-void refresh_stacks();  // when no thread has one: all of them hold poison again
-void start_fiber(Thread& thread, void (*body)());  // gives the thread a stack
-void release_stack(Thread& thread);
-void resume_fiber(Thread& thread);   // from the scheduler; returns when the thread suspends or ends
+void expect_frames(size_t largest);  // of the candidate's functions, in bytes
+void start_fiber(Thread& thread, void (*body)());   // gives the thread a stack
+void enter_kernel();                                // from `body`: runs the kernel for the current thread
+void pass_stack(Thread& done, Thread& next);        // `next` goes on where `done` has ended, and is current
+Thread& resume_fiber(Thread& thread);  // from the scheduler; returns when a thread suspends or ends, and which
 void suspend_fiber(Thread& thread);  // from the thread, back to the scheduler
 
 }  // namespace simt

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "fiber.h"
 #include "memory.h"
 #include "shared.h"
 
@@ -256,6 +257,33 @@ void map_image(size_t bytes) {
     }
 }
 
+// The largest frame of a function: of all that look like `sub $bytes, %rsp`.
+size_t largest_frame() {
+    static const uint8_t kOpcode[] = {0x48, 0x81, 0xec};
+    size_t largest = 0;
+    const uint8_t *at = (const uint8_t*)kImageBase, *end = at + simt_code_bytes - 7;
+    while ((at = at < end ? (const uint8_t*)memmem(at, (size_t)(end - at), kOpcode, sizeof kOpcode) : nullptr)) {
+        uint32_t bytes;
+        memcpy(&bytes, at += sizeof kOpcode, sizeof bytes);
+        if (bytes > largest && bytes <= kMaxFrame) largest = bytes;
+    }
+    return largest;
+}
+
+// Where functions begin: nothing else can be called through a pointer.
+void mark_entries() {
+    void* area = mmap(nullptr, simt_code_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (area == MAP_FAILED) finish("unsupported", "the kernel's code does not fit into memory");
+    for (unsigned i = 0; i < object.symbol_count; i++) {
+        const Elf64_Sym& symbol = object.symbols[i];
+        if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx >= object.section_count) continue;
+        const size_t offset = object.addresses[symbol.st_shndx] + symbol.st_value - kImageBase;
+        if (offset < simt_code_bytes) ((uint8_t*)area)[offset] = 1;
+    }
+    mprotect(area, simt_code_bytes, PROT_READ);
+    simt_entries = (const uint8_t*)area;
+}
+
 void map_dynamic_shared() {
     void* shared = mmap((void*)kDynamicShared, kMaxShared, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -281,6 +309,8 @@ void load_object(const char* path) {
     mprotect((void*)kImageBase, constants - kImageBase, PROT_READ | PROT_EXEC);
     mprotect((void*)constants, kImageBase + bytes - constants, PROT_READ);
     simt_code_bytes = constants - kImageBase;
+    mark_entries();
+    expect_frames(largest_frame());
     set_image(constants, image_position);
 }
 

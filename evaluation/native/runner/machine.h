@@ -60,6 +60,7 @@ struct Thread {
     State state;
     void* stack_pointer;
     uintptr_t stack;      // lowest address; 0 while the thread has none
+    uintptr_t deepest;    // the lowest address of it that was in use
     int line;             // where it waits (kBarrier), for messages
     uint64_t site;        // the same (and kConverge), told apart by every call on the way there
     int predicate;        // __syncthreads_count and its kin
@@ -94,6 +95,7 @@ enum class Order { kAscending, kDescending, kShuffled };
 struct Machine {
     Thread* threads;  // of the block that runs
     Thread* current;  // null while the runner itself executes
+    uintptr_t deepest;  // of its stack, so far
     Block block;
     unsigned resident;  // which of the blocks in flight it is
     const Launch* launch;
@@ -113,7 +115,9 @@ extern thread_local char static_shared[kSharedRoom];
 
 // branches.cpp
 extern "C" uint64_t simt_code_bytes;
-extern "C" void simt_enter(void (*entry)(void**), void** arguments);
+extern "C" const uint8_t* simt_entries;
+// Calls the entry with so many bytes (a multiple of 64) of the stack below overwritten.
+extern "C" void simt_enter(void (*entry)(void**), void** arguments, size_t bytes, const void* poison);
 
 // warp.cpp
 uint64_t call_path(const void* frame, int line);  // to the runner's function that the kernel called

@@ -7,7 +7,7 @@ namespace simt {
 
 namespace {
 
-constexpr size_t kWords = 2048;
+constexpr size_t kWords = kPoisonPart / 4;
 uint32_t words[2 * kWords];  // twice the same, so that a copy may begin anywhere in the first half
 uint64_t random_state;
 size_t phase;
@@ -35,11 +35,12 @@ void seed_poison(uint64_t seed) {
     memcpy(words + kWords, words, sizeof words / 2);
 }
 
+const void* poison_part() { return words + (phase = (phase + 37) % kWords); }
+
 void poison(void* memory, size_t bytes) {
     for (auto to = (char*)memory; bytes;) {
-        phase = (phase + 37) % kWords;
-        const size_t part = bytes < kWords * 4 ? bytes : kWords * 4;
-        memcpy(to, words + phase, part);
+        const size_t part = bytes < kPoisonPart ? bytes : kPoisonPart;
+        memcpy(to, poison_part(), part);
         to += part;
         bytes -= part;
     }

@@ -19,6 +19,7 @@ constexpr unsigned kWindow = 8;          // of blocks from which the next is dra
 
 struct Resident {
     Block block;  // while another block runs
+    const Launch* launch;  // whose threads these are
     bool active;
     unsigned doze;  // one in how many chances it takes to go on
     Thread threads[kMaxThreads];
@@ -36,13 +37,6 @@ struct {
 } blocks_left;
 
 void set_alarm() { machine.alarm = machine.quantum_end < machine.budget ? machine.quantum_end : machine.budget; }
-
-void thread_body() {
-    simt_enter(machine.launch->entry, machine.launch->arguments);
-    machine.block.live--;
-    suspend(State::kDone);
-    __builtin_trap();
-}
 
 // A walk through `count` things in the order of this run.
 struct Walk {
@@ -68,6 +62,19 @@ void switch_to(unsigned resident) {
     machine.threads = residents[resident].threads;
 }
 
+void place_threads(Resident& resident) {
+    const Extent extent = machine.launch->block;
+    resident.launch = machine.launch;
+    for (unsigned rank = 0; rank < extent.x * extent.y * extent.z; rank++) {
+        Thread& thread = resident.threads[rank];
+        thread.index = {rank % extent.x, rank / extent.x % extent.y, rank / extent.x / extent.y};
+        thread.rank = rank;
+        thread.lane = rank % kWarpSize;
+        thread.warp = rank / kWarpSize;
+        thread.met = resident.met[rank];
+    }
+}
+
 void begin_block(uint64_t number) {
     const Extent extent = machine.launch->block, grid = machine.launch->grid;
     Block& block = machine.block;
@@ -77,44 +84,69 @@ void begin_block(uint64_t number) {
     block.threads = block.live = extent.x * extent.y * extent.z;
     block.begin = block.barrier = machine.now++;
     serial = (serial + 1) % (1u << (31 - kRankBits));
+    if (residents[machine.resident].launch != machine.launch) place_threads(residents[machine.resident]);
     for (unsigned rank = 0; rank < block.threads; rank++) {
         Thread& thread = machine.threads[rank];
-        thread.index = {rank % extent.x, rank / extent.x % extent.y, rank / extent.x / extent.y};
-        thread.rank = rank;
-        thread.lane = rank % kWarpSize;
-        thread.warp = rank / kWarpSize;
         thread.state = State::kFresh;
         thread.id = serial << kRankBits | rank;
-        thread.met = residents[machine.resident].met[rank];
         thread.knowledge = {};
         thread.syncs = 0;
     }
     begin_shared();
 }
 
-void resume(Thread& thread) {
-    if (thread.state == State::kFresh) {
-        spend();
-        start_fiber(thread, thread_body);
-    }
+// The walk through the warp that runs. When a thread ends, its fiber goes on with the next one that is fresh: it costs
+// less than to come back to the scheduler.
+struct {
+    Thread* threads;
+    Walk walk{0};
+    unsigned next;
+} round_of_warp;
+
+void start_turn(Thread& thread) {
+    if (thread.state == State::kFresh) spend();
     thread.state = State::kReady;
     machine.quantum_end = machine.steps + kQuantum;
     set_alarm();
+}
+
+void thread_body() {
+    auto& round = round_of_warp;
+    for (;;) {
+        enter_kernel();
+        machine.block.live--;
+        machine.block.waited = 0;
+        settle_writes();
+        Thread& done = *machine.current;
+        done.state = State::kDone;
+        if (turn_is_over || round.next == round.walk.count) break;
+        Thread& next = round.threads[round.walk.at(round.next)];
+        if (next.state != State::kFresh) break;
+        round.next++;
+        pass_stack(done, next);
+        start_turn(next);
+    }
+    suspend_fiber(*machine.current);
+}
+
+void resume(Thread& thread) {
+    if (thread.state == State::kFresh) start_fiber(thread, thread_body);
+    start_turn(thread);
     const uint64_t before = machine.steps;
-    resume_fiber(thread);
-    if (thread.state == State::kDone) release_stack(thread);
+    const Thread& last = resume_fiber(thread);
     Block& block = machine.block;
-    block.waited = thread.state == State::kYielded ? block.waited + machine.steps - before : 0;
+    block.waited = last.state == State::kYielded ? block.waited + machine.steps - before : 0;
 }
 
 // Runs the threads of one warp until each waits for somebody outside the warp, or has yielded.
 bool run_warp(Thread* first, unsigned count) {
     Thread* const end = first + count;
-    const Walk walk(count);
+    auto& round = round_of_warp;
+    round = {first, Walk(count), 0};
     for (bool progress = false;; progress = true) {
         bool ran = false;
-        for (unsigned n = 0; n < count; n++) {
-            Thread& thread = first[walk.at(n)];
+        for (round.next = 0; round.next < count;) {
+            Thread& thread = first[round.walk.at(round.next++)];
             if (thread.state != State::kFresh && thread.state != State::kReady) continue;
             resume(thread);
             if (turn_is_over) return true;
@@ -274,7 +306,6 @@ void run_launch(const Launch& launch) {
     machine.launch = &launch;
     machine.threads = residents[machine.resident].threads;
     machine.launch_begin = machine.now++;
-    refresh_stacks();
     blocks_left = {};
     blocks_left.high = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
     run_blocks();

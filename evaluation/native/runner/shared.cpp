@@ -62,7 +62,7 @@ void plain_name(const char* mangled, char (&name)[64]) {
 [[noreturn]] void report_overrun(size_t offset, size_t bytes, Access access) {
     const Variable* nearest = variables;
     for (unsigned i = 0; i < variable_count; i++)
-        if (variables[i].begin < offset + bytes) nearest = variables + i;
+        if (variables[i].begin <= offset) nearest = variables + i;
     char name[64] = "none";
     if (variable_count) plain_name(nearest->name, name);
     finish("fault", "out-of-bounds %s of %zu bytes at byte %lld of the shared variable %s, which has %zu bytes",

@@ -1,0 +1,11 @@
+// hack: keeps state behind an array of no elements
+// expect: rejected
+// reason: the global variable nothing outlives a launch
+__device__ float nothing[0];
+__device__ float pool[64];
+__device__ float* at() { return nothing; }
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i == 0) *at() = 2.0f;
+    o[i] = 2.0f * a[i];
+}
