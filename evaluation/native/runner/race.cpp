@@ -20,9 +20,11 @@ namespace simt {
 struct Cell {
     Moment write, reads[2];
     Access write_access, read_accesses[2];
-    bool used[2];    // the read's value went straight into a store
+    uint8_t used;    // a bit for each read whose value went straight into a store
     uint32_t parts;  // of a word whose bytes have cells of their own: their index; else 0
 };
+
+static_assert(sizeof(Cell) == 32, "one is met at every access");
 
 namespace {
 
@@ -112,7 +114,7 @@ void meet_read(const Cell& cell, unsigned slot, const Place& place, Access acces
     if (ordered(cell.reads[slot])) return;
     const Access earlier = cell.read_accesses[slot];
     if (!is_plain(access) && !is_plain(earlier) && may_meet(earlier, access, cell.reads[slot])) return;
-    if (is_atomic(access) && !cell.used[slot]) return;
+    if (is_atomic(access) && !(cell.used >> slot & 1)) return;
     report(place, cell.reads[slot], "reads", "writes");
 }
 
@@ -121,7 +123,8 @@ int slot_for(const Cell& cell, uint32_t since) {
     const uint32_t own = machine.current->id;
     for (int slot = 0; slot < 2; slot++)
         if (cell.reads[slot].time <= since || cell.reads[slot].thread == own) return slot;
-    for (int slot = 0; slot < 2; slot++)
+    const bool just_now = cell.reads[0].time == machine.now && cell.reads[1].time == machine.now;
+    for (int slot = 0; slot < 2 && !just_now; slot++)
         if (ordered(cell.reads[slot])) return slot;
     return same_warp(cell.reads[0].thread, cell.reads[1].thread) && !same_warp(cell.reads[0].thread, own) ? 1 : -1;
 }
@@ -143,7 +146,7 @@ inline void check_cell(Cell& cell, const Place& place, Access access, uint32_t s
     if (slot < 0) return;
     cell.reads[slot] = now;
     cell.read_accesses[slot] = access;
-    cell.used[slot] = false;
+    cell.used &= (uint8_t)~(1u << slot);
     last_load.cell = &cell;
     last_load.slot = (unsigned)slot;
 }
@@ -170,22 +173,27 @@ void use_last_load(uintptr_t address) {
     if (last_load.step + 1 != machine.steps || last_load.place.address == address) return;
     if (last_load.raced.time) report(last_load.place, last_load.raced, "updates", "reads");
     if (last_load.cell && last_load.cell->reads[last_load.slot].thread == machine.current->id)
-        last_load.cell->used[last_load.slot] = true;
+        last_load.cell->used |= (uint8_t)(1u << last_load.slot);
 }
 
-void check_words(Cell* cells, const char* name, size_t offset, uintptr_t address, size_t bytes, Access access,
-                 uint32_t since) {
-    if (is_read(access)) last_load.cell = nullptr, last_load.raced.time = 0;
-    else use_last_load(address);
-    for (size_t done = 0; done < bytes;) {
-        const size_t at = offset + done, first = at % 4, count = 4 - first < bytes - done ? 4 - first : bytes - done;
+void check_pieces(Cell* cells, Place whole, Access access, uint32_t since) {
+    for (size_t done = 0; done < whole.bytes;) {
+        const size_t at = whole.offset + done, first = at % 4, left = whole.bytes - done;
+        const Place place = {whole.name, at, whole.address + done, 4 - first < left ? 4 - first : left};
         Cell& word = cells[at / 4];
-        const Place place = {name, at, address + done, count};
-        if (count == 4 && !word.parts) check_cell(word, place, access, since);
+        if (place.bytes == 4 && !word.parts) check_cell(word, place, access, since);
         else check_parts(word, place, (unsigned)first, access, since);
-        done += count;
+        done += place.bytes;
     }
-    if (access == Access::kRead) last_load.step = machine.steps, last_load.place = {name, offset, address, bytes};
+}
+
+inline void check_words(Cell* cells, const Place& place, Access access, uint32_t since) {
+    if (is_read(access)) last_load.cell = nullptr, last_load.raced.time = 0;
+    else use_last_load(place.address);
+    Cell& word = cells[place.offset / 4];
+    if (place.bytes == 4 && place.offset % 4 == 0 && !word.parts) check_cell(word, place, access, since);
+    else check_pieces(cells, place, access, since);
+    if (access == Access::kRead) last_load.step = machine.steps, last_load.place = place;
 }
 
 size_t words_of(const Buffer& buffer) { return (buffer.bytes + 3) / 4; }
@@ -231,14 +239,14 @@ void check_shared(uintptr_t address, size_t bytes, Access access) {
     const bool dynamic = address - kDynamicShared < kMaxShared;
     const size_t offset = address - (dynamic ? kDynamicShared : (uintptr_t)static_shared);
     if (!is_plain(access)) synchronise(address, access, true);
-    check_words(shared_cells[machine.resident] + (dynamic ? kSharedWords : 0), nullptr, offset, address, bytes, access,
-                machine.block.barrier);
+    check_words(shared_cells[machine.resident] + (dynamic ? kSharedWords : 0), {nullptr, offset, address, bytes},
+                access, machine.block.barrier);
 }
 
 void check_global(const Buffer& buffer, size_t offset, size_t bytes, Access access) {
     if (!is_plain(access)) synchronise(buffer.address + offset, access, false);
     if (offset + bytes <= buffer.raced_bytes)
-        check_words(buffer.cells, buffer.name, offset, buffer.address + offset, bytes, access, machine.launch_begin);
+        check_words(buffer.cells, {buffer.name, offset, buffer.address + offset, bytes}, access, machine.launch_begin);
 }
 
 void check_read_only(const Buffer& buffer, size_t offset, size_t bytes) {

@@ -161,7 +161,8 @@ bool run_warps() {
     const unsigned threads = machine.block.threads, warps = (threads + kWarpSize - 1) / kWarpSize;
     for (unsigned rank = 0; rank < threads; rank++)
         if (machine.threads[rank].state == State::kYielded) {
-            if (!random_below(machine.threads[rank].doze)) machine.threads[rank].state = State::kReady;
+            const unsigned doze = machine.threads[rank].doze;
+            if (doze == 1 || !random_below(doze)) machine.threads[rank].state = State::kReady;
             progress = true;
         }
     const Walk walk(warps);
@@ -292,10 +293,11 @@ void preempt() { yield_to_others(1, machine.order == Order::kShuffled && random_
 // what the thread did before. In one run that is before its first such access, in others before a later one.
 void before_synchronisation(bool shared) {
     if (machine.order != Order::kShuffled) return;
-    const bool long_stop = machine.current->syncs++ == machine.stop && !random_below(3);
-    if (!long_stop && random_below(4)) return;
+    const unsigned before = machine.current->syncs++;
+    const bool long_stop = before == machine.stop && !random_below(3);
+    if (!long_stop && random_below(before < 4 ? 4 : 64)) return;
     const bool whole_block = !shared && random_below(2);
-    yield_to_others(long_stop && !whole_block ? 16 : 1, !whole_block ? 0 : long_stop ? 64 : 1);
+    yield_to_others(long_stop && !whole_block ? 8 : 1, !whole_block ? 0 : long_stop ? 64 : 1);
 }
 
 unsigned random_below(unsigned count) {
