@@ -1,10 +1,9 @@
 """Is a problem worth solving? It is not, if its own check accepts an answer that leaves out the work.
 
-Every problem is tried with the mutants of `evaluation.mutations` on two draws of inputs, an even and an odd
-seed, which draw from different distributions; so does the check. A check demands right outputs at all of its
-sizes, so a mutant that is rejected at one of them is rejected by the check. The smallest size therefore comes
-first, and the others follow only while some mutant is left: the answer is that of all sizes, at little more
-than the price of one.
+Every problem is tried with the mutants of `evaluation.mutations` on draws of different kinds; so does the
+check. A check demands right outputs at all of its sizes, so a mutant that is rejected at one of them is
+rejected by the check. The smallest size therefore comes first, and the others follow only while some mutant
+is left: the answer is that of all sizes, at little more than the price of one.
 """
 
 from __future__ import annotations
@@ -15,17 +14,15 @@ from dataclasses import replace
 import numpy as np
 
 from data.generator import Generated
+from evaluation.draw import Draw, Kind, Trial
 from evaluation.mutations import Mutation, Survivor, survivors
 from evaluation.problem import Instance, Problem
-from evaluation.reference import ReferencePool, Trial
+from evaluation.reference import ReferencePool
 
-#: Seeds of the two draws.
-_EVEN, _ODD = 0, 1
+#: Draws that are compared two by two; the second pair is for what the first lets pass.
+_PAIRS = ((Draw(Kind.OWN, 0), Draw(Kind.SIGNED, 1)), (Draw(Kind.BELOW, 2), Draw(Kind.LARGE, 3)))
 #: Outputs this close, relative to the largest value, differ by the rounding of float64 alone.
 _ROUNDING = 1e-9
-
-Ignored = Mapping[str, Mapping[str, np.ndarray]]
-"""What should come out if an input were another draw's, by the name of that input."""
 
 
 def sound(item: Generated, reference: ReferencePool, *, refuse_idle_inputs: bool) -> Generated | str:
@@ -51,8 +48,10 @@ def unsound(problem: Problem, reference: ReferencePool, *, idle_inputs: bool = F
     Raises ProgramError if the reference program fails.
     """
     alive: list[Survivor] | None = None
-    for instance in sorted(problem.checks, key=_elements):
-        found = _survivors(instance, problem.tolerance, reference, idle_inputs)
+    smallest, *others = sorted(problem.checks, key=_elements)
+    tries = [(smallest, pair) for pair in _PAIRS] + [(instance, _PAIRS[0]) for instance in others]
+    for instance, pair in tries:
+        found = _survivors(instance, pair, problem.tolerance, reference, idle_inputs)
         alive = found if alive is None else [survivor for survivor in alive if survivor in found]
         if not alive:
             return None
@@ -60,24 +59,29 @@ def unsound(problem: Problem, reference: ReferencePool, *, idle_inputs: bool = F
 
 
 def _survivors(
-    instance: Instance, tolerance: float, reference: ReferencePool, idle_inputs: bool
+    instance: Instance,
+    pair: tuple[Draw, Draw],
+    tolerance: float,
+    reference: ReferencePool,
+    idle_inputs: bool,
 ) -> list[Survivor]:
     """The mutants accepted at one size. Ignoring an input must pass on both draws, so each has its turn."""
-    even, odd = (reference.trial(instance, seed) for seed in (_EVEN, _ODD))
+    one, other = pair
+    trials = dict(zip(pair, reference.trials([(instance, draw) for draw in pair]), strict=True))
 
-    def accepted(first: Trial, second: Trial, ignored: Ignored) -> list[Survivor]:
+    def accepted(first: Draw, second: Draw) -> list[Survivor]:
         tensors = instance.inputs + instance.parameters
         tried = {
             name: outputs
-            for name, outputs in ignored.items()
-            if not _may_be_ignored(name, outputs, instance, first, second, idle_inputs)
+            for name, outputs in reference.ignoring(instance, second, first).items()
+            if not _may_be_ignored(name, outputs, instance, trials[first], trials[second], idle_inputs)
         }
-        return survivors(tensors, instance.outputs, first, second, tolerance, tried)
+        return survivors(tensors, instance.outputs, trials[first], trials[second], tolerance, tried)
 
-    found = accepted(even, odd, reference.ignoring(instance, _ODD, _EVEN))
+    found = accepted(one, other)
     if all(survivor.mutation is not Mutation.IGNORED for survivor in found):
         return found
-    again = accepted(odd, even, reference.ignoring(instance, _EVEN, _ODD))
+    again = accepted(other, one)
     return [one for one in found if one.mutation is not Mutation.IGNORED or one in again]
 
 

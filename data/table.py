@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from evaluation.draw import Draw, Kind
 from evaluation.problem import Instance, Problem, Tensor
 from evaluation.reference import ReferencePool
 from evaluation.syntax import fingerprint
@@ -29,7 +30,7 @@ class Measured:
     """What one run of a problem's reference gave, over all outputs."""
 
     output_finite: bool
-    """Whether every output element is finite."""
+    """Whether no output element is NaN; an infinity may belong to the task (a mask)."""
     output_std: float
     """Smallest standard deviation of any output; 0 for a constant one."""
     output_zero_share: float
@@ -73,13 +74,14 @@ class Row:
 def measure(problem: Problem, reference: ReferencePool) -> Measured:
     """Run the problem's reference once at its first check sizes; raises ProgramError if it fails."""
     instance = problem.checks[0]
-    trial = reference.trial(instance, _SEED)
+    trial = reference.trial(instance, Draw(Kind.OWN, _SEED))
     inputs = _wide_inputs(instance, trial.inputs)
     outputs = [np.asarray(value, dtype=np.float64) for value in trial.expected.values()]
-    finite = all(bool(np.isfinite(value).all()) for value in outputs)
+    finite = not any(bool(np.isnan(value).any()) for value in outputs)
+    deviations = [float(value[np.isfinite(value)].std()) for value in outputs if np.isfinite(value).any()]
     return Measured(
         output_finite=finite,
-        output_std=min((float(value.std()) for value in outputs), default=0.0) if finite else 0.0,
+        output_std=min(deviations, default=0.0) if finite else 0.0,
         output_zero_share=max((float((value == 0).mean()) for value in outputs), default=1.0),
         output_copies_input=any(_copies(value, other) for value in outputs for other in inputs),
     )

@@ -7,31 +7,30 @@ from outside always go through the confined `ReferencePool`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
-from evaluation import reference_run
+from evaluation import reference_trial
+from evaluation.draw import Draw, Trial
 from evaluation.problem import Instance
-from evaluation.reference import ReferencePool, Trial, families
+from evaluation.reference import ReferencePool
 
 
 class TrustedReference(ReferencePool):
     """A reference pool for generated programs; it differs from the confined one in `trial` and `ignoring`."""
 
-    def trial(self, instance: Instance, seed: int) -> Trial:
-        """Fresh inputs and expected outputs, a function of both arguments alone (float32 programs).
+    def _drawn(self, requests: Sequence[tuple[Instance, Draw]]) -> list[Trial]:
+        trials = []
+        for instance, draw in requests:
+            groups = reference_trial.trial(instance.program, draw)
+            trials.append(Trial(**{group: _arrays(tensors) for group, tensors in groups.items()}))
+        return trials
 
-        As in the confined pool, odd seeds also scale and shift the inputs; the numbers drawn are others.
-        """
-        result = reference_run.run(instance.program, seed, families(instance, seed))
-        return Trial(_arrays(result.inputs), _arrays(result.expected), result.errors())
-
-    def ignoring(self, instance: Instance, seed: int, other: int) -> dict[str, dict[str, np.ndarray]]:
-        """What should come out under `seed` if one input were that of `other`, by that input's name."""
-        both = families(instance, seed), families(instance, other)
-        found = reference_run.ignoring(instance.program, (seed, other), both)
+    def ignoring(self, instance: Instance, first: Draw, second: Draw) -> dict[str, dict[str, np.ndarray]]:
+        """What should come out of the first draw if one input were that of the second, by its name."""
+        found = reference_trial.ignoring(instance.program, first, second)
         return {name: _arrays(expected) for name, expected in found.items()}
 
 

@@ -12,16 +12,16 @@ that each status says how far the candidate got: a source that does not compile 
     compare              WRONG, else CORRECT
     time (cuda only)     CHEATED, or whatever goes wrong at the shipped sizes
 
-Every instance gets inputs of its own seed, and a problem with a single instance is run on two draws, so an
-answer that ignores its inputs cannot pass. Expected outputs stay in this process; the candidate runs in
-another.
+Every instance gets inputs of its own seed and kind, and a problem with few instances is run on several
+draws, so that every kind occurs (`evaluation.draw`) and an answer that ignores its inputs cannot pass.
+Expected outputs stay in this process; the candidate runs in another.
 """
 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -30,18 +30,15 @@ import numpy as np
 from evaluation.backends.base import Backend, Run
 from evaluation.candidate import Candidate, parse
 from evaluation.choice import beyond
+from evaluation.draw import Case, Draw, Kind, spread
 from evaluation.plan import Plan
 from evaluation.planning import plan
 from evaluation.problem import Instance, Problem
-from evaluation.tolerance import compare
 from evaluation.verdict import Measurements, Refusal, Status, Verdict
 
 if TYPE_CHECKING:
     from evaluation.reference import ReferencePool
     from evaluation.speed import Stopwatch
-
-MIN_DRAWS = 2
-"""Fewest differently seeded inputs that a candidate is run on."""
 
 
 class SizeSet(StrEnum):
@@ -49,18 +46,6 @@ class SizeSet(StrEnum):
 
     CHECKS = "checks"  #: small ragged sizes: the verdict that counts
     ALIGNED = "aligned"  #: multiples of the usual blocks; the check sizes for a problem without any
-
-
-@dataclass(frozen=True)
-class Case:
-    """One instance with inputs drawn, and what the reference makes of them."""
-
-    instance: Instance
-    inputs: Mapping[str, np.ndarray]
-    expected: Mapping[str, np.ndarray]
-    """Outputs by name, float64 or integers."""
-    baseline_error: Mapping[str, float]
-    """Largest absolute error of each output of the reference in float32."""
 
 
 def check(
@@ -107,7 +92,7 @@ def judge(
     if isinstance(plans, Refusal):
         return refused(plans)
     *check_plans, shipped_plan = plans
-    runs = [Run(plan=plan, inputs=case.inputs) for plan, case in zip(check_plans, cases, strict=True)]
+    runs = [Run(plan=plan, inputs=case.trial.inputs) for plan, case in zip(check_plans, cases, strict=True)]
     outcome = backend.run(built, runs)
     if isinstance(outcome, Refusal):
         return refused(outcome)
@@ -124,9 +109,8 @@ def refused(refusal: Refusal) -> Verdict:
 
 
 def instances(problem: Problem, sizes: SizeSet) -> tuple[Instance, ...]:
-    """The instances to judge at, repeated where there are fewer than MIN_DRAWS."""
-    chosen = problem.aligned if sizes is SizeSet.ALIGNED and problem.aligned else problem.checks
-    return chosen if len(chosen) >= MIN_DRAWS else chosen * MIN_DRAWS
+    """The instances to judge at."""
+    return problem.aligned if sizes is SizeSet.ALIGNED and problem.aligned else problem.checks
 
 
 def fingerprint(problem: Problem, sizes: SizeSet) -> str:
@@ -144,30 +128,30 @@ def draw_cases(
     reference: ReferencePool,
     candidate: Candidate | None = None,
 ) -> tuple[Case, ...]:
-    """Inputs and expected outputs at every instance; each draw has a seed of its own, derived from `seed`.
+    """Inputs and expected outputs at every instance, and of every kind; all follow from `seed`.
 
     With a `candidate` also at the larger sizes that suit it; its draws are those of every other candidate.
     Raises the reference's WarpsmithError if the program fails.
     """
     identity = fingerprint(problem, sizes)
-    chosen = list(enumerate(instances(problem, sizes)))
+    chosen = list(enumerate(spread(instances(problem, sizes), random.Random(f"{seed}/{identity}"))))
     if candidate is not None and sizes is SizeSet.CHECKS:
+        kinds = random.Random(f"{seed}/{identity}/larger").choices(list(Kind), k=len(problem.ladder))
         larger = beyond(problem, candidate, f"{seed}/{identity}")
-        chosen += [(len(chosen) + position, problem.ladder[position]) for position in larger]
+        chosen += [(len(chosen) + at, (problem.ladder[at], kinds[at])) for at in larger]
+    requests = [
+        (instance, Draw(kind, _derived_seed(seed, identity, index))) for index, (instance, kind) in chosen
+    ]
+    trials = reference.trials(requests)
     return tuple(
-        _draw(instance, _derived_seed(seed, identity, index), reference) for index, instance in chosen
+        Case(instance, draw.kind, trial) for (instance, draw), trial in zip(requests, trials, strict=True)
     )
 
 
-def _draw(instance: Instance, seed: int, reference: ReferencePool) -> Case:
-    trial = reference.trial(instance, seed)
-    return Case(instance, trial.inputs, trial.expected, trial.baseline_error)
-
-
 def _derived_seed(seed: int, identity: str, index: int) -> int:
-    """A seed below 2**63 that no two draws share; even and odd ones, which draw differently, in turn."""
+    """A seed below 2**63 that no two draws share."""
     digest = hashlib.sha256(f"{seed}/{identity}/{index}".encode()).digest()
-    return (int.from_bytes(digest[:8], "big") >> 2) * 2 + index % 2
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _plans(candidate: Candidate, instances: Sequence[Instance]) -> list[Plan] | Refusal:
@@ -200,16 +184,10 @@ def _compared(runs: Sequence[tuple[Case, Mapping[str, np.ndarray]]], draws: int,
     largest = 0.0
     for case, got in runs:
         for tensor in case.instance.outputs:
-            result = compare(
-                tensor.name,
-                tensor.dtype,
-                got[tensor.name],
-                case.expected[tensor.name],
-                tolerance=tolerance,
-                baseline_error=case.baseline_error.get(tensor.name, 0.0),
-            )
+            result = case.trial.judge(tensor, got[tensor.name], tolerance)
             if result.reason:
-                return Verdict(status=Status.WRONG, reason=f"{result.reason} (at {_sizes(case.instance)})")
+                where = f"(at {_sizes(case.instance)}, on {case.kind} inputs)"
+                return Verdict(status=Status.WRONG, reason=f"{result.reason} {where}")
             largest = max(largest, result.error)
     return Verdict(
         status=Status.CORRECT,

@@ -18,6 +18,7 @@ import numpy as np
 
 from evaluation.benchmark import Contender, Sample, merit
 from evaluation.candidate import parse
+from evaluation.draw import Draw, Kind
 from evaluation.errors import WarpsmithError
 from evaluation.plan import Plan
 from evaluation.planning import plan
@@ -159,7 +160,7 @@ def _prepare(
     built = backend.build(candidate.source, candidate.kernels)
     if isinstance(built, Refusal):
         return built
-    return built, planned, reference.trial(instance, seed).inputs
+    return built, planned, reference.trial(instance, Draw(Kind.OWN, seed)).inputs
 
 
 def _verdict(job: _Job | Refusal) -> str | Refusal:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.problem import Frozen, Tensor
-from evaluation.tolerance import compare, widen
+from evaluation.tolerance import widen
 
 if TYPE_CHECKING:
-    from evaluation.reference import Trial
+    from evaluation.draw import Trial
 
 _FLOATS = ("float64", "float32", "float16", "bfloat16")
 
@@ -108,15 +108,7 @@ def _surviving(
 
 def _accepted(output: Tensor, values: np.ndarray, trial: Trial, tolerance: float) -> bool:
     """Whether a kernel that gave these values would be right."""
-    result = compare(
-        output.name,
-        output.dtype,
-        narrow(values, output.dtype),
-        trial.expected[output.name],
-        tolerance=tolerance,
-        baseline_error=trial.baseline_error.get(output.name, 0.0),
-    )
-    return result.reason is None
+    return trial.judge(output, narrow(values, output.dtype), tolerance).reason is None
 
 
 def _constants(want: np.ndarray) -> list[float]:

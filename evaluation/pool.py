@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from evaluation.cache import VerdictCache, verdict_key
 from evaluation.candidate import Candidate, parse
-from evaluation.check import Case, SizeSet, draw_cases, refused
+from evaluation.check import SizeSet, draw_cases, refused
+from evaluation.draw import Case
 from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Problem
 from evaluation.reference import ReferencePool

@@ -24,6 +24,7 @@ from evaluation.syntax import (
     sizes_in_use,
     tree_dialect,
 )
+from evaluation.tolerance import TOLERANCE
 from evaluation.variants import RELAXATION, SURVEY_LIMIT, Deadline, Variants, find_variants, fits
 
 __all__ = ["ProgramError", "detect_dialect", "problem_from_program"]
@@ -31,8 +32,6 @@ __all__ = ["ProgramError", "detect_dialect", "problem_from_program"]
 DESCRIBE_SECONDS = 20.0
 """Wall-clock time on a quiet machine for all that is done to learn what a program is at other sizes; a busy
 machine gets as much longer as it has more to do than cores, up to twice."""
-#: Allowed relative error by output dtype, besides the dtype's own spacing; the largest counts.
-_TOLERANCE = {"float64": 1e-6, "float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def _require_task(described: Sequence[Description | ProgramError]) -> None:
 
 
 def _tolerance(outputs: Iterable[Tensor]) -> float:
-    return max(_TOLERANCE.get(tensor.dtype, min(_TOLERANCE.values())) for tensor in outputs)
+    return max(TOLERANCE.get(tensor.dtype, min(TOLERANCE.values())) for tensor in outputs)
 
 
 class SizeNames:

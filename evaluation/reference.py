@@ -17,8 +17,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -26,13 +27,14 @@ import numpy as np
 from pydantic import Field
 
 from evaluation import confine, frames
+from evaluation.draw import Draw, Trial
 from evaluation.errors import WarpsmithError
 from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor
 from evaluation.reference_process import Worker, WorkerDied
 from evaluation.scratch import Scratch
-from evaluation.syntax import ProgramError, detect_dialect, input_families, parse
+from evaluation.syntax import ProgramError, detect_dialect
 
-__all__ = ["Description", "ProgramError", "ReferencePool", "Survey", "Trial"]
+__all__ = ["Description", "ProgramError", "ReferencePool", "Survey"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -84,23 +86,6 @@ class Description(Frozen):
             "a copy of an input": self.copies_input,
         }
         return next((name for name, raised in flags.items() if raised), None)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One set of inputs and what should come out; arrays are read-only."""
-
-    inputs: dict[str, np.ndarray]
-    """Inputs and parameters in the declared dtype; bfloat16 as uint16 bit patterns."""
-    expected: dict[str, np.ndarray]
-    """Outputs: floating-point ones in float64, integers and booleans as declared."""
-    baseline_error: dict[str, float]
-    """Largest distance of the program's own result from the float64 one, for each output."""
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held by the arrays."""
-        return sum(array.nbytes for array in [*self.inputs.values(), *self.expected.values()])
 
 
 class ReferencePool:
@@ -189,42 +174,45 @@ class ReferencePool:
         replies = [reply for reply, _ in self._call(jobs, seconds)]
         return [_description(*pair) for pair in zip(replies, dialects, strict=True)]
 
-    def trial(self, instance: Instance, seed: int) -> Trial:
-        """Fresh inputs for `instance` and what should come out, a function of both arguments alone.
-
-        Inputs come from the program's own `get_inputs`; under odd seeds, plain `torch.randn` and
-        `torch.rand` inputs are also scaled and shifted. Raises `ProgramError`.
-        """
-        key = (sha256(instance.program.encode()).hexdigest(), seed)
-        cached = self._cache.get(key)
-        if cached is not None:
-            return cached
-        job = {
-            "kind": "trial", "program": instance.program,
-            "seed": _seed(instance.program, seed), "families": families(instance, seed),
-        }  # fmt: skip
-        ((reply, blobs),) = self._call([job])
-        result = _or_error(lambda value: _trial(value, blobs, instance), reply)
-        if isinstance(result, ProgramError):
-            raise result
-        self._cache.put(key, result)
+    def trial(self, instance: Instance, draw: Draw) -> Trial:
+        """Inputs for `instance` and what should come out, a function of both arguments; see `trials`."""
+        (result,) = self.trials([(instance, draw)])
         return result
 
-    def trials(self, requests: Iterable[tuple[Instance, int]]) -> list[Trial]:
-        """`trial` for each pair, on all workers side by side."""
-        return self.map(lambda request: self.trial(*request), requests)
+    def trials(self, requests: Sequence[tuple[Instance, Draw]]) -> list[Trial]:
+        """Inputs and what should come out for every draw, all in one process. Raises `ProgramError`."""
+        keys = [(sha256(instance.program.encode()).hexdigest(), draw) for instance, draw in requests]
+        found = {key: trial for key in keys if (trial := self._cache.get(key))}
+        missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}
+        drawn = self._drawn(list(missing.values()))
+        for key, trial in zip(missing, drawn, strict=True):
+            self._cache.put(key, trial)
+            found[key] = trial
+        return [found[key] for key in keys]
 
-    def ignoring(self, instance: Instance, seed: int, other: int) -> dict[str, dict[str, np.ndarray]]:
-        """The expected outputs of `trial(instance, seed)` if one input were that of `trial(instance, other)`.
+    def _drawn(self, requests: Sequence[tuple[Instance, Draw]]) -> list[Trial]:
+        """`trials`, drawn anew."""
+        jobs = [
+            {"kind": "trial", "program": instance.program, "draw": _seeded(instance, draw)}
+            for instance, draw in requests
+        ]
+        replies = self._call(jobs)
+        blobs = iter(replies[0][1] if replies else [])
+        found = []
+        for (instance, _), (reply, _) in zip(requests, replies, strict=True):
+            result = _or_error(partial(_trial, blobs=blobs, instance=instance), reply)
+            if isinstance(result, ProgramError):
+                raise result
+            found.append(result)
+        return found
+
+    def ignoring(self, instance: Instance, first: Draw, second: Draw) -> dict[str, dict[str, np.ndarray]]:
+        """The expected outputs of the first draw if one input were that of the second.
 
         By name of that input or parameter: what a kernel gives that does not read it. Raises `ProgramError`.
         """
-        job = {
-            "kind": "ignoring", "program": instance.program,
-            "seeds": [_seed(instance.program, one) for one in (seed, other)],
-            "families": [families(instance, one) for one in (seed, other)],
-        }  # fmt: skip
-        ((reply, blobs),) = self._call([job])
+        draws = [_seeded(instance, draw) for draw in (first, second)]
+        ((reply, blobs),) = self._call([{"kind": "ignoring", "program": instance.program, "draws": draws}])
         wanted = [
             (tensor.name, _widened(output))
             for tensor in instance.inputs + instance.parameters
@@ -306,16 +294,16 @@ class _TrialCache:
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held = limit, 0
-        self._trials: OrderedDict[tuple[str, int], Trial] = OrderedDict()
+        self._trials: OrderedDict[tuple[str, Draw], Trial] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[str, int]) -> Trial | None:
+    def get(self, key: tuple[str, Draw]) -> Trial | None:
         with self._lock:
             if key in self._trials:
                 self._trials.move_to_end(key)
             return self._trials.get(key)
 
-    def put(self, key: tuple[str, int], trial: Trial) -> None:
+    def put(self, key: tuple[str, Draw], trial: Trial) -> None:
         with self._lock:
             if key in self._trials:
                 return
@@ -325,13 +313,13 @@ class _TrialCache:
                 self._held -= self._trials.popitem(last=False)[1].nbytes
 
 
-def families(instance: Instance, seed: int) -> list[str | None]:
-    """Which distributions of the inputs a seed varies: those of all plain draws under odd seeds."""
-    return input_families(parse(instance.program)) if seed % 2 else []
+def _seeded(instance: Instance, draw: Draw) -> tuple[str, int]:
+    """A draw as a worker takes it: other programs draw other numbers under the same seed."""
+    return draw.kind, _seed(instance.program, draw.seed)
 
 
 def _seed(program: str, seed: int) -> int:
-    """A seed for the generators inside the worker: other programs draw other numbers."""
+    """A seed for the generators inside the worker."""
     return int.from_bytes(sha256(f"{seed}:{program}".encode()).digest()[:7], "little")
 
 
@@ -368,13 +356,14 @@ def _printable(text: str) -> str:
     return clean[:_REASON_CHARACTERS]
 
 
-def _trial(value: Any, blobs: Sequence[memoryview], instance: Instance) -> Trial:
-    """Arrays from raw bytes, once names, shapes and dtypes are those that `instance` declares."""
+def _trial(value: Any, blobs: Iterator[memoryview], instance: Instance) -> Trial:
+    """Arrays from the next raw bytes, once names, shapes and dtypes are those that `instance` declares."""
     wanted = [("inputs", tensor) for tensor in instance.inputs + instance.parameters]
     wanted += [("expected", _widened(tensor)) for tensor in instance.outputs]
-    arrays = _arrays(value, blobs, wanted)
-    errors = {tensor.name: float(value["baseline_error"][tensor.name]) for tensor in instance.outputs}
-    return Trial(arrays.get("inputs", {}), arrays["expected"], errors)
+    for group in ("scale", "slack"):
+        wanted += [(group, tensor.model_copy(update={"dtype": "float32"})) for tensor in instance.outputs]
+    arrays = _arrays(value, list(islice(blobs, len(wanted))), wanted)
+    return Trial(arrays.get("inputs", {}), arrays["expected"], arrays["scale"], arrays["slack"])
 
 
 def _arrays(

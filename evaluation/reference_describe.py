@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.reference_run import Named, Run, largest, repeat, run, specifications
+from evaluation.draw import Draw, Kind
+from evaluation.reference_run import Named, seed_everything, specifications
+from evaluation.reference_trial import Run, largest, run
 from evaluation.syntax import ProgramError
 
 _SPREAD = 1e-9
@@ -23,20 +25,37 @@ _ZERO = 1e-12
 
 
 def describe(program: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """Tensors of `program` and its flags, compared over two seeds; see `evaluation.reference.Description`."""
-    first, second = (run(program, seed) for seed in seeds)
-    _require_determinism(first, repeat(program, seeds[0], noise=1))
-    zero = any(_is_zero(first.expected[name]) and _is_zero(second.expected[name]) for name in first.expected)
-    finite = first.finite and second.finite
-    if finite and not zero:
+    """Tensors of `program` and its flags, compared over two seeds; see `evaluation.reference.Description`.
+
+    What is degenerate for the program's own inputs (relu of numbers from 0 to 1) is looked at on wider ones.
+    """
+    first, second = (run(program, Draw(Kind.OWN, seed)) for seed in seeds)
+    seed_everything(seeds[1])
+    _require_determinism(first, first.content.outputs())
+    flags = _flags(first, second)
+    if first.finite and not flags["zero"]:
         _require_agreement(first)
+    for kind in (Kind.SIGNED, Kind.LARGE, Kind.BELOW):
+        if not any(flags.values()):
+            break
+        wider = run(program, Draw(kind, seeds[1]))
+        if wider.bounds is not None:
+            flags = {name: raised and flags[name] for name, raised in _flags(first, wider).items()}
     return {
         "inputs": specifications(first.inputs),
         "parameters": specifications(first.parameters),
         "outputs": specifications(first.outputs),
-        "finite": finite,
-        "zero": zero,
-        "constant": any(_is_constant(first.expected[name], second.expected[name]) for name in first.expected),
+        "finite": first.finite and second.finite,
+        **flags,
+    }
+
+
+def _flags(first: Run, second: Run) -> dict[str, bool]:
+    """What makes a problem worthless, if it does so on both draws."""
+    pairs = [(value, second.expected[name]) for name, value in first.expected.items()]
+    return {
+        "zero": any(_is_zero(one) and _is_zero(other) for one, other in pairs),
+        "constant": any(_is_constant(one, other) for one, other in pairs),
         "copies_input": any(_copies(name, first) and _copies(name, second) for name in first.expected),
     }
 
@@ -56,6 +75,12 @@ def _require_agreement(result: Run) -> None:
             f"output `{name}` differs by {result.errors()[name]:.2g} from its float64 value, whose largest "
             f"element is {largest(result.expected[name]):.2g}; no kernel could be judged by it"
         )
+    undetermined = result.undetermined()
+    if undetermined is not None:
+        raise ProgramError(
+            f"most of output `{undetermined}` follows from rounding, or from ties that may be broken either "
+            "way; no kernel could be judged by it"
+        )
 
 
 def _is_zero(value: Tensor) -> bool:
@@ -69,9 +94,13 @@ def _equal(left: Tensor, right: Tensor) -> bool:
 
 
 def _is_constant(first: Tensor, second: Tensor) -> bool:
-    """Whether the values are the same for other inputs, or the same everywhere."""
-    flat = first.flatten()
-    return _equal(first, second) or (flat.numel() > 1 and _equal(flat, flat[0].expand_as(flat)))
+    """Whether the values are the same for other inputs, or the same everywhere for both."""
+    return _equal(first, second) or (_is_even(first) and _is_even(second))
+
+
+def _is_even(value: Tensor) -> bool:
+    flat = value.flatten()
+    return flat.numel() > 1 and _equal(flat, flat[0].expand_as(flat))
 
 
 def _copies(name: str, result: Run) -> bool:

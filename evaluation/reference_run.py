@@ -1,4 +1,4 @@
-"""Running a reference program: shapes, degeneracy, and expected values in double precision.
+"""Loading and calling a reference program, and the shapes of what it takes and gives.
 
 This is the part that executes hostile text; it runs only inside the confined child that
 `evaluation.reference_worker` forks. Programs written for a GPU run unchanged on the CPU, or on the
@@ -34,8 +34,6 @@ _FEW = 1 << 18
 """Elements of inputs and parameters up to which a program is as soon run as its shapes are worked out."""
 _META_SECONDS = 2.0
 """CPU time on `meta`, where an operator may take milliseconds: a loop over a sequence is faster for real."""
-DISAGREEMENT = 0.05
-"""A result further from the float64 one than this share of the largest value cannot be judged."""
 
 
 def execute(program: str) -> dict[str, Any]:
@@ -48,7 +46,9 @@ def execute(program: str) -> dict[str, Any]:
 
 def seed_everything(seed: int) -> None:
     """Seed every generator that a program may draw its inputs from."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed notes a traceback for every GPU to come
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
@@ -152,32 +152,6 @@ def named_inputs(loaded: Loaded, values: Sequence[Any]) -> Named:
     return {name: value for name, value in pairs if isinstance(value, Tensor)}
 
 
-def redraw(state: Named, buffers: set[str]) -> Named:
-    """Random values for every floating-point parameter, so that none can be neglected.
-
-    A constant tensor (weights of 1, biases of 0) is spread around its value without a change of
-    sign, others keep their range or their mean and deviation; masks and integers stay as they are.
-    """
-    return {name: _redrawn(tensor, name in buffers) for name, tensor in state.items()}
-
-
-def _redrawn(tensor: Tensor, is_buffer: bool) -> Tensor:
-    if not tensor.is_floating_point() or tensor.numel() == 0:
-        return tensor
-    wide = tensor.double()
-    low, high = wide.min(), wide.max()
-    if is_buffer and low != high and wide.unique().numel() == 2:
-        return tensor
-    uniform = torch.rand(tensor.shape, dtype=torch.float64)
-    if low == high:
-        drawn = uniform - 0.5 if low == 0 else low * (0.5 + uniform)
-    elif low >= 0:
-        drawn = low + uniform * (high - low)
-    else:
-        drawn = wide.mean() + wide.std() * torch.randn(tensor.shape, dtype=torch.float64)
-    return drawn.to(tensor.dtype)
-
-
 @contextmanager
 def widened(program: str, loaded: Loaded, state: Named) -> Iterator[Loaded]:
     """The same program in double precision; a module keeps its parameters' values exactly.
@@ -209,10 +183,6 @@ def install(model: nn.Module, state: Named) -> None:
     with torch.no_grad():
         for name, tensor in model.state_dict(keep_vars=True).items():
             tensor.copy_(state[name.replace(".", "_")])
-
-
-def _double(value: Any) -> Any:
-    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -285,144 +255,6 @@ def _shapes(program: str, making: str, computing: str) -> dict[str, Any]:
         "outputs": specifications(outputs),
         "flops": counter.flops,
     }
-
-
-@dataclass
-class Run:
-    """One execution with fresh inputs, in the program's own precision and in float64."""
-
-    inputs: Named
-    parameters: Named
-    outputs: Named
-    """In the declared dtype, as the program computes them."""
-    expected: Named
-    """Floating-point outputs in float64; integers and booleans as declared."""
-
-    @property
-    def finite(self) -> bool:
-        """Whether every output is finite in either precision."""
-        return all(
-            bool(value.isfinite().all()) for value in [*self.outputs.values(), *self.expected.values()]
-        )
-
-    def errors(self) -> dict[str, float]:
-        """Largest distance of the program's own result from the float64 one, for each output."""
-        return {name: _distance(value, self.expected[name]) for name, value in self.outputs.items()}
-
-    def disagreement(self) -> str | None:
-        """The first output whose two results are too far apart to judge anything by, if there is one."""
-        for name, error in self.errors().items():
-            if error > DISAGREEMENT * largest(self.expected[name]):
-                return name
-        return None
-
-
-def largest(value: Tensor) -> float:
-    """The largest absolute value, 0 for an empty tensor."""
-    return float(value.double().abs().max()) if value.numel() else 0.0
-
-
-def _distance(left: Tensor, right: Tensor) -> float:
-    return largest((left.double() - right.double()).nan_to_num(nan=float("inf")))
-
-
-def run(program: str, seed: int, families: Sequence[str | None] = ()) -> Run:
-    """Run `program` on inputs and parameters drawn from `seed`.
-
-    `families` names, input by input, the distribution that may be varied (`normal`, `uniform` or
-    none). A draw whose results are not finite or too inexact is replaced by a tamer one: inputs as
-    the program draws them, then buffers as the program makes them.
-    """
-    with Redirect("cpu"):
-        loaded, values, drawn, tame = _draw(program, seed)
-        attempts = [(_varied(values, families), drawn), (values, drawn), (values, tame)]
-        for inputs, state in attempts[0 if any(families) else 1 :]:
-            result = _run_on(program, loaded, inputs, state)
-            if result.finite and result.disagreement() is None:
-                break
-    return result
-
-
-def repeat(program: str, seed: int, noise: int) -> Named:
-    """Outputs for the inputs of `run(program, seed)` once more; `noise` seeds what the function draws."""
-    with Redirect("cpu"):
-        loaded, values, drawn, _ = _draw(program, seed)
-        if loaded.model is not None:
-            install(loaded.model, drawn)
-        seed_everything(noise)
-        return loaded.call(values)
-
-
-def _draw(program: str, seed: int) -> tuple[Loaded, list[Any], Named, Named]:
-    """The program, its inputs, its parameters redrawn, and the same with buffers as they were."""
-    seed_everything(seed)
-    loaded = load(program)
-    values = loaded.draw()
-    original = loaded.state()
-    buffers = {name.replace(".", "_") for name, _ in loaded.model.named_buffers()} if loaded.model else set()
-    drawn = redraw(original, buffers)
-    return loaded, values, drawn, {name: (original if name in buffers else drawn)[name] for name in drawn}
-
-
-def _run_on(program: str, loaded: Loaded, values: Sequence[Any], state: Named) -> Run:
-    if loaded.model is not None:
-        install(loaded.model, state)
-        state = loaded.state()
-    outputs = loaded.call(values)
-    torch.set_default_dtype(torch.float64)
-    try:
-        with Redirect("cpu", double=True), widened(program, loaded, state) as double:
-            wide = double.call([_double(value) for value in values])
-    finally:
-        torch.set_default_dtype(torch.float32)
-    if [value.shape for value in wide.values()] != [value.shape for value in outputs.values()]:
-        raise ProgramError("the program's output shapes depend on the precision of its inputs")
-    expected = {
-        name: wide[name].double() if value.is_floating_point() else wide[name].to(value.dtype)
-        for name, value in outputs.items()
-    }
-    return Run(named_inputs(loaded, values), state, outputs, expected)
-
-
-def _varied(values: Sequence[Any], families: Sequence[str | None]) -> list[Any]:
-    """Scale and shift normal inputs, and narrow uniform ones to a part of their range."""
-    varied = list(values)
-    for index, family in enumerate(families[: len(values)]):
-        value = values[index]
-        scale, shift = random.uniform(0.5, 2.0), random.uniform(-1.5, 1.5)
-        if family == "normal" and isinstance(value, Tensor):
-            varied[index] = scale * (value + shift)
-        if family == "uniform" and isinstance(value, Tensor):
-            low, high = sorted((random.uniform(0, 0.4), random.uniform(0.6, 1)))
-            varied[index] = low + (high - low) * value
-    return varied
-
-
-def trial(program: str, seed: int, families: Sequence[str | None]) -> tuple[dict[str, Any], dict[str, Named]]:
-    """Inputs, expected outputs and baseline errors under `seed`, as JSON and tensors by group."""
-    result = run(program, seed, families)
-    groups = {"inputs": result.inputs | result.parameters, "expected": result.expected}
-    return {"baseline_error": result.errors()}, groups
-
-
-def ignoring(
-    program: str, seeds: tuple[int, int], families: tuple[Sequence[str | None], Sequence[str | None]]
-) -> dict[str, Named]:
-    """What should come out under the first seed if one input were that of the second, for each input.
-
-    By name of the input or parameter. A kernel that never reads this input cannot give better than that.
-    """
-    own, other = (run(program, seed, family) for seed, family in zip(seeds, families, strict=True))
-    with Redirect("cpu"):
-        loaded, values, _, _ = _draw(program, seeds[0])
-        names = loaded.names()
-        found: dict[str, Named] = {}
-        for name in (*own.inputs, *own.parameters):
-            inputs = own.inputs | {name: other.inputs[name]} if name in own.inputs else own.inputs
-            state = own.parameters if name in own.inputs else own.parameters | {name: other.parameters[name]}
-            positional = [inputs.get(key, value) for key, value in zip(names, values, strict=True)]
-            found[name] = _run_on(program, loaded, positional, state).expected
-    return found
 
 
 def to_bytes(tensor: Tensor) -> bytes:

@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 import torch
 
-from evaluation import child_filter, frames, reference_describe, reference_run
+from evaluation import child_filter, frames, reference_describe, reference_run, reference_trial
+from evaluation.draw import Draw, Kind
 from evaluation.syntax import ProgramError
 
 _RESULT_FD = 3
@@ -52,8 +53,10 @@ def answer(job: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         if job["kind"] == "describe":
             return {"value": reference_describe.describe(job["program"], job["seeds"])}, []
         if job["kind"] == "ignoring":
-            return _with_arrays({}, reference_run.ignoring(job["program"], job["seeds"], job["families"]))
-        return _with_arrays(*reference_run.trial(job["program"], job["seed"], job["families"]))
+            draws = [Draw(Kind(kind), seed) for kind, seed in job["draws"]]
+            return _with_arrays(reference_trial.ignoring(job["program"], *draws))
+        kind, seed = job["draw"]
+        return _with_arrays(reference_trial.trial(job["program"], Draw(Kind(kind), seed)))
     except ProgramError as error:
         return {"error": str(error)}, []
     except BaseException as error:
@@ -61,9 +64,7 @@ def answer(job: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return {"error": f"the program does not run: {type(error).__name__}: {lines[0]}"}, []
 
 
-def _with_arrays(
-    value: dict[str, Any], groups: Mapping[str, reference_run.Named]
-) -> tuple[dict[str, Any], list[bytes]]:
+def _with_arrays(groups: Mapping[str, reference_run.Named]) -> tuple[dict[str, Any], list[bytes]]:
     """A result with tensors, by group: what they are as JSON, and their bytes in the same order."""
     tensors = [
         {"group": group, **specification}
@@ -71,7 +72,7 @@ def _with_arrays(
         for specification in reference_run.specifications(named)
     ]
     blobs = [reference_run.to_bytes(tensor) for named in groups.values() for tensor in named.values()]
-    return {"value": value | {"tensors": tensors}}, blobs
+    return {"value": {"tensors": tensors}}, blobs
 
 
 def run_child(descriptor: int, request: dict[str, Any], lock: ctypes.CDLL) -> NoReturn:
@@ -111,11 +112,12 @@ def serve(request: dict[str, Any], lock: ctypes.CDLL) -> bytes:
 
 def warm_up() -> None:
     """Run a harmless program in every way, so that children find all lazy imports done."""
-    for job in (
+    jobs: list[dict[str, Any]] = [
         {"kind": "survey", "program": _WARM_UP, "limit": 1024},
         {"kind": "describe", "program": _WARM_UP, "seeds": [0, 1]},
-        {"kind": "trial", "program": _WARM_UP, "seed": 1, "families": ["normal", "uniform"]},
-    ):
+        *({"kind": "trial", "program": _WARM_UP, "draw": (kind, 1)} for kind in Kind),
+    ]
+    for job in jobs:
         result, _ = answer(job)
         if "error" in result:
             raise SystemExit(f"warm-up failed: {result['error']}")

@@ -18,7 +18,8 @@ from evaluation.backends import require_gpu
 from evaluation.backends.base import Backend
 from evaluation.backends.cuda import CudaBackend, CudaBuilt
 from evaluation.candidate import Candidate, parse_source
-from evaluation.check import Case, judge, refused
+from evaluation.check import judge, refused
+from evaluation.draw import Case, Kind, Trial
 from evaluation.errors import WarpsmithError
 from evaluation.fingerprint import fingerprint
 from evaluation.plan import Plan
@@ -205,7 +206,7 @@ def _sum_case(n: int, rng: np.random.Generator) -> Case:
     at = _sum_at(n)
     inputs = {name: rng.standard_normal(n).astype(np.float32) for name in ("x", "y")}
     expected = inputs["x"].astype(np.float64) + inputs["y"]
-    return Case(at, inputs, {"out": expected}, {"out": 0.0})
+    return Case(at, Kind.OWN, Trial(inputs, {"out": expected}, {}, {}))
 
 
 def _planned(source: str, at: Instance) -> tuple[Candidate, Plan]:

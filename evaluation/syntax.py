@@ -277,30 +277,6 @@ def fingerprint(program: str) -> str:
     return hashlib.sha256(ast.dump(renamed).encode()).hexdigest()
 
 
-def input_families(tree: ast.Module) -> list[str | None]:
-    """Input by input, `normal` or `uniform` where `get_inputs` returns a plain `torch.randn` or `torch.rand`.
-
-    Only such inputs may be scaled and shifted: anything else was made so for a reason.
-    """
-    function = next(
-        (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "get_inputs"), None
-    )
-    if function is None or not isinstance(function.body[-1], ast.Return):
-        return []
-    returned = function.body[-1].value
-    items = returned.elts if isinstance(returned, ast.List | ast.Tuple) else [returned]
-    values = dict(assignments(function.body))
-    return [_family(values.get(item.id, item) if isinstance(item, ast.Name) else item) for item in items]
-
-
-def _family(value: ast.expr | None) -> str | None:
-    if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)):
-        return None
-    if not (isinstance(value.func.value, ast.Name) and value.func.value.id == "torch"):
-        return None
-    return {"randn": "normal", "rand": "uniform"}.get(value.func.attr)
-
-
 def sizes_in_use(tree: ast.Module) -> bool:
     """Whether the functions that draw inputs use any of the module-level integer constants."""
     constants = module_constants(tree)

@@ -2,36 +2,36 @@
 
 For floating point, element by element,
 
-    |got - want| <= (tolerance + eps) (|want| + scale) + min(k e, max(|want|, scale) / 20)
+    |got - want| <= (tolerance + eps) (|want| + scale) + slack + smallest
 
-where `want` is the reference in float64, `eps` the spacing of the output's dtype at 1, and `e` the largest
-error of the float32 reference itself, taken k = 4 times but never beyond a twentieth, so that a reference
-that is itself inaccurate cannot let zeros pass. `scale` is rms(want), but at most ten times the median of
-what is not zero, lest a few large values hide all others, as in exp(8 x). It allows for cancellation: a sum
-that happens to be near zero is as inexact as its neighbours. NaNs and infinities must stand exactly where the
-reference has them. Integers and booleans are compared exactly.
+where `want` is the reference in float64, `eps` the spacing of the output's dtype at 1 and `smallest` its
+smallest normal number (hardware may flush below it to zero). `scale` and `slack` are found for every element
+by `evaluation.sensitivity`: how far the element follows its inputs (a sum that happens to be near zero is as
+inexact as its terms), and how wrong PyTorch's own result is in the declared precision. No element's error is
+measured by the size of others. NaNs and infinities must stand exactly where the reference has them. Integers
+and booleans are compared exactly, and a boolean holds 0 or 1. What the program does not determine (an index
+among ties, a number that rounding decides) has a slack of infinity for integers and is not judged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 #: Spacing of the floating-point dtypes at 1.
-_EPSILON: dict[str, float] = {
+EPSILON: dict[str, float] = {
     "float64": 2.0**-52,
     "float32": 2.0**-23,
     "float16": 2.0**-10,
     "bfloat16": 2.0**-7,
 }
-_BASELINE_FACTOR = 4.0
-"""How many times the float32 reference's own error is allowed."""
-_BASELINE_SHARE = 0.05
-"""Most that the reference's own error may add, as a fraction of the larger of |want| and the scale."""
-_MOST_MEDIANS = 10.0
-"""Largest scale, in medians of the magnitudes that are not zero."""
+#: Allowed relative error by output dtype, besides the dtype's own spacing; a problem takes its largest.
+TOLERANCE: dict[str, float] = {"float64": 1e-6, "float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
+_SMALLEST: dict[str, float] = {"float64": 2.0**-1022, "float16": 2.0**-24}  # others: float32's
+_SMALLEST_SINGLE = 2.0**-126
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def compare(
     want: np.ndarray,
     *,
     tolerance: float,
-    baseline_error: float = 0.0,
+    scale: np.ndarray | float = 0.0,
+    slack: np.ndarray | float = 0.0,
 ) -> Comparison:
     """Compare one output with the reference's.
 
@@ -61,23 +62,37 @@ def compare(
         got: the candidate's values in that dtype (bfloat16 as uint16 bit patterns).
         want: the reference's values, float64 or integers, in the same shape.
         tolerance: error allowed relative to the size of the expected values.
-        baseline_error: largest absolute error of the reference itself in float32.
+        scale: by element, what counts as its size besides `want`.
+        slack: by element, the error allowed besides.
     """
     if got.shape != want.shape:
         return Comparison(np.inf, f"{name} has the shape {got.shape}; expected {want.shape}")
     if got.size == 0:
         return Comparison(0.0, None)
-    if dtype not in _EPSILON:
-        excess = np.where(got == want, 0.0, np.inf)
-        return _worst(name, got, want, excess)
-    values = widen(got, dtype)
-    allowed = _allowance(want, tolerance + _EPSILON[dtype], baseline_error)
+    values = widen(got, dtype) if dtype in EPSILON else got
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        excess = np.abs(values - want) / allowed
-    finite = np.isfinite(values) & np.isfinite(want)
-    same = (values == want) | (np.isnan(values) & np.isnan(want))
-    excess = np.where(same, 0.0, np.where(finite, excess, np.inf))
-    return _worst(name, values, want, excess)
+        found = np.asarray(excess(np, dtype, values, want, scale, slack, tolerance))
+    return _worst(name, values, want, found)
+
+
+def excess(xp: Any, dtype: str, got: Any, want: Any, scale: Any, slack: Any, tolerance: float) -> Any:
+    """The error of each element as a fraction of what is allowed; infinite where nothing is.
+
+    `xp` is the module of the arrays, numpy or torch. `got` is float64 for a floating-point `dtype`.
+    """
+    if dtype not in EPSILON:
+        if dtype == "bool":
+            got, want = xp.asarray(got).view(xp.uint8), xp.asarray(want).view(xp.uint8)
+        return xp.where((got == want) | _is_infinite(xp, slack), 0.0, xp.inf)
+    smallest = _SMALLEST.get(dtype, _SMALLEST_SINGLE)
+    allowed = (tolerance + EPSILON[dtype]) * (abs(want) + scale) + slack + smallest
+    finite = xp.isfinite(got) & xp.isfinite(want)
+    equal = (got == want) | (xp.isnan(got) & xp.isnan(want)) | _is_infinite(xp, slack)
+    return xp.where(equal, 0.0, xp.where(finite, abs(got - want) / allowed, xp.inf))
+
+
+def _is_infinite(xp: Any, slack: Any) -> Any:
+    return slack == xp.inf
 
 
 def widen(values: np.ndarray, dtype: str) -> NDArray[np.float64]:
@@ -85,28 +100,6 @@ def widen(values: np.ndarray, dtype: str) -> NDArray[np.float64]:
     if dtype == "bfloat16":
         return (values.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     return values.astype(np.float64)
-
-
-def _allowance(want: np.ndarray, relative: float, baseline_error: float) -> NDArray[np.float64]:
-    """The error allowed at each element."""
-    size, scale = np.abs(want), _scale(want[np.isfinite(want)])
-    own = _BASELINE_FACTOR * baseline_error if np.isfinite(baseline_error) else 0.0
-    allowed = relative * (size + scale) + np.minimum(own, _BASELINE_SHARE * np.maximum(size, scale))
-    return np.asarray(allowed, dtype=np.float64)
-
-
-def _scale(values: np.ndarray) -> float:
-    """How large the values are, without the few that are much larger than the others."""
-    sizes = np.abs(values[values != 0])
-    if not sizes.size:
-        return 0.0
-    return min(_root_mean_square(values), _MOST_MEDIANS * float(np.median(sizes)))
-
-
-def _root_mean_square(values: np.ndarray) -> float:
-    """The scale of some values (0 for none), without overflow."""
-    largest = float(np.max(np.abs(values), initial=0.0))
-    return largest * float(np.sqrt(np.mean(np.square(values / largest)))) if largest else 0.0
 
 
 def _worst(name: str, got: np.ndarray, want: np.ndarray, excess: np.ndarray) -> Comparison:

@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection
 from evaluation.backends import open_backend
 from evaluation.backends.base import Backend
 from evaluation.candidate import Candidate
-from evaluation.check import Case, judge
+from evaluation.check import judge
+from evaluation.draw import Case
 from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Instance
 from evaluation.settings import EvaluationSettings

@@ -23,7 +23,8 @@ from evaluation.backends import cuda_peaks
 from evaluation.backends.channel import Channel, ChannelClosedError
 from evaluation.backends.cuda_device import BoundLaunch, Device, LaunchRefused, Module
 from evaluation.backends.cuda_lend import Borrower, Lender, offsets
-from evaluation.backends.cuda_reference import Content, GpuReference, excess
+from evaluation.backends.cuda_reference import GpuReference
+from evaluation.reference_trial import Content, Run
 
 _POISON = 0xFF
 _MIN_SLOTS, _MAX_SLOTS = 2, 64
@@ -58,14 +59,14 @@ class Bench:
         self._release()
         reference = GpuReference(request["program"], request["seed"], tf32=request["tf32"])
         contents = [reference.draw(request["seed"])]
-        size = sum(value.nbytes for value in contents[0].inputs.values()) + request["output_bytes"]
+        size = sum(value.nbytes for value in contents[0].tensors.values()) + request["output_bytes"]
         slots = request.get("slots") or min(
             max(ceil(2 * self._device.l2_bytes / size), _MIN_SLOTS), _MAX_SLOTS
         )
         distinct = min(slots, _CONTENTS)
         contents += [reference.draw(request["seed"] + index) for index in range(1, distinct)]
         self._slots = [
-            dict(content.inputs) if index < distinct else _copies(content)
+            content.tensors if index < distinct else _copies(content)
             for index, content in _repeated(contents, slots)
         ]
         own = [
@@ -202,7 +203,7 @@ class Judge:
 
     def __init__(self) -> None:
         self._borrower = Borrower()
-        self._results: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
+        self._results: dict[int, Run] = {}
 
     def prepare(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Load a program; contents are drawn when they are first asked for."""
@@ -215,28 +216,26 @@ class Judge:
     def compare(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Largest error of each sample's outputs in the bench's memory, as a fraction of what is allowed."""
         contents, names = request["contents"], request["outputs"]
-        sizes = [outputs.nbytes for outputs, _ in self._expected(contents[0], names)]
+        sizes = [self._expected(contents[0]).outputs[name].nbytes for name in names]
         starts, size = offsets(sizes * len(contents))
         lent, remaining = self._borrower.view(request["lent"], size), iter(starts)
         found = []
         for content in contents:
-            worst = 0.0
-            for outputs, expected in self._expected(content, names):
-                start = next(remaining)
-                got = lent[start : start + outputs.nbytes].view(outputs.dtype).view(outputs.shape)
-                worst = max(worst, excess(got, expected, outputs, request["tolerance"]))
+            worst, expected = 0.0, self._expected(content)
+            for name in names:
+                start, like = next(remaining), expected.outputs[name]
+                got = lent[start : start + like.nbytes].view(like.dtype).view(like.shape)
+                worst = max(worst, expected.excess(name, got, request["tolerance"]))
             found.append(worst)
         return {"excess": found}
 
-    def _expected(self, content: int, names: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+    def _expected(self, content: int) -> Run:
         if content not in self._results:
-            if _nbytes(self._results) > _JUDGED_BYTES:
+            if sum(run.nbytes for run in self._results.values()) > _JUDGED_BYTES:
                 self._results = {}
                 torch.cuda.empty_cache()
-            drawn = self._reference.draw(self._seed + content)
-            self._results[content] = self._reference.results(drawn)
-        outputs, expected = self._results[content]
-        return [(outputs[name], expected[name]) for name in names]
+            self._results[content] = self._reference.results(self._reference.draw(self._seed + content))
+        return self._results[content]
 
 
 def _repeated(contents: Sequence[Content], count: int) -> Iterator[tuple[int, Content]]:
@@ -244,12 +243,8 @@ def _repeated(contents: Sequence[Content], count: int) -> Iterator[tuple[int, Co
     return ((index, contents[index % len(contents)]) for index in range(count))
 
 
-def _nbytes(results: Mapping[int, tuple[dict[str, Tensor], dict[str, Tensor]]]) -> int:
-    return sum(value.nbytes for pair in results.values() for named in pair for value in named.values())
-
-
 def _copies(content: Content) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in content.inputs.items()}
+    return {name: value.detach().clone() for name, value in content.tensors.items()}
 
 
 def _caller(function: Callable[..., Any], ring: Sequence[Sequence[Any]]) -> Callable[[int], Any]:

@@ -7,6 +7,7 @@ from data.graph import Graph, Layout, Step
 from data.operators import OPERATORS
 from data.table import measure
 from data.trusted import TrustedReference
+from evaluation.draw import Draw, Kind
 from evaluation.problem import Split
 
 
@@ -23,24 +24,19 @@ def problem():
     )
 
 
-@pytest.mark.parametrize("seed", [2, 3])
-def test_a_trial_is_the_closed_form_in_float64(reference, problem, seed):
-    trial = reference.trial(problem.checks[0], seed)
+@pytest.mark.parametrize("kind", Kind)
+def test_a_trial_is_the_closed_form_in_float64(reference, problem, kind):
+    trial = reference.trial(problem.checks[0], Draw(kind, 2))
     x, y = trial.inputs["x"], trial.inputs["y"]
     assert (x.dtype, x.shape, y.shape) == (np.float32, (37, 45), (45,))
     np.testing.assert_array_equal(trial.expected["out"], np.maximum(x.astype(np.float64), 0) + y)
-    assert 0 <= trial.baseline_error["out"] < 1e-5
+    assert trial.slack["out"].max() <= 1e-5 * np.abs(trial.expected["out"]).max()
 
 
 def test_a_trial_depends_on_its_arguments_alone(reference, problem):
-    first, second, other = (reference.trial(problem.checks[0], seed) for seed in (4, 4, 6))
+    first, second, other = (reference.trial(problem.checks[0], Draw(Kind.LARGE, seed)) for seed in (4, 4, 6))
     np.testing.assert_array_equal(first.inputs["x"], second.inputs["x"])
     assert not np.array_equal(first.inputs["x"], other.inputs["x"])
-
-
-def test_odd_seeds_scale_and_shift(reference, problem):
-    means = [abs(reference.trial(problem.checks[0], seed).inputs["x"].mean()) for seed in range(1, 9, 2)]
-    assert max(means) > 0.2
 
 
 def test_measurements_of_a_good_problem(reference, problem):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from evaluation.check import SizeSet, check, draw_cases, fingerprint, instances
+from evaluation.check import SizeSet, check, draw_cases, fingerprint
+from evaluation.draw import Kind
 from evaluation.verdict import Status
 
 TWO_LAUNCHES = """\
@@ -49,7 +50,7 @@ def judged(row_sum, simt, reference):
 def test_correct_kernels_carry_measurements(judged, source):
     verdict = judged(source)
     assert verdict.correct, verdict
-    assert verdict.measurements.instances == 2
+    assert verdict.measurements.instances == len(Kind)
     assert 0 < verdict.measurements.max_error < 1
     assert verdict.measurements.speedup is None
 
@@ -99,10 +100,11 @@ def test_every_failure_has_its_status_and_reason(judged, source, status, words):
     assert verdict.measurements is None
 
 
-def test_a_single_instance_is_run_on_two_draws(judged, double, reference):
-    assert len(instances(double, SizeSet.CHECKS)) == 2
-    first, second = draw_cases(double, SizeSet.CHECKS, 0, reference)
-    assert (first.inputs["x"] != second.inputs["x"]).all()
+def test_a_single_instance_is_run_on_every_kind_of_input(judged, double, reference):
+    cases = draw_cases(double, SizeSet.CHECKS, 0, reference)
+    assert {case.kind for case in cases} == set(Kind)
+    first, second, *_ = cases
+    assert (first.trial.inputs["x"] != second.trial.inputs["x"]).any()
     source = """\
 // launch k<<<ceil_div(n, 128), 128>>>(x, out, n)
 extern "C" __global__ void k(const float* x, float* out, int n) {
@@ -122,7 +124,13 @@ def test_draws_differ_by_seed_and_by_instance(row_sum, reference):
         *draw_cases(row_sum, SizeSet.CHECKS, 0, reference),
         *draw_cases(row_sum, SizeSet.CHECKS, 1, reference),
     ]
-    assert len({float(case.inputs["x"][0, 0]) for case in cases}) == 4
+    assert len({case.trial.inputs["x"].tobytes() for case in cases}) == 2 * len(Kind)
+
+
+def test_every_instance_and_every_kind_occur(row_sum, reference):
+    cases = draw_cases(row_sum, SizeSet.CHECKS, 5, reference)
+    assert {case.kind for case in cases} == set(Kind)
+    assert [case.instance.sizes["rows"] for case in cases] == [37, 70, 37, 37, 37, 37]
 
 
 def test_the_fingerprint_is_of_what_is_judged(row_sum, double):

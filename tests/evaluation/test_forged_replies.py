@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from evaluation.draw import Draw, Kind
 from evaluation.problem import Instance, Tensor
 from evaluation.program import problem_from_program
 from evaluation.reference import ProgramError, _require_clean_exit
@@ -92,9 +93,9 @@ def test_a_forged_trial_is_refused(reference, value, sizes):
     tensor = Tensor.model_validate(GOOD)
     instance = Instance(program=forged(value, sizes=sizes), sizes={}, inputs=(tensor,), outputs=(tensor,))
     with pytest.raises(ProgramError):
-        reference.trial(instance, 0)
+        reference.trial(instance, Draw(Kind.OWN, 0))
     with pytest.raises(ProgramError):
-        reference.ignoring(instance, 0, 2)
+        reference.ignoring(instance, Draw(Kind.OWN, 0), Draw(Kind.OWN, 2))
 
 
 def test_a_reply_that_would_fill_the_memory_is_not_read(reference):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation import confine, reference_process
+from evaluation.draw import Draw, Kind
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Tensor
 from evaluation.reference import Description, ProgramError, ReferencePool, Survey
@@ -45,6 +46,10 @@ def get_init_inputs():
 """
 
 
+def own(seed):
+    return Draw(Kind.OWN, seed)
+
+
 def function(body, inputs="torch.randn(6, 8)"):
     return f"import torch\ndef get_inputs():\n    return [{inputs}]\ndef fused_operator(x):\n{body}\n"
 
@@ -78,14 +83,14 @@ def test_a_description_names_the_tensors(reference):
 
 
 def test_expected_values_are_those_of_float64(reference):
-    trial = reference.trial(instance_of(reference, SOFTMAX), 0)
+    trial = reference.trial(instance_of(reference, SOFTMAX), own(0))
     x, y = (trial.inputs[name].astype(np.float64) for name in ("x", "y"))
     weights = np.exp(x + y - (x + y).max(1, keepdims=True))
     np.testing.assert_allclose(trial.expected["out0"], weights / weights.sum(1, keepdims=True), rtol=1e-13)
     np.testing.assert_array_equal(trial.expected["out1"], (x > 0).sum(1))
     assert trial.expected["out0"].dtype == np.float64 and trial.expected["out1"].dtype == np.int64
-    assert 0 < trial.baseline_error["out0"] < 1e-6
-    assert trial.baseline_error["out1"] == 0
+    assert (trial.slack["out0"] > 0).all() and trial.slack["out0"].max() < 1e-5
+    assert (trial.slack["out1"] == 0).all()
     assert not trial.inputs["x"].flags.writeable
 
 
@@ -93,30 +98,13 @@ def test_trials_depend_on_the_instance_and_the_seed_alone(reference):
     instance = instance_of(reference, SOFTMAX)
     with ReferencePool() as other:
         for seed in (0, 1):
-            ours, theirs = reference.trial(instance, seed), other.trial(instance, seed)
+            ours, theirs = reference.trial(instance, own(seed)), other.trial(instance, own(seed))
             for name in ("x", "y"):
                 np.testing.assert_array_equal(ours.inputs[name], theirs.inputs[name])
             np.testing.assert_array_equal(ours.expected["out0"], theirs.expected["out0"])
     assert not np.array_equal(
-        reference.trial(instance, 0).inputs["x"], reference.trial(instance, 2).inputs["x"]
+        reference.trial(instance, own(0)).inputs["x"], reference.trial(instance, own(2)).inputs["x"]
     )
-
-
-def test_odd_seeds_vary_plain_distributions(reference):
-    instance = instance_of(reference, SOFTMAX)
-    plain = [reference.trial(instance, seed).inputs for seed in range(0, 8, 2)]
-    varied = [reference.trial(instance, seed).inputs for seed in range(1, 9, 2)]
-    assert all(abs(inputs["x"].mean()) < 0.2 and abs(inputs["x"].std() - 1) < 0.1 for inputs in plain)
-    assert max(abs(inputs["x"].mean()) for inputs in varied) > 0.3
-    assert all(inputs["y"].min() >= 0 and inputs["y"].max() < 1 for inputs in varied)
-
-
-def test_inputs_made_for_a_domain_are_left_alone(reference):
-    program = function("    return x.log()", "torch.rand(50) + 0.5")
-    instance = instance_of(reference, program)
-    for seed in range(4):
-        values = reference.trial(instance, seed).inputs["x"]
-        assert values.min() >= 0.5 and values.max() < 1.5
 
 
 def test_parameters_and_buffers_are_inputs_and_redrawn(reference):
@@ -125,7 +113,7 @@ def test_parameters_and_buffers_are_inputs_and_redrawn(reference):
         "scale", "mask", "norm_weight", "norm_bias", "norm_running_mean", "norm_running_var",
         "norm_num_batches_tracked",
     ]  # fmt: skip
-    first, second = reference.trial(instance, 0), reference.trial(instance, 2)
+    first, second = reference.trial(instance, own(0)), reference.trial(instance, own(2))
     for name in ("scale", "norm_weight", "norm_bias", "norm_running_mean", "norm_running_var"):
         assert len(set(first.inputs[name].tolist())) == 3
         assert not np.array_equal(first.inputs[name], second.inputs[name])
@@ -140,11 +128,11 @@ def test_parameters_and_buffers_are_inputs_and_redrawn(reference):
 
 def test_half_precision_is_judged_in_float64(reference):
     program = function("    return x * 3", "torch.randn(64, dtype=torch.bfloat16)")
-    trial = reference.trial(instance_of(reference, program), 0)
+    trial = reference.trial(instance_of(reference, program), own(0))
     assert trial.inputs["x"].dtype == np.uint16
     wide = (trial.inputs["x"].astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     np.testing.assert_array_equal(trial.expected["out"], wide * 3)
-    assert 1e-4 < trial.baseline_error["out"] < 0.1
+    assert 1e-4 < trial.slack["out"].max() < 0.1
 
 
 def test_programs_for_a_gpu_run_on_the_cpu(reference):
@@ -152,14 +140,14 @@ def test_programs_for_a_gpu_run_on_the_cpu(reference):
     z = torch.nn.functional.batch_norm(y, torch.zeros(8).cuda(), torch.ones(8).cuda(), training=True)
     return z.to(torch.float32)"""
     instance = instance_of(reference, function(body))
-    trial = reference.trial(instance, 0)
+    trial = reference.trial(instance, own(0))
     x = trial.inputs["x"].astype(np.float64)
     expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)
     np.testing.assert_allclose(trial.expected["out"], expected, rtol=1e-12)
 
 
 def test_inputs_survive_a_program_that_overwrites_them(reference):
-    trial = reference.trial(instance_of(reference, function("    return x.add_(1) * 2")), 0)
+    trial = reference.trial(instance_of(reference, function("    return x.add_(1) * 2")), own(0))
     np.testing.assert_array_equal(trial.expected["out"], (trial.inputs["x"].astype(np.float64) + 1) * 2)
 
 
@@ -234,13 +222,13 @@ def test_inputs_and_outputs_may_lie_in_lists_tuples_and_dictionaries(reference):
     assert [(tensor.name, tensor.shape) for tensor in instance.outputs] == [
         ("out0", (2, 5, 3)), ("out1", (1, 2, 3)), ("out2", (1, 2, 3)),
     ]  # fmt: skip
-    expected = reference.trial(instance, 0).expected
+    expected = reference.trial(instance, own(0)).expected
     np.testing.assert_allclose(expected["out0"][:, -1], 2 * expected["out1"][0], rtol=1e-12)
 
 
 def test_what_a_module_keeps_beside_its_parameters_is_widened_with_them(reference):
     instance = instance_of(reference, TIED)
-    trial = reference.trial(instance, 0)
+    trial = reference.trial(instance, own(0))
     x, up, down = (
         trial.inputs[name].astype(float) for name in ("x", "layers_up_weight", "layers_down_weight")
     )
@@ -252,7 +240,7 @@ def test_what_a_module_keeps_beside_its_parameters_is_widened_with_them(referenc
 
 
 def test_a_program_may_compute_gradients(reference):
-    trial = reference.trial(instance_of(reference, BY_GRADIENT), 0)
+    trial = reference.trial(instance_of(reference, BY_GRADIENT), own(0))
     np.testing.assert_allclose(trial.expected["out"], 3 * trial.inputs["x"].astype(float) ** 2, rtol=1e-12)
 
 
@@ -292,9 +280,9 @@ def test_values_decide_shapes_only_where_running_is_allowed(reference):
         ("    return torch.relu(-x.abs())", "zero everywhere"),
         ("    return torch.softmax(x, 1).sum(1)", "constant"),
         ("    return torch.ones(4) * 3", "constant"),
-        ("    return torch.relu(x.abs() - 100).float()", "zero everywhere"),
+        ("    return torch.relu(x.abs() - 1e9).float()", "zero everywhere"),
         ("    return x.clone()", "a copy of an input"),
-        ("    return torch.nn.functional.hardtanh(x, -100, 100)", "a copy of an input"),
+        ("    return torch.nn.functional.hardtanh(x, -1e9, 1e9)", "a copy of an input"),
         ("    return x.log()", "not finite"),
         ("    return x * 1e30 * 1e30 * 1e-30 * 1e-30", "not finite"),
     ],
@@ -387,18 +375,18 @@ def test_tensors_that_are_not_those_of_the_record_are_refused(reference):
     instance = instance_of(reference, function("    return x.sum(1)"))
     other = instance.model_copy(update={"program": function("    return x.sum(0)")})
     with pytest.raises(ProgramError, match="not those of its record"):
-        reference.trial(other, 0)
+        reference.trial(other, own(0))
 
 
 def test_a_trial_is_drawn_once(reference):
     instance = instance_of(reference, SOFTMAX)
-    assert reference.trial(instance, 5) is reference.trial(instance, 5)
+    assert reference.trial(instance, own(5)) is reference.trial(instance, own(5))
 
 
 def test_the_cache_forgets_what_does_not_fit():
     with ReferencePool(cache_mb=0) as pool:
         instance = instance_of(pool, SOFTMAX)
-        assert pool.trial(instance, 5) is not pool.trial(instance, 5)
+        assert pool.trial(instance, own(5)) is not pool.trial(instance, own(5))
 
 
 def test_workers_started_by_a_thread_outlive_it():
@@ -413,10 +401,10 @@ def test_workers_started_by_a_thread_outlive_it():
 def test_many_calls_at_a_time_give_what_single_ones_give(reference):
     instance = instance_of(reference, SOFTMAX)
     with ReferencePool(2) as pool:
-        trials = pool.trials((instance, seed) for seed in range(6))
+        trials = pool.trials([(instance, own(seed)) for seed in range(6)])
     for seed, trial in enumerate(trials):
         np.testing.assert_array_equal(
-            trial.expected["out0"], reference.trial(instance, seed).expected["out0"]
+            trial.expected["out0"], reference.trial(instance, own(seed)).expected["out0"]
         )
 
 

@@ -13,7 +13,6 @@ from evaluation.syntax import (
     constant_int,
     detect_dialect,
     fingerprint,
-    input_families,
     module_constants,
     operators_of,
     parse,
@@ -152,13 +151,3 @@ def test_fingerprint_keeps_what_matters(old, new):
 def test_fingerprint_tells_arguments_apart():
     left = "def get_inputs(): pass\ndef fused_operator(x, y): return x - y"
     assert fingerprint(left) != fingerprint(left.replace("x - y", "y - x"))
-
-
-def test_only_plain_draws_have_a_family():
-    program = """
-def get_inputs():
-    a = torch.randn(3)
-    b = torch.rand(3) + 0.5
-    return [a, b, torch.rand(4), torch.randint(0, 2, (3,)), 3.0]
-"""
-    assert input_families(parse(program)) == ["normal", None, "uniform", None, None]
