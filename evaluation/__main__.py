@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
         options = _parser().parse_args(arguments)
+        if getattr(options, "seed", 0) is None:  # nobody can have written down the answers
+            options.seed = int.from_bytes(os.urandom(6), "big")
         return int(options.run(options))
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -106,7 +109,7 @@ def _add_backend(command: argparse.ArgumentParser) -> None:
         default="simt",
         help="CPU (simt) or GPU (cuda)",
     )
-    command.add_argument("--seed", type=int, default=0, help="seed of the random inputs")
+    command.add_argument("--seed", type=int, help="seed of sizes and inputs; drawn anew if not given")
 
 
 def _benchmark(options: argparse.Namespace) -> int:
@@ -138,7 +141,10 @@ def _selftest(options: argparse.Namespace) -> int:
 
 def _print_check(options: argparse.Namespace) -> int:
     verdict = _check(options)
-    print(json.dumps(verdict.model_dump(mode="json")) if options.json else describe(verdict))
+    if options.json:
+        print(json.dumps(verdict.model_dump(mode="json") | {"seed": options.seed}))
+    else:
+        print(f"{describe(verdict)} (seed {options.seed})")
     return 0 if verdict.correct else 1
 
 
@@ -150,7 +156,11 @@ def _check(options: argparse.Namespace) -> Verdict:
     try:
         with ReferencePool() as reference, _stopwatch(backend) as stopwatch:
             problem = problem_from_program(
-                program, id=options.program.stem, source="command line", reference=reference
+                program,
+                id=options.program.stem,
+                source="command line",
+                seed=options.seed,
+                reference=reference,
             )
             return check(
                 problem,

@@ -70,6 +70,14 @@ def test_json_of_a_fenced_response(run, simt):
     assert verdict["status"] == "correct"
     assert verdict["reason"]
     assert verdict["measurements"]["instances"] >= 2
+    assert verdict["seed"] == 3
+
+
+def test_the_seed_is_another_each_time_and_repeats_a_verdict(run, simt):
+    first, second = (json.loads(run(GUARDED, PROGRAM, "--json")[1]) for _ in range(2))
+    assert first["seed"] != second["seed"]
+    assert json.loads(run(GUARDED, PROGRAM, "--json", "--seed", str(first["seed"]))[1]) == first
+    assert run(GUARDED, PROGRAM, "--seed", "5")[1].endswith("(seed 5)\n")
 
 
 def test_a_draft_in_a_thought_that_the_prompt_opened_is_no_answer(run, simt):

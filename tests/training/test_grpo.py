@@ -18,7 +18,7 @@ from tests.training.tiny import one_process
 from training.checkpoint.torch_dist import load_model
 from training.checkpoint.weights import hf_weights
 from training.config import GrpoJob, MegatronSettings, TrainingSettings
-from training.grpo import train
+from training.grpo import _secret, train
 from training.model.architecture import read_architecture
 from training.optimization import GrpoSettings
 from training.policy import Policy
@@ -240,3 +240,11 @@ def test_a_bad_problem_file_is_named_with_the_line(tmp_path):
     (tmp_path / "problems.jsonl").write_text("{}\n")
     with pytest.raises(WarpsmithError, match="line 1"):
         read_rows(Problem, tmp_path / "problems.jsonl")
+
+
+def test_the_inputs_of_kernels_follow_from_the_nights_problems(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    found = [_secret(seed, tmp_path / name) for seed in (0, 1) for name in ("one", "two")]
+    assert len(set(found)) == 4
+    assert _secret(0, tmp_path / "one") == found[0]
