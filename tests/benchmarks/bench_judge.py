@@ -39,7 +39,9 @@ def main() -> None:
     options = _options()
     kernels, wrong = right_kernels(), mutants(right_kernels(), options.per_rule)
     if options.limit:
-        kernels, wrong = _sample(kernels, options.limit), _sample(wrong, options.limit)
+        wrong = _sample(wrong, options.limit)
+        originals = list(dict.fromkeys(mutant.original for mutant in wrong))
+        kernels = originals + _sample([each for each in kernels if each not in originals], options.limit)
     proofs = witnesses(wrong, options.out / "witnesses.jsonl", options.workers)
     proven = [mutant for mutant in wrong if proofs[mutant.key]]
     settings = EvaluationSettings(backend=options.backend, workers=options.workers)
@@ -127,9 +129,11 @@ def _written(
 ) -> str:
     """Write the report and return it."""
     right = list(zip(kernels, verdicts, strict=False))
+    taken = {kernel for kernel, verdict in right if verdict.correct}  # a refusal of others says nothing
     judged = [
         Judged(mutant, proofs[mutant.key] or "", verdict, beside.get(mutant.key))
         for mutant, verdict in zip(proven, verdicts[len(kernels) :], strict=True)
+        if mutant.original in taken
     ]
     text = f"seed {options.seed}\n\n{report(right, judged, unproven, options.backend)}\n"
     (options.out / f"{options.backend}.md").write_text(text)

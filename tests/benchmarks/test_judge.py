@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from evaluation.candidate import parse
+from evaluation.verdict import Refusal
 from tests.benchmarks.judge.corpus import programs, right_kernels
 from tests.benchmarks.judge.interpreter import Interpreter
 from tests.benchmarks.judge.kernels.text import Style
@@ -45,6 +47,10 @@ def test_there_are_500_right_kernels_in_ten_styles():
     assert len(kernels) >= 500
     assert len({kernel.program for kernel in kernels}) >= 25
     assert {kernel.style for kernel in kernels} == set(Style)
+
+
+def test_every_right_kernel_is_read_by_the_judge():
+    assert [kernel for kernel in right_kernels() if isinstance(parse(kernel.response), Refusal)] == []
 
 
 def test_every_rule_applies_somewhere_and_changes_the_text():

@@ -103,7 +103,7 @@ extern "C" __global__ void $k(const float* x, const float* y, float* out, int n)
 """
 _LAST_BLOCK = """
 // scratch partial float32[$G]
-// scratch ticket uint32[1]
+// scratch ticket int32[1]
 // launch clear<<<1, 1>>>(ticket)
 // launch $k<<<$G, $B>>>(x, y, partial, ticket, out, n)
 extern "C" __global__ void clear(unsigned* ticket) {
