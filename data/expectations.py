@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from data.table import MEASURED, Row, row
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
+from evaluation.rows import read_lines
 
 #: All columns of the table, in order.
 COLUMNS: tuple[str, ...] = (*(field.name for field in fields(Row)), *MEASURED[1:], "splits")
@@ -90,8 +91,8 @@ def load_table(prepared: Path) -> pd.DataFrame:
     combination appears in. Raises GateError for a file, or a line, that is not what prepare writes.
     """
     with _broken_file_named("problems.jsonl"):
-        lines = (prepared / "problems.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [asdict(row(_problem(line, number))) for number, line in enumerate(lines, start=1)]
+        lines = read_lines(prepared / "problems.jsonl")
+    rows = [asdict(row(_problem(line, number))) for number, line in lines]
     table = pd.DataFrame(rows, columns=[field.name for field in fields(Row)])
     with _broken_file_named("outputs.csv"):
         measured = pd.read_csv(prepared / "outputs.csv").drop_duplicates("id")

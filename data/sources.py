@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def _rows(path: Path) -> Iterable[_Row | Refused]:
             files = sorted(file for file in path.rglob("*.py") if file.is_file())
             contents = [(file.relative_to(path), file.read_bytes()) for file in files]
             return [_from_file(file, content) for file, content in contents]
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().removeprefix(BOM_UTF8).split(b"\n")
     except OSError as error:
         raise WarpsmithError(
             f"source {path} cannot be read ({error.strerror}); correct `data.sources`"
@@ -134,7 +135,7 @@ def _rows(path: Path) -> Iterable[_Row | Refused]:
 
 
 def _from_file(file: Path, content: bytes) -> _Row | Refused:
-    name, text = file.as_posix(), content.decode("utf-8", "replace")
+    name, text = file.as_posix(), content.decode("utf-8-sig", "replace")
     if "\ufffd" in text:
         return Refused(name, "the file is not valid UTF-8; convert it", text)
     found = _LEVEL_FOLDER.search(name)

@@ -22,6 +22,7 @@ from evaluation.judging import Draft, judge_drafts, machine_of
 from evaluation.problem import Frozen, Problem
 from evaluation.report import render, render_one
 from evaluation.response import THOUGHT
+from evaluation.rows import read_lines
 from evaluation.settings import EvaluationSettings
 
 #: All that a benchmark writes to its folder; fingerprint.json only where kernels are timed.
@@ -129,7 +130,7 @@ def write_results(
 def read_table(out: Path) -> list[dict[str, Any]]:
     """The rows of the report's table in `out`; none where there is no report."""
     path = out / "table.jsonl"
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    return [json.loads(line) for _, line in read_lines(path)] if path.exists() else []
 
 
 def _drafts(problems: Sequence[Problem], responses: Sequence[Response]) -> list[Draft]:

@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
+from evaluation.rows import read_lines
 from training.batch import Example, Tokens
 from training.checkpoint.torch_dist import HF_FOLDER
 from training.config import SftJob
@@ -75,9 +76,7 @@ def read_conversations(
     Raises WarpsmithError if the file or a row is unusable, or nothing is left.
     """
     conversations = [
-        _conversation(line, tokenizer, f"{rows} line {number}")
-        for number, line in enumerate(_lines(rows), 1)
-        if line.strip()
+        _conversation(line, tokenizer, f"{rows} line {number}") for number, line in read_lines(rows)
     ]
     if not conversations:
         raise WarpsmithError(f"{rows} holds no conversation; run the stage that writes it, or name another")
@@ -91,13 +90,6 @@ def read_conversations(
         )
         raise WarpsmithError(f"{rows} has no conversation of at most {name} tokens; {remedy}")
     return short, len(conversations) - len(short)
-
-
-def _lines(rows: Path) -> list[str]:
-    try:
-        return rows.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may be in a string
-    except (OSError, UnicodeDecodeError) as error:
-        raise WarpsmithError(f"{rows} cannot be read ({error}); run the stage that writes it") from None
 
 
 def _conversation(line: str, tokenizer: PreTrainedTokenizerBase, where: str) -> Conversation:

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
+from evaluation.rows import read_lines
 from training.tokenizer import encode_prompt
 
 
@@ -44,16 +45,8 @@ class PromptRow(BaseModel):
 
 def read_prompts(path: Path) -> list[PromptRow]:
     """All rows of a JSONL file; WarpsmithError naming the line if one is malformed or there is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may be in a string
-    except (OSError, UnicodeDecodeError) as error:
-        raise WarpsmithError(
-            f"the prompts {path} cannot be read ({error}); run the prepare stage again"
-        ) from None
     rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             rows.append(PromptRow.model_validate_json(line))
         except ValidationError as error:
