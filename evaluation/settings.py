@@ -70,9 +70,9 @@ class EvaluationSettings(Frozen):
     the second time within two seconds at least. In `simt` CPU seconds (ten times as many by the clock): a
     backstop behind `access_budget`, which ends a run at the same point on every machine."""
     access_budget: int = Field(default=50_000_000, gt=0)
-    """Steps (loads, stores, basic blocks, started threads) that the `simt` backend allows one run, besides
-    4096 for each thread that it starts (20 times as many in all); ends a spinning kernel deterministically,
-    after half a second, or a few where the grid is large."""
+    """Steps (loads, stores, basic blocks, started threads) that the `simt` backend allows until a thread ends
+    or a barrier opens; one run may take 20 times as many. This ends a spinning kernel at the same point on
+    every machine, most within half a second and the others after a few."""
     compile_cpu_s: int = Field(default=10, gt=0)
     """CPU seconds for one compilation; ends a template bomb."""
     memory_mb: int = Field(default=1024, gt=0)

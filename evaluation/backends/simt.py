@@ -17,7 +17,6 @@ import weakref
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from types import TracebackType
 
@@ -37,8 +36,6 @@ from evaluation.verdict import Refusal, Status
 
 _ROOM = 4
 """How many files of the largest size memory must have room for, to hold the scratch folder."""
-_STEPS_PER_THREAD = 4096  #: on top of the budget, up to _MOST_BUDGETS budgets
-_MOST_BUDGETS = 20
 _LEAST_RUNS = 7  #: of a candidate for which the order of threads may matter
 _TELLING_STEPS = 50_000  #: of a run that is long enough to show that
 
@@ -100,8 +97,7 @@ class SimtBackend:
         outputs: list[dict[str, np.ndarray]] = []
         reports: list[Report] = []
         for number, run in enumerate(runs):
-            variant, budget = _variant(run, number), _budget(run.plan, self._settings.access_budget)
-            result = self._runner.run(built.path, run, budget, self._settings.time_limit_s, variant)
+            result = self._runner.run(built.path, run, _variant(run, number))
             if isinstance(result, Refusal):
                 return result
             outputs.append(result[0])
@@ -117,17 +113,16 @@ class SimtBackend:
         if not contended:
             return ()
         index = min(contended, key=lambda index: abs(reports[index].steps - _TELLING_STEPS))
-        budget = _budget(runs[index].plan, self._settings.access_budget)
         repeats = []
+        steps = 0
         for number in range(len(runs), _LEAST_RUNS):
-            seconds = self._settings.time_limit_s
-            result = self._runner.run(built.path, runs[index], budget, seconds, _variant(runs[index], number))
-            if isinstance(result, Refusal) and result.status is Status.TIMEOUT:
-                break
+            result = self._runner.run(built.path, runs[index], _variant(runs[index], number))
             if isinstance(result, Refusal):
                 return result
             repeats.append((index, result[0]))
-            budget = max(budget - result[1].steps, 0)
+            steps += result[1].steps
+            if steps > self._settings.access_budget:
+                break
         return tuple(repeats)
 
     def _require_room(self) -> None:
@@ -171,12 +166,6 @@ def _unsupported(refusal: Refusal) -> Refusal:
     """What it means that a source compiles for a GPU and not here: the shim lacks something."""
     reason = f"it compiles for a GPU, but this backend lacks something: {refusal.reason}"
     return Refusal(status=Status.UNSUPPORTED, reason=reason)
-
-
-def _budget(plan: Plan, least: int) -> int:
-    """Steps for a run: some for each thread, so that large grids and tiles have room and a hang ends soon."""
-    threads = sum(prod(launch.grid) * prod(launch.block) for launch in plan.launches)
-    return min(least + _STEPS_PER_THREAD * threads, _MOST_BUDGETS * least)
 
 
 def _seed(run: Run, number: int) -> int:

@@ -103,14 +103,9 @@ class KernelRunner:
         self._program = runner(settings.compiler)
         self._server = self._start()
 
-    def run(
-        self, built: Path, run: Run, budget: int, seconds: float, variant: Variant
-    ) -> tuple[dict[str, np.ndarray], Report] | Refusal:
-        """Run all launches of a plan on fresh buffers; returns the outputs and what else is known.
-
-        `budget` bounds the steps (loads, stores, basic blocks, started threads), `seconds` the CPU time.
-        """
-        plan = run.plan
+    def run(self, built: Path, run: Run, variant: Variant) -> tuple[dict[str, np.ndarray], Report] | Refusal:
+        """Run all launches of a plan on fresh buffers; returns the outputs and what else is known."""
+        plan, budget, seconds = run.plan, self._settings.access_budget, self._settings.time_limit_s
         if len(plan.buffers) > _MAX_BUFFERS or len(plan.launches) > _MAX_LAUNCHES:
             return Refusal(
                 status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"

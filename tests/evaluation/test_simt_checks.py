@@ -276,16 +276,35 @@ def test_shared_memory_costs_steps(backend):
     assert refusal.status is Status.TIMEOUT
 
 
+TILES = """
+    __shared__ float s[256];
+    for (int j = 0; j < ROUNDS; j++) {
+        s[threadIdx.x] = a[0];
+        __syncthreads();
+        for (int l = 0; l < 256; l++) sum += s[l];
+        __syncthreads();
+    }
+    if (i == 0) o[0] = sum;
+"""
+
+
 @pytest.mark.parametrize(
-    ("body", "grid"),
-    [("if (i == 0) for (int j = 0; j < 600000; j++) o[0] = a[0];", 1000), ("while (i < n) o[i] = a[i];", 1)],
+    ("body", "grid", "block", "ends"),
+    [
+        ("for (int j = 0; j < 3000; j++) sum += a[0]; if (i == 0) o[0] = sum;", 256, 32, True),
+        (TILES.replace("ROUNDS", "30"), 1, 256, True),
+        (TILES.replace("ROUNDS", "j + 1"), 1, 256, False),
+        ("while (i < n) sum += a[i]; o[0] = sum;", 1, 1, False),
+        ("while (threadIdx.x == 5) sum += a[0]; o[0] = sum;", 64, 32, False),
+    ],
 )
-def test_the_budget_grows_with_the_threads_and_ends(backend, body, grid):
-    """Millions of steps of one thread are few in a launch of a thousand, and no thread has more than some."""
-    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 500_000})) as small:
-        built = small.build(f"{HEAD} {body} }}", ["k"])
-        outcome = small.run(built, [plain_run(1, grid=grid)])
-    assert isinstance(outcome, Refusal) == (grid == 1)
+def test_work_that_goes_on_is_no_hang(backend, body, grid, block, ends):
+    """Ten million steps where threads end or barriers open on the way; without end none has so many."""
+    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 1_000_000})) as small:
+        built = small.build(f"{HEAD} float sum = 0.0f; {body} }}", ["k"])
+        assert not isinstance(built, Refusal), built.reason
+        outcome = small.run(built, [plain_run(1, grid=grid, block=block)])
+    assert isinstance(outcome, RunOutcome) if ends else outcome.status is Status.TIMEOUT
 
 
 def test_an_object_with_too_many_sections_is_called_that(backend):

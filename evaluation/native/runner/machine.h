@@ -78,6 +78,7 @@ struct Block {
     Extent index;
     unsigned threads, live;
     uint32_t begin, barrier;  // when it began, and when its last barrier opened
+    unsigned barriers;        // that have opened
     int predicates_true, predicates_all;
     uint64_t waited;  // steps in which its threads did nothing but let others run
 };
@@ -104,7 +105,8 @@ struct Machine {
     uint32_t now, launch_begin;  // time passes where threads synchronise
     bool contended;  // threads met at a word with nothing to say which comes first
     bool optimized;  // the candidate's code, in which one call may have become several
-    uint64_t steps, budget, quantum_end;
+    uint64_t steps, quantum_end;
+    uint64_t budget, patience;  // the last step that is allowed; how many more progress allows
     uint64_t alarm;  // the step after which `ring` is due
 };
 extern Machine machine;

@@ -69,7 +69,7 @@ unsigned most_stacks() {
 // A memory-mapped input is copied, so that nothing the kernel does to it reaches the file.
 [[noreturn]] void execute() {
     limit_time(request.seconds);
-    machine.budget = request.budget;
+    machine.patience = request.budget;
     seed_poison(request.seed);
     machine.order = request.order;
     machine.stop = request.stop;

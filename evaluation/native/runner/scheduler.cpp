@@ -15,6 +15,8 @@ namespace {
 
 constexpr uint64_t kQuantum = 1 << 12;   // steps after which a spinning thread lets the others run
 constexpr uint64_t kPatience = 1 << 14;  // steps after which a block that only waits lets another block begin
+constexpr uint64_t kMostPatience = 20;   // of which a run has so many times the steps in all
+constexpr unsigned kMostBarriers = 1 << 16;  // of a block; from then on they are no progress
 constexpr unsigned kWindow = 8;          // of blocks from which the next is drawn
 
 struct Resident {
@@ -35,6 +37,12 @@ struct {
     uint64_t window[kWindow];
     unsigned in_window;
 } blocks_left;
+
+// A thread has ended or a barrier has opened: what runs is not hung.
+void note_progress() {
+    const uint64_t more = machine.steps + machine.patience, most = machine.patience * kMostPatience;
+    machine.budget = more < most ? more : most;
+}
 
 void set_alarm() { machine.alarm = machine.quantum_end < machine.budget ? machine.quantum_end : machine.budget; }
 
@@ -116,6 +124,7 @@ void thread_body() {
         enter_kernel();
         machine.block.live--;
         machine.block.waited = 0;
+        note_progress();
         settle_writes();
         Thread& done = *machine.current;
         done.state = State::kDone;
@@ -195,6 +204,7 @@ bool release_barrier() {
     }
     if (waiting != block.live) return false;
     meet_block();
+    if (++block.barriers < kMostBarriers) note_progress();
     for (unsigned rank = 0; rank < block.threads; rank++)
         if (machine.threads[rank].state == State::kBarrier) machine.threads[rank].state = State::kReady;
     return true;
@@ -270,7 +280,9 @@ void suspend(State state) {
 
 void ring() {
     if (machine.steps > machine.budget)
-        finish("timeout", "the budget of %llu steps is used up", (unsigned long long)machine.budget);
+        finish("timeout", "the budget is used up after %llu steps: a run may take %llu, and between the ends of threads "
+               "and barriers %llu", (unsigned long long)machine.steps,
+               (unsigned long long)(kMostPatience * machine.patience), (unsigned long long)machine.patience);
     if (!machine.current) return;
     settle_writes();
     if (machine.steps > machine.quantum_end) preempt();
@@ -308,6 +320,7 @@ void run_launch(const Launch& launch) {
     machine.launch = &launch;
     machine.threads = residents[machine.resident].threads;
     machine.launch_begin = machine.now++;
+    note_progress();
     blocks_left = {};
     blocks_left.high = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
     run_blocks();
