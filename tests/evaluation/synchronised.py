@@ -13,7 +13,8 @@ import numpy as np
 
 from evaluation.backends.base import Backend
 from evaluation.candidate import Candidate, parse_source
-from evaluation.check import Case, judge
+from evaluation.check import judge
+from evaluation.draw import Case, Kind, Trial
 from evaluation.problem import Instance, Tensor
 from evaluation.verdict import Verdict
 
@@ -55,4 +56,5 @@ def _made(sizes: Mapping[str, int], x: np.ndarray, out: np.ndarray, dtype: str) 
         inputs=(Tensor(name="x", shape=x.shape, dtype=x.dtype.name),),
         outputs=(Tensor(name="out", shape=out.shape, dtype=dtype),),
     )
-    return Case(instance, {"x": x}, {"out": out}, {"out": 0.0})
+    scale = {"out": np.full(out.shape, np.abs(out).max())} if dtype == "float32" else {}
+    return Case(instance, Kind.OWN, Trial({"x": x}, {"out": out}, scale, {}))

@@ -291,7 +291,7 @@ TILES = """
 @pytest.mark.parametrize(
     ("body", "grid", "block", "ends"),
     [
-        ("for (int j = 0; j < 3000; j++) sum += a[0]; if (i == 0) o[0] = sum;", 256, 32, True),
+        ("for (int j = 0; j < 3000; j++) sum += a[0]; if (i == 0) o[0] = sum;", 32, 32, True),
         (TILES.replace("ROUNDS", "30"), 1, 256, True),
         (TILES.replace("ROUNDS", "j + 1"), 1, 256, False),
         ("while (i < n) sum += a[i]; o[0] = sum;", 1, 1, False),
