@@ -71,8 +71,8 @@ class EvaluationSettings(Frozen):
     backstop behind `access_budget`, which ends a run at the same point on every machine."""
     access_budget: int = Field(default=50_000_000, gt=0)
     """Steps (loads, stores, basic blocks, started threads) that the `simt` backend allows until a thread ends
-    or a barrier opens; one run may take 20 times as many. This ends a spinning kernel at the same point on
-    every machine, most within half a second and the others after a few."""
+    or a barrier opens, up to twice as many where many threads take turns; a run may take 20 times as many.
+    Ends a spinning kernel at the same point on every machine, mostly within half a second."""
     compile_cpu_s: int = Field(default=10, gt=0)
     """CPU seconds for one compilation; ends a template bomb."""
     memory_mb: int = Field(default=1024, gt=0)

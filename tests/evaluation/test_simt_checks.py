@@ -292,7 +292,7 @@ TILES = """
     ("body", "grid", "block", "ends"),
     [
         ("for (int j = 0; j < 3000; j++) sum += a[0]; if (i == 0) o[0] = sum;", 32, 32, True),
-        (TILES.replace("ROUNDS", "30"), 1, 256, True),
+        (TILES.replace("ROUNDS", "60"), 1, 256, True),
         (TILES.replace("ROUNDS", "j + 1"), 1, 256, False),
         ("while (i < n) sum += a[i]; o[0] = sum;", 1, 1, False),
         ("while (threadIdx.x == 5) sum += a[0]; o[0] = sum;", 64, 32, False),
@@ -300,7 +300,7 @@ TILES = """
 )
 def test_work_that_goes_on_is_no_hang(backend, body, grid, block, ends):
     """Ten million steps where threads end or barriers open on the way; without end none has so many."""
-    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 1_000_000})) as small:
+    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 4_000_000})) as small:
         built = small.build(f"{HEAD} float sum = 0.0f; {body} }}", ["k"])
         assert not isinstance(built, Refusal), built.reason
         outcome = small.run(built, [plain_run(1, grid=grid, block=block)])

@@ -17,7 +17,7 @@ constexpr size_t kUnseen = 192;  // what functions that do not report a step (th
 
 void* scheduler_stack_pointer;
 uintptr_t free_stacks[kMaxStacks];
-unsigned free_count;
+unsigned stack_count, free_count;
 uintptr_t used_down_to[kMaxStacks];  // of each stack, by the last thread on it
 uintptr_t next_fresh = kStackBase;  // the lowest stack that nobody has used; they are first handed out in this order
 size_t expected_depth;              // of stacks; more is seen to when it is found
@@ -53,7 +53,7 @@ void map_stacks(unsigned count) {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (area != (void*)kStackBase) finish("unsupported", "the runner could not map %u stacks", count);
     for (unsigned i = 0; i < count; i++) free_stacks[i] = kStackBase + (count - 1 - i) * kStackSize;
-    free_count = count;
+    stack_count = free_count = count;
 }
 
 void expect_frames(size_t largest) { expected_depth = largest + 4096; }
@@ -110,6 +110,8 @@ Thread& resume_fiber(Thread& thread) {
     }
     return last;
 }
+
+unsigned stacks_in_use() { return stack_count - free_count; }
 
 void suspend_fiber(Thread& thread) { simt_switch(&thread.stack_pointer, scheduler_stack_pointer); }
 

@@ -29,6 +29,7 @@ struct Resident {
 };
 Resident residents[kMaxResidents];
 uint32_t serial;        // of the last block that began
+uint64_t progress_at;   // the step at which a thread ended or a barrier opened
 bool turn_is_over;      // of the block that runs
 
 // The blocks that have not begun: a range, and some from below it from which the next is drawn.
@@ -38,10 +39,16 @@ struct {
     unsigned in_window;
 } blocks_left;
 
-// A thread has ended or a barrier has opened: what runs is not hung.
+// A run may go on for a while until a thread ends or a barrier opens, the longer the more threads take turns.
+uint64_t last_step_allowed() {
+    const uint64_t more = progress_at + machine.patience + machine.patience / kMaxThreads * stacks_in_use();
+    const uint64_t most = machine.patience * kMostPatience;
+    return more < most ? more : most;
+}
+
 void note_progress() {
-    const uint64_t more = machine.steps + machine.patience, most = machine.patience * kMostPatience;
-    machine.budget = more < most ? more : most;
+    progress_at = machine.steps;
+    machine.budget = last_step_allowed();
 }
 
 void set_alarm() { machine.alarm = machine.quantum_end < machine.budget ? machine.quantum_end : machine.budget; }
@@ -279,7 +286,7 @@ void suspend(State state) {
 }
 
 void ring() {
-    if (machine.steps > machine.budget)
+    if (machine.steps > machine.budget && machine.steps > (machine.budget = last_step_allowed()))
         finish("timeout", "the budget is used up after %llu steps: a run may take %llu, and between the ends of threads "
                "and barriers %llu", (unsigned long long)machine.steps,
                (unsigned long long)(kMostPatience * machine.patience), (unsigned long long)machine.patience);
