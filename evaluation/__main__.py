@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -34,9 +36,16 @@ except KeyboardInterrupt:  # they take a second
 if TYPE_CHECKING:
     from evaluation.speed import Stopwatch
 
+_FAREWELL_S = 6.0
+"""Seconds after the deadline in which workers are ended and the error is printed."""
+
 
 class UsageError(WarpsmithError):
     """The command line does not make sense, or names a file that cannot be read."""
+
+
+class DeadlineError(WarpsmithError):
+    """A check took too long."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,17 +57,52 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    as_json = "--json" in (sys.argv if arguments is None else arguments)
     try:
         options = _parser().parse_args(arguments)
         if getattr(options, "seed", 0) is None:  # nobody can have written down the answers
             options.seed = int.from_bytes(os.urandom(6), "big")
         return int(options.run(options))
     except WarpsmithError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _report_error(str(error), as_json)
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not as_json:
+            raise
+        traceback.print_exc()  # a bug of ours; whoever reads the object still gets one
+        return _report_error(f"the evaluator failed ({type(error).__name__})", as_json)
+
+
+def _report_error(reason: str, as_json: bool) -> int:
+    """Say in one sentence, or in one object, why there is no verdict; the exit status."""
+    print(f"error: {reason}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"status": "error", "reason": reason}), flush=True)
+    return 2
+
+
+@contextmanager
+def _deadline(seconds: float, as_json: bool) -> Iterator[None]:
+    """Raise DeadlineError in what takes longer; end the process where even that does not get through."""
+    reason = f"the check did not finish within {seconds:g} s; raise --deadline, or look at what is slow"
+
+    def overdue(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGALRM, hopeless)
+        signal.setitimer(signal.ITIMER_REAL, _FAREWELL_S)
+        raise DeadlineError(reason)
+
+    def hopeless(_signal: int, _frame: object) -> None:
+        os._exit(_report_error(reason, as_json))
+
+    before = signal.signal(signal.SIGALRM, overdue)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def describe(verdict: Verdict) -> str:
@@ -86,7 +130,8 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--program", type=Path, required=True, help="the PyTorch reference program")
     _add_backend(command)
-    command.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    command.add_argument("--json", action="store_true", help="print the verdict, or the error, as one object")
+    command.add_argument("--deadline", type=float, default=90.0, help="seconds for the whole check (90)")
     command.add_argument(
         "--thought-open", action="store_true", help="the response's prompt ended inside a thought"
     )
@@ -140,7 +185,8 @@ def _selftest(options: argparse.Namespace) -> int:
 
 
 def _print_check(options: argparse.Namespace) -> int:
-    verdict = _check(options)
+    with _deadline(options.deadline, options.json):
+        verdict = _check(options)
     if options.json:
         print(json.dumps(verdict.model_dump(mode="json") | {"seed": options.seed}))
     else:

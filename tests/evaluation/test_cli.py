@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -194,3 +195,33 @@ def test_without_a_compiler_it_says_so(tmp_path):
 def _is_one_sentence(text):
     assert text.startswith("error: ")
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.cu", "--program", "none.py"], "cannot be read"),
+        (["--frobnicate"], "see "),
+        ([], "see "),
+    ],
+)
+def test_an_error_is_one_object_too(capsys, arguments, words):
+    assert main(["check", *arguments, "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["status"] == "error"
+    assert words in found["reason"]
+
+
+def test_a_bug_of_ours_is_one_object_and_its_traceback(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("evaluation.__main__._check", lambda options: 1 / 0)
+    assert main(["check", "kernel.cu", "--program", "program.py", "--json"]) == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["reason"] == "the evaluator failed (ZeroDivisionError)"
+    assert "Traceback" in printed.err
+
+
+def test_a_check_has_a_deadline(capsys, monkeypatch):
+    monkeypatch.setattr("evaluation.__main__._check", lambda options: time.sleep(60))
+    command = ["check", "kernel.cu", "--program", "program.py", "--json", "--deadline", "0.2"]
+    assert main(command) == 2
+    assert "did not finish within 0.2 s" in json.loads(capsys.readouterr().out)["reason"]
