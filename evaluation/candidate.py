@@ -47,9 +47,6 @@ MAX_DIMENSIONS = 8
 MAX_CONSTANTS = 256
 """Constants of a source that are looked at."""
 
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
-_EXTERN_C = re.compile(r'extern\s*"C"')
-_EXTERN_C_BLOCK = re.compile(r'extern\s*"C"\s*\{')
 _CONSTANT = re.compile(
     r"^[ \t]*#[ \t]*define[ \t]+(?P<macro>[A-Za-z_]\w*)[ \t]+(?P<text>[^\n]+)"
     r"|\bconst(?:expr)?\s+(?:\w+\s+){1,3}?(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<value>[^;\n]+);",
@@ -105,11 +102,6 @@ class Candidate:
     constants: tuple[tuple[str, Value], ...] = ()
     """Constants that the source defines once, by name, which launch lines may use."""
 
-    @property
-    def kernels(self) -> tuple[str, ...]:
-        """Names of the kernels launched, each once, in order of first launch."""
-        return tuple(dict.fromkeys(launch.kernel for launch in self.launches))
-
 
 def parse(text: str) -> Candidate | Refusal:
     """Read a response: the one fenced block that is a kernel file, after the thought if there is one."""
@@ -131,8 +123,7 @@ def parse_source(source: str) -> Candidate | Refusal:
         return Refusal(status=Status.UNPARSABLE, reason=str(error))
     if not launches:
         return Refusal(status=Status.UNPARSABLE, reason=_without_launch(source))
-    candidate = Candidate(source, launches, scratch, tuple(constants.items()))
-    return _undefined_kernel(candidate) or candidate
+    return Candidate(source, launches, scratch, tuple(constants.items()))
 
 
 def _unreadable(source: str) -> str | None:
@@ -249,18 +240,3 @@ def _scratch(text: str) -> Scratch:
     if dtype not in _DTYPES:
         raise ExpressionError(f"unknown dtype {dtype:.40}; the dtypes are {', '.join(DTYPE_BYTES)}")
     return Scratch(name, _DTYPES[dtype], _read(shape, "extents", MAX_DIMENSIONS, least=1))
-
-
-def _undefined_kernel(candidate: Candidate) -> Refusal | None:
-    """Refuse a launch of a kernel that the source does not define as `extern "C" __global__`."""
-    code = _COMMENT.sub(" ", candidate.source)
-    pieces = [piece for piece in re.split(r"[;{}]", code) if "__global__" in piece]
-    in_block = _EXTERN_C_BLOCK.search(code) is not None
-    for kernel in candidate.kernels:
-        heads = [piece for piece in pieces if re.search(rf"\b{kernel}\s*\(", piece)]
-        if not any(in_block or _EXTERN_C.search(head) for head in heads):
-            return Refusal(
-                status=Status.REJECTED,
-                reason=f'the kernel {kernel} is launched but not defined as extern "C" __global__',
-            )
-    return None

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation import planning
 from evaluation.backends.base import Backend, Run
 from evaluation.candidate import Candidate, parse
 from evaluation.choice import beyond
@@ -83,10 +84,13 @@ def judge(
     """Judge a candidate on cases already drawn, and by its plan at the `shipped` sizes."""
     if not cases:
         return Verdict(status=Status.UNSUPPORTED, reason="the problem has no sizes to be judged at")
+    kernels = planning.kernels(candidate, shipped)
+    if isinstance(kernels, Refusal):
+        return refused(kernels)
     plans = _plans(candidate, [*(case.instance for case in cases), shipped])
     if isinstance(plans, Refusal) and plans.status is Status.REJECTED:
         return refused(plans)
-    built = backend.build(candidate.source, candidate.kernels)
+    built = backend.build(candidate.source, kernels)
     if isinstance(built, Refusal):
         return refused(built)
     if isinstance(plans, Refusal):

@@ -157,7 +157,7 @@ def _prepare(
     planned = plan(candidate, instance)
     if isinstance(planned, Refusal):
         return planned
-    built = backend.build(candidate.source, candidate.kernels)
+    built = backend.build(candidate.source, planned.kernels)
     if isinstance(built, Refusal):
         return built
     return built, planned, reference.trial(instance, Draw(Kind.OWN, seed)).inputs

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from evaluation.problem import Frozen, Name, Tensor
+
+MAX_KERNEL_NAME = 256
+"""Longest name of a kernel, with its template arguments."""
 
 Extent = tuple[int, int, int]
 
@@ -40,13 +45,12 @@ class PlannedLaunch(Frozen):
     An integer or float argument takes the type of the kernel's own parameter.
     """
 
-    kernel: Name
+    kernel: str = Field(pattern=r"^[A-Za-z_][\w:<>, ]*$", max_length=MAX_KERNEL_NAME)
+    """As C++ calls it: `sum`, `ops::sum`, `sum<float, 256>`."""
     grid: Extent
     block: Extent
     shared_bytes: int
     arguments: tuple[BufferArgument | int | float, ...]
-    template: tuple[str, ...] = ()
-    """Arguments of a template kernel, as in C++."""
 
 
 class Plan(Frozen):
@@ -54,3 +58,8 @@ class Plan(Frozen):
 
     buffers: tuple[Buffer, ...]
     launches: tuple[PlannedLaunch, ...]
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernels launched, each once, in order of first launch."""
+        return tuple(dict.fromkeys(launch.kernel for launch in self.launches))

@@ -7,14 +7,16 @@ any size; a number out of range is a LAUNCH_ERROR.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 
+from evaluation import kernel_names
 from evaluation.candidate import Candidate, Launch, Scratch
 from evaluation.expressions import (
     Expression,
     ExpressionError,
+    Number,
     Scope,
     Size,
     UnknownNameError,
@@ -24,6 +26,7 @@ from evaluation.expressions import (
 )
 from evaluation.plan import Buffer, BufferArgument, Extent, Plan, PlannedLaunch, Role
 from evaluation.problem import DTYPE_BYTES, Instance, Tensor
+from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
 
 MAX_GRID: Extent = (2**31 - 1, 65535, 65535)
@@ -45,12 +48,44 @@ def plan(candidate: Candidate, instance: Instance) -> Plan | Refusal:
     try:
         buffers = _buffers(candidate, instance)
         scope = _scope(candidate, instance, buffers)
-        launches = tuple(_launch(launch, scope) for launch in candidate.launches)
+        launches = tuple(
+            _launch(launch, kernel, scope)
+            for launch, kernel in zip(candidate.launches, _kernels(candidate, instance), strict=True)
+        )
     except UnknownNameError as error:
         return Refusal(status=Status.REJECTED, reason=str(error))
     except ExpressionError as error:
         return Refusal(status=Status.LAUNCH_ERROR, reason=str(error))
     return Plan(buffers=buffers, launches=launches)
+
+
+def kernels(candidate: Candidate, instance: Instance) -> tuple[str, ...] | Refusal:
+    """The kernels launched, each once, as C++ calls them; the same at all sizes of a problem."""
+    try:
+        return tuple(dict.fromkeys(_kernels(candidate, instance)))
+    except UnknownNameError as error:
+        return Refusal(status=Status.REJECTED, reason=str(error))
+
+
+def _kernels(candidate: Candidate, instance: Instance) -> list[str]:
+    """The kernel of each launch line."""
+    tensors = (*instance.inputs, *instance.parameters, *instance.outputs)
+    dtypes = {tensor.name: tensor.dtype for tensor in tensors}
+    dtypes |= {line.name: line.dtype for line in candidate.scratch}
+    code = plain(candidate.source)
+    return [
+        kernel_names.instance(
+            code, launch.kernel, launch.template, [_type(argument, dtypes) for argument in launch.arguments]
+        )
+        for launch in candidate.launches
+    ]
+
+
+def _type(argument: Expression, dtypes: Mapping[str, str]) -> str:
+    """What a launch by nvcc would pass."""
+    if isinstance(argument, Size) and argument.name in dtypes:
+        return f"{kernel_names.CPP_TYPES[dtypes[argument.name]]}*"
+    return "float" if isinstance(argument, Number) and isinstance(argument.value, float) else "int"
 
 
 def _buffers(candidate: Candidate, instance: Instance) -> tuple[Buffer, ...]:
@@ -89,11 +124,10 @@ def _scratch_shape(line: Scratch, scope: Scope) -> tuple[int, ...]:
     return shape
 
 
-def _launch(launch: Launch, scope: Scope) -> PlannedLaunch:
+def _launch(launch: Launch, kernel: str, scope: Scope) -> PlannedLaunch:
     where = f"launch {launch.kernel}"
     return PlannedLaunch(
-        kernel=launch.kernel,
-        template=launch.template,
+        kernel=kernel,
         grid=_extent(launch.grid, scope, f"{where}: grid", MAX_GRID, MAX_BLOCKS, "blocks"),
         block=_extent(launch.block, scope, f"{where}: block", MAX_BLOCK, MAX_THREADS, "threads"),
         shared_bytes=_shared_bytes(launch.shared, scope, where),

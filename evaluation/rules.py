@@ -9,7 +9,7 @@ judge (PTX, tensor cores, grid-wide barriers) is refused as UNSUPPORTED rather t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from evaluation.source_text import directives, macros, plain, unclear, without_literals
 from evaluation.verdict import Refusal, Status
@@ -122,9 +122,6 @@ _LIBRARY = re.compile(
 )
 _CLOCK = re.compile(r"(?<![\w.])(clock(?:64)?)\s*\(")
 _HOST_CALL = re.compile(r"(?<![\w.])(main|system|free)\s*\(")
-_WORD_OR_SIGN = re.compile(r'\w+|"C"|[^\s\w]')
-_MOST_BOUND_TOKENS = 200
-"""Longest `__launch_bounds__(...)` that is understood."""
 _NAME = re.compile(r"(?<![\w$])[A-Za-z_$][\w$]*")
 
 
@@ -133,61 +130,6 @@ def refuse(source: str) -> Refusal | None:
     for status, reason in _violations(source):
         return Refusal(status=status, reason=reason)
     return None
-
-
-def undefined_kernel(source: str, kernels: Sequence[str]) -> Refusal | None:
-    """Refuse a launched name that `source` does not define as `extern "C" __global__ void name(...)`."""
-    code = plain(source)
-    block = re.search(r'\bextern\s*"C"\s*\{', code) is not None
-    defined = _kernels(_WORD_OR_SIGN.findall(code))
-    for kernel in kernels:
-        if kernel not in defined:
-            reason = f"a launch line names the kernel {kernel}, which the source does not define"
-        elif not (block or defined[kernel]):
-            reason = f'the kernel {kernel} is not declared extern "C"'
-        else:
-            continue
-        return Refusal(status=Status.REJECTED, reason=reason)
-    return None
-
-
-def _kernels(tokens: Sequence[str]) -> dict[str, bool]:
-    """The names declared `__global__`, and whether each is so with `extern "C"` before it."""
-    found: dict[str, bool] = {}
-    begin = 0
-    for position, token in enumerate(tokens):
-        if token in (";", "{", "}"):
-            begin = position + 1
-        elif token == "__global__":
-            before, begin = tokens[begin:position], position + 1
-            name = _declared_name(tokens, begin)
-            if name is not None:
-                found[name] = found.get(name, False) or ("extern" in before and '"C"' in before)
-    return found
-
-
-def _declared_name(tokens: Sequence[str], position: int) -> str | None:
-    """The name before the parameters of the declaration that goes on at `position`, if there is one."""
-    while position + 1 < len(tokens) and tokens[position].isidentifier():
-        if tokens[position] == "__global__":
-            return None
-        if tokens[position + 1] != "(":
-            position += 1
-        elif tokens[position] != "__launch_bounds__":
-            return tokens[position]
-        else:
-            position = _after_parentheses(tokens, position + 1)
-    return None
-
-
-def _after_parentheses(tokens: Sequence[str], position: int) -> int:
-    """Where the expression ends whose opening parenthesis stands at `position`."""
-    depth = 0
-    for offset, token in enumerate(tokens[position : position + _MOST_BOUND_TOKENS]):
-        depth += {"(": 1, ")": -1}.get(token, 0)
-        if depth == 0:
-            return position + offset + 1
-    return len(tokens)
 
 
 def _violations(source: str) -> Iterator[tuple[Status, str]]:

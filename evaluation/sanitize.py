@@ -73,7 +73,7 @@ def sanitize(
     if sanitizer is None:
         raise SanitizerMissingError("compute-sanitizer was not found; install the CUDA toolkit's sanitizer")
     names = {buffer.tensor.name: buffer.tensor.name for buffer in plan.buffers}
-    launches = typed_launches(plan, names, built.parameters)
+    launches = typed_launches(plan, names, built.kernels)
     if isinstance(launches, Refusal):
         return launches
     with tempfile.TemporaryDirectory(prefix="warpsmith-sanitize-") as folder:
@@ -96,8 +96,7 @@ def _write_job(
         buffers[name] = buffer.tensor.nbytes
         if buffer.role is Role.INPUT:
             (folder / f"{name}.bin").write_bytes(np.ascontiguousarray(inputs[name]).tobytes())
-    kernels = {name: [one.type for one in found] for name, found in built.parameters.items()}
-    job = {"kernels": kernels, "launches": launches, "buffers": buffers}
+    job = {"kernels": built.parameter_types, "launches": launches, "buffers": buffers}
     (folder / "job.json").write_text(json.dumps(job))
 
 

@@ -137,7 +137,7 @@ def _findings(hacks: Path | None) -> Iterator[Finding]:
 def _time_copy(timer: Timer, backend: CudaBackend) -> Timing | Refusal:
     problem = copy_problem()
     candidate, planned = _planned(COPY_KERNEL, problem.shipped)
-    built = backend.build(candidate.source, candidate.kernels)
+    built = backend.build(candidate.source, planned.kernels)
     if isinstance(built, Refusal):
         return built
     assert isinstance(built, CudaBuilt)

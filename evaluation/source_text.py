@@ -42,7 +42,10 @@ def unclear(source: str) -> str | None:
             return "raw string literals are not allowed"
         if token["open"] is not None:
             return f"a quote or comment is not closed: {token.group()[:30]}"
-    if re.search(r"\?\?[/=]", plain(source)):
+    text = plain(source)
+    if _SPLICE.search(text):  # a comment stood between a backslash and the end of its line
+        return "a line may not end in a backslash and a comment"
+    if re.search(r"\?\?[/=]", text):
         return "trigraphs are not allowed"
     return None
 
@@ -80,6 +83,21 @@ def comments(source: str) -> Iterator[tuple[int, str]]:
             yield number, text
         number += text.count("\n")
         begins = text == "\n" or (begins and (token["comment"] is not None or text.isspace()))
+
+
+def blank(code: str) -> str:
+    """Plain text with spaces in place of literals and directives; what is left stays where it was."""
+
+    def spaces(found: re.Match[str]) -> str:
+        return " " * len(found.group())
+
+    text = _TOKEN.sub(
+        lambda token: (
+            spaces(token) if token["string"] or token["character"] or token["open"] else token.group()
+        ),
+        code,
+    )
+    return _DIRECTIVE.sub(spaces, text)
 
 
 def directives(code: str) -> Iterator[tuple[str, str]]:

@@ -53,7 +53,7 @@ class Stopwatch:
         planned = plan(candidate, problem.shipped)
         if isinstance(planned, Refusal):
             return planned
-        built = self._backend.build(candidate.source, candidate.kernels)
+        built = self._backend.build(candidate.source, planned.kernels)
         if isinstance(built, Refusal):
             return built
         try:

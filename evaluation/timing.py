@@ -363,13 +363,13 @@ class Timer:
 
     def _load(self, plan: Plan, built: CudaBuilt) -> Refusal | None:
         names = {buffer.tensor.name: buffer.tensor.name for buffer in plan.buffers}
-        launches = typed_launches(plan, names, built.parameters)
+        launches = typed_launches(plan, names, built.kernels)
         if isinstance(launches, Refusal):
             return launches
         own = [buffer.tensor for buffer in plan.buffers if buffer.role is not Role.INPUT]
         request = {
             "do": "load",
-            "kernels": {name: [one.type for one in found] for name, found in built.parameters.items()},
+            "kernels": built.parameter_types,
             "launches": launches,
             "buffers": [tensor.model_dump() for tensor in own if prod(tensor.shape)],
         }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
-from evaluation.backends.ptx import Parameter
+from evaluation.backends.ptx import Kernel, Parameter
 from evaluation.plan import BufferArgument, Plan, PlannedLaunch
 from evaluation.verdict import Refusal, Status
 
@@ -13,22 +14,26 @@ _POINTER_BYTES = 8
 
 
 def typed_launches(
-    plan: Plan, offsets: Mapping[str, int] | Mapping[str, str], parameters: Mapping[str, Sequence[Parameter]]
+    plan: Plan, offsets: Mapping[str, int] | Mapping[str, str], kernels: Mapping[str, Kernel]
 ) -> list[dict[str, Any]] | Refusal:
     """All launches of a plan, ready for JSON; refuses with LAUNCH_ERROR where an argument does not fit.
 
     An argument is `["value", number]`, or `["buffer", x]` with what `offsets` says of the buffer, of which
     the worker makes an address.
     """
+    refusal = too_many_threads(plan, kernels)
+    if refusal is not None:
+        return refusal
     launches = []
     for launch in plan.launches:
-        arguments = _typed(launch, offsets, parameters[launch.kernel])
+        kernel = kernels[launch.kernel]
+        arguments = _typed(launch, offsets, kernel.parameters)
         if isinstance(arguments, str):
             reason = f"launch {launch.kernel}: {arguments}"
             return Refusal(status=Status.LAUNCH_ERROR, reason=reason)
         launches.append(
             {
-                "kernel": launch.kernel,
+                "kernel": kernel.symbol,
                 "grid": launch.grid,
                 "block": launch.block,
                 "shared": launch.shared_bytes,
@@ -36,6 +41,18 @@ def typed_launches(
             }
         )
     return launches
+
+
+def too_many_threads(plan: Plan, kernels: Mapping[str, Kernel]) -> Refusal | None:
+    """Refuse a launch with more threads a block than the kernel's `__launch_bounds__` promises."""
+    for launch in plan.launches:
+        bound, threads = kernels[launch.kernel].max_threads, prod(launch.block)
+        if bound is not None and threads > bound:
+            reason = (
+                f"launch {launch.kernel}: {threads} threads a block are over its __launch_bounds__ of {bound}"
+            )
+            return Refusal(status=Status.LAUNCH_ERROR, reason=reason)
+    return None
 
 
 def _typed(

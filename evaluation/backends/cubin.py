@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluation.backends import ptx as assembly
+from evaluation.backends.nvrtc import Compiled
+from evaluation.backends.ptx import Kernel
+from evaluation.source_text import directives
 from evaluation.verdict import Refusal, Status
 
 _SECTION = struct.Struct("<IIQQQQIIQQ")
@@ -24,6 +27,10 @@ _ALLOCATORS = {"malloc", "free", "__nv_aligned_device_malloc"}
 _CACHE_HINTS = re.compile(r"evict_last|createpolicy|cache_hint|applypriority|discard\.global|L2::evict")
 _SHARED_BYTES, _CONSTANT_BYTES, _THREADS = 48 << 10, 64 << 10, 1024
 """What every kernel may have; beyond it, the assembler decides."""
+_OF_FUNCTIONS = re.compile(r"_ZZ|\$|__unnamed_|__cudart_")
+"""Variables that belong to a function, the compiler's own, and those of its library."""
+_SPECIFIERS = r"(?:[^;{}()]|\([^()]*\)|=\s*\{(?:[^{}]|\{[^{}]*\})*\})*"
+"""What may stand between a specifier and a name that it holds for."""
 _CLOCKS = re.compile(r"%(?:globaltimer|clock)(?:64|_lo|_hi)?\b")
 
 
@@ -69,24 +76,30 @@ def _string(data: bytes, start: int) -> str:
     return data[start : data.index(b"\0", start)].decode(errors="replace")
 
 
-def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
-    """Refuse a module that lacks a launched kernel, keeps state, allocates, steers L2 or reads a clock.
+def kernels(compiled: Compiled) -> dict[str, Kernel] | Refusal:
+    """The kernels that a source was compiled for, by their names there; refuses one that is none."""
+    entries = assembly.kernels(compiled.ptx)
+    for kernel, symbol in compiled.symbols.items():
+        if symbol not in entries:
+            return _reject(f"{kernel} is launched, but it is not a __global__ function")
+    return {kernel: entries[symbol] for kernel, symbol in compiled.symbols.items()}
 
-    `cubin` may be empty, where a source was compiled no further than to PTX. A variable that no statement may
+
+def refuse(compiled: Compiled, text: str) -> Refusal | None:
+    """Refuse a module, compiled from plain `text`, that keeps state, allocates, steers L2 or reads a clock.
+
+    A variable that no statement may
     change is no state: a table, or a string for printf. One that only the cubin knows (the assembler renames
     those of inline PTX) counts as changed.
     """
-    defined = assembly.kernels(ptx)
-    for kernel in kernels:
-        if kernel not in defined:
-            return _reject(f'the kernel {kernel} is launched but not defined as extern "C" __global__')
+    ptx = compiled.ptx
     allocated = _ALLOCATORS & {*assembly.undefined_functions(ptx)}
     if allocated:
         return _reject("memory from malloc or new outlives a launch; use a scratch buffer instead")
     declared = {variable.name for variable in assembly.variables(ptx) if variable.space == "global"}
     kept = {
         symbol.name
-        for symbol in (symbols(cubin) if cubin else ())
+        for symbol in (symbols(compiled.cubin) if compiled.cubin else ())
         if symbol.size and symbol.section.startswith(_STATE_SECTIONS)
     }
     for name in sorted(declared | kept):
@@ -95,6 +108,11 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
                 f"the global variable {name} outlives a launch; use __constant__, an argument or scratch "
                 "instead"
             )
+        if assembly.is_used(ptx, name) and _is_host_variable(name, text):
+            reason = (
+                f"{_own_name(name)} is a host variable, undefined in device code; declare it __constant__"
+            )
+            return Refusal(status=Status.COMPILE_ERROR, reason=reason)
     hint = _CACHE_HINTS.search(ptx)
     if hint:
         return _reject(f"the cache hint {hint[0]} would keep data in L2 between timed launches; remove it")
@@ -102,6 +120,23 @@ def refuse(cubin: bytes, ptx: str, kernels: Sequence[str]) -> Refusal | None:
     if clock:
         return _reject(f"it reads {clock[0]}: what a kernel computes must not depend on the time")
     return None
+
+
+def _is_host_variable(symbol: str, text: str) -> bool:
+    """Whether nvcc would leave a variable to the host, whose constant arrays NVRTC takes, too."""
+    if _OF_FUNCTIONS.match(symbol) or any("__device__" in rest for _, rest in directives(text)):
+        return False
+    declared = rf"\b__(?:device|managed)__\b{_SPECIFIERS}\b{re.escape(_own_name(symbol))}\b"
+    return re.search(declared, text) is None
+
+
+def _own_name(symbol: str) -> str:
+    """The last name in a mangled one: `one` of `_ZN1S3oneE`."""
+    name, rest = symbol, re.sub(r"^_ZN?L?", "", symbol)
+    while length := re.match(r"\d+", rest):
+        end = length.end() + int(length.group())
+        name, rest = rest[length.end() : end], rest[end:]
+    return name
 
 
 def needs_assembler(ptx: str) -> bool:

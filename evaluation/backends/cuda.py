@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from evaluation import kernel_names
 from evaluation.backends import cubin as inspection
 from evaluation.backends import includes
-from evaluation.backends import ptx as assembly
 from evaluation.backends.arguments import typed_launches
 from evaluation.backends.base import Built, Run, RunOutcome
 from evaluation.backends.channel import ChannelClosedError
@@ -27,8 +27,8 @@ from evaluation.backends.cuda_process import Job, Purpose, Worker, Zygote
 from evaluation.backends.device_lock import DeviceLock
 from evaluation.backends.heap import keep_freed_memory
 from evaluation.backends.image import FILLS, Layout, disagreement, lay_out
-from evaluation.backends.nvrtc import CompilerProcess, find_toolkit, options
-from evaluation.backends.ptx import Parameter
+from evaluation.backends.nvrtc import Compiled, CompilerProcess, find_toolkit, options
+from evaluation.backends.ptx import Kernel
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan, Role
 from evaluation.scratch import Scratch
@@ -49,11 +49,16 @@ _HOLD_UP_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class CudaBuilt:
-    """A compiled candidate: its cubin, and the parameters of the kernels it launches."""
+    """A compiled candidate: its cubin, and the kernels that it launches by their names in a plan."""
 
     path: Path
     cubin: bytes
-    parameters: dict[str, tuple[Parameter, ...]]
+    kernels: dict[str, Kernel]
+
+    @property
+    def parameter_types(self) -> dict[str, list[str]]:
+        """PTX types of each kernel's parameters, by its name in the module."""
+        return {kernel.symbol: [one.type for one in kernel.parameters] for kernel in self.kernels.values()}
 
 
 @dataclass(frozen=True)
@@ -116,22 +121,24 @@ class CudaBackend:
         refusal = includes.refuse(source)
         if refusal:
             return refusal
-        source = plain(source)
-        path = self._cubin_path(source)
-        if path.exists():
-            cubin, ptx = path.read_bytes(), path.with_suffix(".ptx").read_text()
-        else:
-            compiled = self._compiler.compile(source, self.architecture)
-            if isinstance(compiled, Refusal):
-                return compiled
-            cubin, ptx = compiled.cubin, compiled.ptx
-            _write(path.with_suffix(".ptx"), ptx.encode())
-            _write(path, cubin)
-        refusal = inspection.refuse(cubin, ptx, kernels)
+        prepared = kernel_names.prepared(plain(source), kernels)
+        if isinstance(prepared, Refusal):
+            return prepared
+        text, names = prepared
+        path = self._cubin_path(text, names)
+        compiled = _read(path) or self._compiler.compile(text, self.architecture, list(names.values()))
+        if isinstance(compiled, Refusal):
+            return compiled
+        if not path.exists():
+            _write(path.with_suffix(".json"), json.dumps([compiled.ptx, dict(compiled.symbols)]).encode())
+            _write(path, compiled.cubin)
+        refusal = inspection.refuse(compiled, text)
         if refusal:
             return refusal
-        found = assembly.kernels(ptx)
-        return CudaBuilt(path, cubin, {kernel: found[kernel].parameters for kernel in kernels})
+        found = inspection.kernels(compiled)
+        if isinstance(found, Refusal):
+            return found
+        return CudaBuilt(path, compiled.cubin, {kernel: found[name] for kernel, name in names.items()})
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan twice on fresh memory; the outputs are those of the first execution."""
@@ -173,9 +180,10 @@ class CudaBackend:
         if self._scratch:
             self._scratch.close()
 
-    def _cubin_path(self, source: str) -> Path:
+    def _cubin_path(self, text: str, names: Mapping[str, str]) -> Path:
         tools = self._toolkit
-        key = json.dumps([options(self.architecture, tools, source), str(tools.library), source])
+        settings = options(self.architecture, tools, text)
+        key = json.dumps([settings, str(tools.library), text, sorted(names.values())])
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.cubin"
 
     def _ready_worker(self) -> Worker:
@@ -212,7 +220,7 @@ class CudaBackend:
         refusal = self._ask(
             worker,
             {
-                "kernels": {name: [one.type for one in found] for name, found in built.parameters.items()},
+                "kernels": built.parameter_types,
                 "executions": [
                     {"start": start, "launches": execution.launches}
                     for start, execution in zip(starts, executions, strict=True)
@@ -273,7 +281,7 @@ def _prepare(run: Run, built: CudaBuilt) -> list[_Execution] | Refusal:
     if layout.size > _MAX_IMAGE_BYTES:
         reason = f"its buffers take {layout.size >> 20} MiB; at most {_MAX_IMAGE_BYTES >> 20} can be checked"
         return Refusal(status=Status.UNSUPPORTED, reason=reason)
-    launches = typed_launches(run.plan, layout.offsets, built.parameters)
+    launches = typed_launches(run.plan, layout.offsets, built.kernels)
     if isinstance(launches, Refusal):
         return launches
     return [_Execution(layout, layout.image(run.inputs, fill), launches) for fill in FILLS]
@@ -314,6 +322,14 @@ def _judge(
                 if refusal:
                     return refusal
     return outputs
+
+
+def _read(path: Path) -> Compiled | None:
+    """What an earlier build has left at `path`, if there was one."""
+    if not path.exists():
+        return None
+    ptx, symbols = json.loads(path.with_suffix(".json").read_text())
+    return Compiled(ptx, path.read_bytes(), symbols)
 
 
 def _write(path: Path, content: bytes) -> None:

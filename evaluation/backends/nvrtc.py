@@ -55,6 +55,8 @@ for name in ("evaluation", "evaluation.backends"):
 from evaluation.backends.nvrtc_worker import main
 main(sys.argv[2:])
 """
+_UNKNOWN_KERNEL = "__nv_name_map"
+"""Where NVRTC says that an error is in the name of a kernel."""
 _REASON_LINES = 6
 _REASON_CHARACTERS = 900
 
@@ -247,7 +249,11 @@ def _result(answer: dict[str, Any], cubin: bytes) -> Compiled | Refusal:
     if "failure" in answer:
         return _refuse(f"the compiler failed: {answer['failure']}")
     if not answer["ptx"]:
-        return _refuse(_first_errors(str(answer.get("log", ""))))
+        reason = _first_errors(str(answer.get("log", "")))
+        if _UNKNOWN_KERNEL in reason:
+            reason = f"a launch line names a kernel that the source does not define: {reason}"
+            return Refusal(status=Status.REJECTED, reason=reason)
+        return _refuse(reason)
     return Compiled(str(answer["ptx"]), cubin, answer["symbols"])
 
 

@@ -52,6 +52,8 @@ class Parameter:
 class Kernel:
     """One entry point."""
 
+    symbol: str
+    """Its name in the module."""
     parameters: tuple[Parameter, ...]
     max_threads: int | None
     """Threads of a block that `__launch_bounds__` promises not to exceed."""
@@ -72,7 +74,7 @@ class Variable:
 def kernels(ptx: str) -> dict[str, Kernel]:
     """Every kernel, by its name in the module."""
     return {
-        name: Kernel(tuple(_parameters(text or "")), _bound(directives))
+        name: Kernel(name, tuple(_parameters(text or "")), _bound(directives))
         for name, text, directives in _ENTRY.findall(ptx)
     }
 
@@ -88,6 +90,11 @@ def variables(ptx: str) -> list[Variable]:
 def undefined_functions(ptx: str) -> list[str]:
     """Functions that are called and not defined, by their names in the module."""
     return _EXTERN_FUNCTION.findall(ptx)
+
+
+def is_used(ptx: str, name: str) -> bool:
+    """Whether the variable `name` is named anywhere but in its declaration."""
+    return len(re.findall(rf"(?<![\w$]){re.escape(name)}(?![\w$])", _COMMENT.sub("", ptx))) > 1
 
 
 def may_change(ptx: str, name: str) -> bool:

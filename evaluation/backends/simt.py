@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from evaluation import rules
+from evaluation import kernel_names, rules
+from evaluation.backends.arguments import too_many_threads
 from evaluation.backends.base import Built, Run, RunOutcome
+from evaluation.backends.ptx import Kernel
 from evaluation.backends.simt_compile import KernelCompiler
 from evaluation.backends.simt_gpu_gate import GpuGate
 from evaluation.backends.simt_run import KernelRunner, Order, Report, Variant
@@ -32,6 +34,7 @@ from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan
 from evaluation.scratch import Scratch, free_mb, memory_folder
 from evaluation.settings import EvaluationSettings
+from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
 
 _ROOM = 4
@@ -45,6 +48,12 @@ class SimtBuilt:
     """A compiled candidate: an object file in the scratch folder, removed when this value is forgotten."""
 
     path: Path
+    on_gpu: Mapping[str, Kernel] = field(default_factory=dict)
+    """What its kernels are on a GPU, by their names in a plan, where a GPU's compiler was asked."""
+
+    def refuse(self, plan: Plan) -> Refusal | None:
+        """Why a GPU would not launch `plan`, as far as its compiler tells."""
+        return too_many_threads(plan, self.on_gpu) if self.on_gpu else None
 
 
 class SimtBackend:
@@ -70,22 +79,29 @@ class SimtBackend:
 
     def build(self, source: str, kernels: Sequence[str]) -> SimtBuilt | Refusal:
         """Apply the static rules, compile `source` with an entry point for each kernel, ask the gate."""
-        refusal = rules.refuse(source) or rules.undefined_kernel(source, kernels)
+        refusal = rules.refuse(source)
         if refusal is not None:
             return refusal
-        missing = missing_header(source)
+        prepared = kernel_names.prepared(plain(source), kernels)
+        if isinstance(prepared, Refusal):
+            return prepared
+        text, names = prepared
+        missing = missing_header(text)
         if missing is not None:
             return Refusal(status=Status.COMPILE_ERROR, reason=missing)
         self._require_room()
         self._built += 1
-        unit = translation_unit(source, kernels)
-        path = self._compiler.compile(unit, f"kernel{self._built}", shim_of(source))
+        unit = translation_unit(text, names)
+        path = self._compiler.compile(unit, f"kernel{self._built}", shim_of(text))
+        if isinstance(path, Refusal) and path.status is not Status.COMPILE_ERROR:
+            return path
+        on_gpu = self._gate.inspect(text, list(names.values())) if self._gate else None
         if isinstance(path, Refusal):
-            asks = self._gate is not None and path.status is Status.COMPILE_ERROR
-            return _unsupported(path) if asks and self._refused_by_gate(source, kernels) is None else path
-        built = SimtBuilt(path)
+            return path if on_gpu is None or isinstance(on_gpu, Refusal) else _unsupported(path)
+        found = {} if isinstance(on_gpu, Refusal) or on_gpu is None else on_gpu
+        built = SimtBuilt(path, {kernel: found[name] for kernel, name in names.items() if name in found})
         weakref.finalize(built, path.unlink, missing_ok=True)
-        return self._refused_by_gate(source, kernels) or built
+        return on_gpu if isinstance(on_gpu, Refusal) else built
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan in order, each in a fresh process; stops at the first that fails.
@@ -93,6 +109,11 @@ class SimtBackend:
         The time limit is a backstop for each run, in CPU seconds, so that a verdict does not depend on what
         else the machine is doing.
         """
+        assert isinstance(built, SimtBuilt)
+        for run in runs:
+            refusal = built.refuse(run.plan)
+            if refusal is not None:
+                return refusal
         self._require_room()
         outputs: list[dict[str, np.ndarray]] = []
         reports: list[Report] = []
@@ -132,12 +153,10 @@ class SimtBackend:
                 f"{self.scratch.parent} has less than {self._settings.file_mb} MiB left; free some"
             )
 
-    def _refused_by_gate(self, source: str, kernels: Sequence[str]) -> Refusal | None:
-        return self._gate.refuse(source, kernels) if self._gate else None
-
     def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
-        """Nothing yet."""
-        return None
+        """Launch bounds."""
+        assert isinstance(built, SimtBuilt)
+        return built.refuse(plan)
 
     def close(self) -> None:
         """End the servers and remove the scratch folder."""

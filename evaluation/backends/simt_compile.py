@@ -81,6 +81,8 @@ _CLANG = [
 ]
 
 _SERVER_CPU_SECONDS = 86_400
+LAUNCH_LINES = "launch lines"
+"""The file that errors in the names of the launched kernels are reported for."""
 _ERROR = re.compile(r"^([^:\n]*):(\d+)(?::\d+)?: (?:fatal )?error: ([^\n]*)", re.MULTILINE)
 _LINE = re.compile(r"kernel\.cu:(\d+)")
 
@@ -263,13 +265,14 @@ class KernelCompiler:
             lines = [line for line in text.splitlines() if "error" in line or "memory" in line]
             return _refuse(f"the compiler gave up: {(lines or ['no message'])[0][:200]}")
         message = found[3].strip()
+        if found[1] == LAUNCH_LINES or found[1].endswith("/entry.h"):
+            reason = f"a launch line names a kernel that the source does not define: {message[:300]}"
+            return Refusal(status=Status.REJECTED, reason=reason)
         if "[-Werror=frame-larger-than" in message:
             reason = f"the local variables of one thread are too large for the CPU ({message.split(' [')[0]})"
             return Refusal(status=Status.UNSUPPORTED, reason=reason)
         # What fails within the shim is reported there; the note of where it was used names the source.
-        line = (
-            found[2] if found[1] in ("kernel.cu", "launch lines") else next(iter(_LINE.findall(text)), None)
-        )
+        line = found[2] if found[1] == "kernel.cu" else next(iter(_LINE.findall(text)), None)
         return _refuse((f"line {line}: " if line else "") + message[:300])
 
 

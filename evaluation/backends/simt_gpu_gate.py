@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from evaluation.backends import cubin, includes
 from evaluation.backends.nvrtc import CompilerProcess, Toolkit, find_toolkit
+from evaluation.backends.ptx import Kernel
 from evaluation.errors import WarpsmithError
 from evaluation.settings import EvaluationSettings
-from evaluation.source_text import plain
 from evaluation.verdict import Refusal
 
 _VIRTUAL, _REAL = "compute_90a", "sm_90a"
@@ -28,18 +28,17 @@ class GpuGate:
             _toolkit(), seconds=float(settings.compile_cpu_s), memory_mb=settings.memory_mb
         )
 
-    def refuse(self, source: str, kernels: Sequence[str]) -> Refusal | None:
-        """Why a GPU could not run `kernels` of `source`, if so."""
-        refusal = includes.refuse(source)
+    def inspect(self, text: str, kernels: Sequence[str]) -> dict[str, Kernel] | Refusal:
+        """What `kernels` of plain `text` are on a GPU, or why it could not run them."""
+        refusal = includes.refuse(text)
         if refusal is not None:
             return refusal
-        source = plain(source)
-        compiled = self._compiler.compile(source, _VIRTUAL)
+        compiled = self._compiler.compile(text, _VIRTUAL, kernels)
         if not isinstance(compiled, Refusal) and cubin.needs_assembler(compiled.ptx):
-            compiled = self._compiler.compile(source, _REAL)
+            compiled = self._compiler.compile(text, _REAL, kernels)
         if isinstance(compiled, Refusal):
             return compiled.model_copy(update={"reason": f"for {_REAL}: {compiled.reason}"})
-        return cubin.refuse(compiled.cubin, compiled.ptx, kernels)
+        return cubin.refuse(compiled, text) or cubin.kernels(compiled)
 
     def close(self) -> None:
         """End the process."""

@@ -14,8 +14,9 @@ import numpy as np
 from evaluation import confine
 from evaluation.backends.base import Run
 from evaluation.backends.line_server import LineServer, ServerDied
+from evaluation.backends.simt_source import symbol_of
 from evaluation.errors import EvaluatorFailure
-from evaluation.plan import Buffer, BufferArgument, PlannedLaunch, Role
+from evaluation.plan import Buffer, BufferArgument, Plan, PlannedLaunch, Role
 from evaluation.problem import DTYPE_BYTES, Tensor
 from evaluation.settings import EvaluationSettings
 from evaluation.toolchain import NATIVE, artifact, compile_program, find_compiler
@@ -119,7 +120,7 @@ class KernelRunner:
         lines += [_launch_line(launch, index) for launch in plan.launches]
         report = self._ask("\n".join(lines) + "\nend\n", seconds)
         if isinstance(report, Refusal):
-            return report
+            return report.model_copy(update={"reason": _named(report.reason, plan)})
         return self._read_outputs(plan.buffers, offsets), report
 
     def close(self) -> None:
@@ -202,7 +203,16 @@ def _buffer_line(buffer: Buffer, offset: int) -> str:
 def _launch_line(launch: PlannedLaunch, index: dict[str, int]) -> str:
     arguments = [_argument(argument, index) for argument in launch.arguments]
     extents = " ".join(str(extent) for extent in (*launch.grid, *launch.block))
-    return " ".join([f"launch {launch.kernel} {extents} {launch.shared_bytes} {len(arguments)}", *arguments])
+    return " ".join(
+        [f"launch {symbol_of(launch.kernel)} {extents} {launch.shared_bytes} {len(arguments)}", *arguments]
+    )
+
+
+def _named(reason: str, plan: Plan) -> str:
+    """The runner's words with the kernels' own names."""
+    for kernel in plan.kernels:
+        reason = reason.replace(symbol_of(kernel), kernel)
+    return reason
 
 
 def _argument(argument: BufferArgument | int | float, index: dict[str, int]) -> str:

@@ -8,9 +8,10 @@ C++ lacks), and the entry points that the runner calls, which are appended.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
+from zlib import crc32
 
-from evaluation.backends.simt_compile import Shim
+from evaluation.backends.simt_compile import LAUNCH_LINES, Shim
 from evaluation.source_text import directives, macros, plain, without_literals
 
 _INCLUDE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*include\b[^\n]*", re.MULTILINE)
@@ -85,17 +86,24 @@ def _included(code: str) -> set[str]:
     return {header[1] for header in headers if header}
 
 
-def translation_unit(source: str, kernels: Sequence[str]) -> str:
+def translation_unit(code: str, kernels: Mapping[str, str]) -> str:
     """The text to compile behind the shim; diagnostics name the candidate's own lines of `kernel.cu`.
 
     It is the plain text that the rules have judged. Its macros end with it: those of the entry points, and
-    the names in them, are ours.
+    the names in them, are ours. `kernels` says what each kernel is called in `code`.
     """
-    code = plain(source)
     text = _UNSIZED_ARRAY.sub(_dynamic_shared, _INCLUDE.sub("", code))
     forgotten = "".join(f"#undef {name}\n" for name in macros(code))
-    entries = "".join(f"SIMT_KERNEL({kernel})\n" for kernel in kernels)
-    return f'{text}\n#line 1 "launch lines"\n{forgotten}{entries}'
+    entries = "".join(f"SIMT_KERNEL({symbol_of(kernel)}, {name})\n" for kernel, name in kernels.items())
+    return f'{text}\n#line 1 "{LAUNCH_LINES}"\n{forgotten}{entries}'
+
+
+def symbol_of(kernel: str) -> str:
+    """The name that the runner finds a kernel by: its own where that is an identifier."""
+    if kernel.isidentifier():
+        return kernel
+    words = re.sub(r"\W+", "_", kernel)[:40]
+    return f"{words}_{crc32(kernel.encode()):08x}"
 
 
 def _dynamic_shared(declaration: re.Match[str]) -> str:

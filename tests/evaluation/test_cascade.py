@@ -52,7 +52,7 @@ def judged(backend: CascadeBackend, source: str) -> RunOutcome | Refusal:
     candidate = parse_source(source)
     x, out = (Tensor(name=name, shape=(100,), dtype="float32") for name in ("x", "out"))
     planned = plan(candidate, Instance(program="", sizes={"n": 100}, inputs=(x,), outputs=(out,)))
-    built = backend.build(candidate.source, candidate.kernels)
+    built = backend.build(candidate.source, planned.kernels)
     assert not isinstance(built, Refusal), built
     return backend.run(built, [Run(planned, {"x": np.arange(100, dtype=np.float32)})])
 

@@ -51,7 +51,7 @@ def test_parameters_are_read_from_ptx():
         ("u8", 1),
     ]
     assert found["k"].max_threads == 256
-    assert found["none"] == ptx.Kernel((), None)
+    assert found["none"] == ptx.Kernel("none", (), None)
 
 
 @given(st.binary(max_size=200))
@@ -94,9 +94,10 @@ def test_the_include_check_never_raises(text):
     includes.refuse(text)
 
 
-def typed(arguments, parameters):
-    launch = PlannedLaunch(kernel="k", grid=(1, 1, 1), block=(1, 1, 1), shared_bytes=0, arguments=arguments)
-    return typed_launches(Plan(buffers=(), launches=(launch,)), {"x": 4096}, {"k": parameters})
+def typed(arguments, parameters, block=(1, 1, 1)):
+    launch = PlannedLaunch(kernel="k", grid=(1, 1, 1), block=block, shared_bytes=0, arguments=arguments)
+    kernel = ptx.Kernel("_Z1k", parameters, 64)
+    return typed_launches(Plan(buffers=(), launches=(launch,)), {"x": 4096}, {"k": kernel})
 
 
 POINTER, INT, LONG, SHORT, FLOAT = (
@@ -130,6 +131,14 @@ def test_arguments_that_do_not_fit_are_launch_errors(arguments, parameters, word
     assert words in refusal.reason
 
 
+def test_more_threads_than_launch_bounds_are_a_launch_error():
+    assert isinstance(typed((), (), (8, 8, 1)), list)
+    refusal = typed((), (), (8, 8, 2))
+    assert isinstance(refusal, Refusal)
+    assert refusal.status is Status.LAUNCH_ERROR
+    assert "128 threads" in refusal.reason
+
+
 @pytest.fixture(scope="module")
 def compiler():
     process = CompilerProcess(find_toolkit(), seconds=20)
@@ -138,8 +147,12 @@ def compiler():
 
 
 def inspected(compiler, source, architecture):
-    compiled = compiler.compile(source, architecture)
-    return compiled if isinstance(compiled, Refusal) else cubin.refuse(compiled.cubin, compiled.ptx, ["k"])
+    compiled = compiler.compile(source, architecture, ["k"])
+    if isinstance(compiled, Refusal):
+        return compiled
+    refusal = cubin.refuse(compiled, source)
+    found = cubin.kernels(compiled)
+    return refusal or (found if isinstance(found, Refusal) else None)
 
 
 K = 'extern "C" __global__ void k(float* a) {'
@@ -236,8 +249,17 @@ def test_cooperative_groups_as_nvcc_takes_them(compiler, source):
         (K + "a[0] = clock64(); }", Status.REJECTED, "reads %clock64"),
         (K + "a[0] = clock(); }", Status.REJECTED, "reads %clock"),
         (K + 'asm("mov.u32 %0, %globaltimer_lo;" : "=r"(*(int*)a)); }', Status.REJECTED, "%globaltimer_lo"),
-        ("__global__ void k(float* a) { a[0] = 1; }", Status.REJECTED, "extern"),
-        ("__device__ void other() {}", Status.REJECTED, "extern"),
+        ("__device__ void other() {}", Status.REJECTED, "does not define"),
+        ("__device__ void k(float* a) { a[0] = 1; }", Status.REJECTED, "does not define"),
+        ("__global__ void k(float*) {} __global__ void k(int*) {}", Status.REJECTED, "overloaded"),
+        # Constant arrays of the host.
+        *((source, Status.COMPILE_ERROR, "t is a host variable") for source in (
+            "const float t[2] = {1, 2}; " + K + "a[0] = t[threadIdx.x]; }",
+            "constexpr float t[2] = {1, 2}; " + K + "a[0] = t[threadIdx.x]; }",
+            "namespace { static const float t[2] = {1, 2}; } " + K + "a[0] = t[threadIdx.x]; }",
+            "struct S { static constexpr float t[2] = {1, 2}; }; " + K + "a[0] = S::t[threadIdx.x]; }",
+            "__device__ int f(int t) { return 1; } const int t[2] = {1}; " + K + "a[0] = t[threadIdx.x]; }",
+        )),
         (K + "a[0] = nothing; }", Status.COMPILE_ERROR, "nothing"),
         ('#include "/etc/passwd"\n' + K + "}", Status.COMPILE_ERROR, "cannot open"),
     ],
@@ -284,11 +306,13 @@ def test_a_process_compiles_the_whole_mix():
     process = CompilerProcess(find_toolkit(), seconds=20)
     try:
         for case in cases():
-            compiled = process.compile(case.source, "sm_90a")
+            compiled = process.compile(case.source, "sm_90a", case.kernels)
             assert isinstance(compiled, Compiled), (case.name, compiled)
-            assert cubin.refuse(compiled.cubin, compiled.ptx, case.kernels) is None
+            assert cubin.refuse(compiled, case.source) is None
+            found = cubin.kernels(compiled)
+            assert isinstance(found, dict)
             assert not cubin.needs_assembler(compiled.ptx)
             for launch in case.run.plan.launches:
-                assert len(ptx.kernels(compiled.ptx)[launch.kernel].parameters) == len(launch.arguments)
+                assert len(found[launch.kernel].parameters) == len(launch.arguments)
     finally:
         process.close()

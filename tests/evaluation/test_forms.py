@@ -169,7 +169,9 @@ def test_scratch(line):
 )
 def test_template_arguments(template, arguments):
     source = f"#define BLOCK 256\n// launch k{template}<<<4, 256>>>(x, out, n)\n{KERNEL}"
-    assert planned(source)[0].template == arguments
+    candidate = parse_source(source)
+    assert isinstance(candidate, Candidate), candidate
+    assert candidate.launches[0].template == arguments
 
 
 def test_constants_of_the_source():
@@ -291,7 +293,7 @@ def fenced(info, source=LINE + KERNEL, fence="```"):
 def test_blocks_that_are_found(response):
     candidate = parse(response)
     assert isinstance(candidate, Candidate), candidate
-    assert candidate.kernels == ("k",)
+    assert [launch.kernel for launch in candidate.launches] == ["k"]
     assert "\r" not in candidate.source and "\ufeff" not in candidate.source
     assert isinstance(plan(candidate, INSTANCE), Plan)
 

@@ -99,7 +99,6 @@ def test_is_refused(text, status, words):
 @given(st.text(max_size=300))
 def test_never_raises(text):
     rules.refuse(text)
-    rules.undefined_kernel(text, ["k"])
 
 
 WORDS = ["asm", "//", "/*", "*/", '"', "'", "\\", "\n", " ", "R", "(", ")", "1", "#define x ", "e", "L"]
@@ -131,38 +130,3 @@ def visible_words(text: str) -> set[str]:
             visible += text[i]
             i += 1
     return set(re.findall(r"(?<!\w)[A-Za-z_]\w*", visible))
-
-
-@pytest.mark.parametrize(
-    "definition",
-    [
-        'extern "C" __global__ void k(float* x) {}',
-        'extern "C" __global__ void __launch_bounds__(256) k(float* x) {}',
-        'extern "C" __global__ __launch_bounds__((BM/TM)*(BN/TN), 2) void k(float* x) {}',
-        'extern "C" {\n__global__ void k(float* x) {}\n}',
-        'extern "C" __launch_bounds__(256) __global__ void k(float* x) {}',
-        'extern "C" __global__ __launch_bounds__(min(256, (1 << 8))) __noinline__ void k(float* x) {}',
-        'extern "C"\n__global__\nvoid\nk\n(float* x) {}',
-        '#define N 4\nextern "C" __global__ void k(float* x) {}',
-        '__device__ void f() {}\nextern "C" __global__ void other() {}\nextern "C" __global__ void k() {}',
-    ],
-)
-def test_definitions_are_found(definition):
-    assert rules.undefined_kernel(definition, ["k"]) is None
-
-
-@pytest.mark.parametrize(
-    ("definition", "words"),
-    [
-        ("", "does not define"),
-        ('extern "C" __global__ void kk() {}', "does not define"),
-        ('// extern "C" __global__ void k() {}', "does not define"),
-        ('extern "C" __device__ void k() {}', "does not define"),
-        ("__global__ void k() {}", 'extern "C"'),
-    ],
-)
-def test_missing_definitions_are_named(definition, words):
-    refusal = rules.undefined_kernel(definition, ["k"])
-    assert refusal is not None
-    assert refusal.status is Status.REJECTED
-    assert words in refusal.reason

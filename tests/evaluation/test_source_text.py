@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from evaluation import rules
 from evaluation.backends import includes
 from evaluation.backends.simt_source import missing_header, translation_unit
+from evaluation.kernel_names import prepared
 from evaluation.source_text import macros, plain, unclear, without_literals
 
 
@@ -94,7 +95,7 @@ def test_no_text_takes_long(piece, start):
     """Steps that grow with the square of the length would take minutes here, and stop the test run."""
     source = start + piece * (LONG // len(piece))
     rules.refuse(source)
-    rules.undefined_kernel(source, ["k"])
     missing_header(source)
-    translation_unit(source, ["k"])
+    translation_unit(source, {"k": "k"})
+    prepared(source, ["k", "n::k<float>"])
     includes.refuse(source)

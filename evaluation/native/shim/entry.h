@@ -42,11 +42,12 @@ template <class... Parameter> struct Entry<void(Parameter...)> {
 
 }  // namespace simt
 
-#define SIMT_KERNEL(name)                                                                             \
+// `symbol` is what the runner asks for, what follows is the kernel as C++ calls it.
+#define SIMT_KERNEL(symbol, ...)                                                                      \
     extern "C" {                                                                                      \
-    extern const char* const simt_signature_##name;                                                   \
-    const char* const simt_signature_##name = simt::Entry<decltype(::name)>::signature;               \
-    SIMT_UNCHECKED void simt_call_##name(void** arguments) {                                          \
-        simt::Entry<decltype(::name)>::call(::name, arguments);                                       \
+    extern const char* const simt_signature_##symbol;                                                 \
+    const char* const simt_signature_##symbol = simt::Entry<decltype(::__VA_ARGS__)>::signature;      \
+    SIMT_UNCHECKED void simt_call_##symbol(void** arguments) {                                        \
+        simt::Entry<decltype(::__VA_ARGS__)>::call(::__VA_ARGS__, arguments);                         \
     }                                                                                                 \
     }

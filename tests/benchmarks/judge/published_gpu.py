@@ -68,15 +68,16 @@ def _prepared(index: int, problem: Problem, response: str, backend: CudaBackend)
     if isinstance(candidate, Refusal):
         return None
     planned = plan(candidate, problem.shipped)
-    built = backend.build(candidate.source, candidate.kernels)
-    if isinstance(planned, Refusal) or isinstance(built, Refusal):
+    if isinstance(planned, Refusal):
+        return None
+    built = backend.build(candidate.source, planned.kernels)
+    if isinstance(built, Refusal):
         return None
     names = {buffer.tensor.name: buffer.tensor.name for buffer in planned.buffers}
-    launches = typed_launches(planned, names, built.parameters)
+    launches = typed_launches(planned, names, built.kernels)
     if isinstance(launches, Refusal):
         return None
-    kernels = {name: [one.type for one in types] for name, types in built.parameters.items()}
-    return _Ready(index, built.cubin, kernels, launches, planned)
+    return _Ready(index, built.cubin, built.parameter_types, launches, planned)
 
 
 def _judge(name: str, ready: Sequence[_Ready]) -> list[tuple[bool, ...]]:
