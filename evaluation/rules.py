@@ -120,6 +120,10 @@ _LIBRARY = re.compile(
     r"(?:\bnamespace\s(?:\s*\w+\s*=)?\s*|\b(?=\w+\s*::))"
     rf"(?:(?P<device>{_DEVICE_LIBRARIES})|{_HOST_LIBRARIES})\b(?:\s*::)?"
 )
+#: A type and a name before the brackets; other words that may stand there begin a statement or an expression.
+_EMPTY_ARRAY = re.compile(
+    r"\b(?!(?:return|else|do|case|goto|sizeof|new|delete|and|or|not)\b)[A-Za-z_]\w*>?\s+\w+\s*\[\s*0[uUlL]*\s*\]"
+)
 _CLOCK = re.compile(r"(?<![\w.])(clock(?:64)?)\s*\(")
 _HOST_CALL = re.compile(r"(?<![\w.])(main|system|free)\s*\(")
 _NAME = re.compile(r"(?<![\w$])[A-Za-z_$][\w$]*")
@@ -197,6 +201,8 @@ def _symbol_violations(bare: str) -> Iterator[tuple[Status, str]]:
             yield Status.REJECTED, f"{library.group()} is not allowed (host code)"
     for call in _HOST_CALL.finditer(bare):
         yield Status.REJECTED, f"{call[1]} is not allowed (host code)"
+    if _EMPTY_ARRAY.search(bare):
+        yield Status.REJECTED, "an array of no elements is not allowed, for CUDA has none"
     for call in _CLOCK.finditer(bare):
         yield Status.REJECTED, f"{call[1]} is not allowed: what a kernel computes must not depend on the time"
     if re.search(r"\bcuda\s*::", bare):

@@ -57,8 +57,12 @@ main(sys.argv[2:])
 """
 _UNKNOWN_KERNEL = "__nv_name_map"
 """Where NVRTC says that an error is in the name of a kernel."""
-_REASON_LINES = 6
-_REASON_CHARACTERS = 900
+_ERROR = re.compile(
+    r"^(?:(?P<file>[^\s(]*)\((?P<line>\d+)\)|At end of source|ptxas)\s*:?"
+    r"[^:\n]*\b(?:error|fatal)\b[^:\n]*:(?P<message>[^\n]*)",
+    re.MULTILINE,
+)
+_REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ class CompilerProcess:
     def compile(self, source: str, architecture: str, kernels: Sequence[str] = ()) -> Compiled | Refusal:
         """Compile, with an instance of each of `kernels` that is a template's (`sum<float>`).
 
-        Refuses with COMPILE_ERROR and the compiler's first messages, or REJECTED if a kernel is not there.
+        Refuses with COMPILE_ERROR and the compiler's first message, or REJECTED if a kernel is not there.
         """
         request = {
             "options": options(architecture, self._toolkit, source),
@@ -249,8 +253,9 @@ def _result(answer: dict[str, Any], cubin: bytes) -> Compiled | Refusal:
     if "failure" in answer:
         return _refuse(f"the compiler failed: {answer['failure']}")
     if not answer["ptx"]:
-        reason = _first_errors(str(answer.get("log", "")))
-        if _UNKNOWN_KERNEL in reason:
+        log = str(answer.get("log", ""))
+        reason = _first_error(log)
+        if _UNKNOWN_KERNEL in log:
             reason = f"a launch line names a kernel that the source does not define: {reason}"
             return Refusal(status=Status.REJECTED, reason=reason)
         return _refuse(reason)
@@ -261,10 +266,10 @@ def _refuse(reason: str) -> Refusal:
     return Refusal(status=Status.COMPILE_ERROR, reason=reason)
 
 
-def _first_errors(log: str) -> str:
-    """The first error messages of a log, short enough for a verdict's reason."""
-    lines: Sequence[str] = [line for line in log.splitlines() if line.strip()]
-    start = next((index for index, line in enumerate(lines) if "error" in line), 0)
-    return (
-        "\n".join(lines[start : start + _REASON_LINES])[:_REASON_CHARACTERS] or "the source does not compile"
-    )
+def _first_error(log: str) -> str:
+    """The first error message of a log in one line."""
+    found = _ERROR.search(log)
+    if found is None:
+        return " ".join(log.split())[:_REASON_CHARACTERS] or "the source does not compile"
+    line = f"line {found['line']}: " if found["file"] == "kernel.cu" else ""
+    return line + found["message"].strip()[:_REASON_CHARACTERS]

@@ -27,6 +27,7 @@ def test_kernels_of_the_mix_pass(path):
         "/* asm\n#pragma GCC optimize */",
         '__device__ const char* t = "asm volatile // system";',
         "int x = 1'000'000; // don't\n",
+        "__device__ float f(float* a) { if (a[1] > 0) return a[0]; else a[0] = 1; return (float)a[0]; }",
         "#define TILE 16\n#pragma unroll 4\n#if TILE > 8\n#endif\n",
         "#include <cuda_runtime.h>\n#include <cuda_fp16.h>\n# include <cmath>\n",
         "template <typename T> __device__ T twice(T x) { return x + x; }",
