@@ -134,15 +134,15 @@ def draw_cases(
 ) -> tuple[Case, ...]:
     """Inputs and expected outputs at every instance, and of every kind; all follow from `seed`.
 
-    With a `candidate` also at the larger sizes that suit it; its draws are those of every other candidate.
+    With a `candidate` also at the larger sizes that suit it, on inputs of the program's own kind: there the
+    size is what is tried. Its draws are those of every other candidate.
     Raises the reference's WarpsmithError if the program fails.
     """
     identity = fingerprint(problem, sizes)
     chosen = list(enumerate(spread(instances(problem, sizes), random.Random(f"{seed}/{identity}"))))
     if candidate is not None and sizes is SizeSet.CHECKS:
-        kinds = random.Random(f"{seed}/{identity}/larger").choices(list(Kind), k=len(problem.ladder))
         larger = beyond(problem, candidate, f"{seed}/{identity}")
-        chosen += [(len(chosen) + at, (problem.ladder[at], kinds[at])) for at in larger]
+        chosen += [(len(chosen) + at, (problem.ladder[at], Kind.OWN)) for at in larger]
     requests = [
         (instance, Draw(kind, _derived_seed(seed, identity, index))) for index, (instance, kind) in chosen
     ]

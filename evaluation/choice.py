@@ -29,8 +29,9 @@ _WAITING = 5
 _NUMBER = re.compile(r"(?<![\w.])(0[xX][0-9a-fA-F]{1,16}|\d{1,18}(?:\.\d*)?(?:[eE]\+?\d{1,2})?)")
 _SHIFT = re.compile(r"(\d{1,9})[uUlL]*\s*(<<|\*)\s*(\d{1,9})")
 _HALVED = re.compile(r">>\s*(\d{1,2})\b")
-_NARROW = {r"\w*char\b|u?int8_t": 255, r"\w*short\d?\b|u?int16_t": 2 * 65535}
-"""Integer types that are counters of few bits, and what they have to be tried with."""
+_NARROW = {r"\w*char\b|u?int8_t": 4 * 255, r"\w*short\d?\b|u?int16_t": 4 * 65535}
+"""Integer types that are counters of few bits, and what they have to be tried with: what is counted may be a
+quarter of the elements."""
 
 Measure = Callable[[Instance], int]
 

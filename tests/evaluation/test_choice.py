@@ -33,7 +33,7 @@ def problem(reference):
     ("source", "number"),
     [
         ("n > 100000", 100000), ("n > 0x186A0", 100000), ("n > 1e5f", 100000), ("n <= 1 << 20", 1 << 20),
-        ("n > 300 * 300", 90000), ("n >> 17", 1 << 17), ("unsigned short c", 131070), ("uint8_t c", 255),
+        ("n > 300 * 300", 90000), ("n >> 17", 1 << 17), ("unsigned short c", 4 * 65535), ("uint8_t c", 1020),
     ],
 )  # fmt: skip
 def test_numbers_are_found_however_they_are_written(source, number):
