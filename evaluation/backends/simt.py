@@ -154,9 +154,9 @@ class SimtBackend:
             )
 
     def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
-        """Launch bounds."""
+        """Launch bounds; then samples of the launches without their data: accesses, arguments, limits."""
         assert isinstance(built, SimtBuilt)
-        return built.refuse(plan)
+        return built.refuse(plan) or self._runner.rehearse(built.path, plan)
 
     def close(self) -> None:
         """End the servers and remove the scratch folder."""

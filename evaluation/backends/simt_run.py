@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +38,10 @@ _BAD_NEWS = (
     Status.REJECTED,
     Status.UNSUPPORTED,
 )
+_ADDRESS_SPACE_MB = 16 << 20  #: of the server; a rehearsal maps far more than there is
+_FILLS = (1, 2, 3)  #: of memory in a rehearsal: zeros, usual numbers, any bits; see native/runner/poison.h
+_REHEARSAL_SECONDS = 2.0
+_TOLD_BY_SIZES = (Status.LAUNCH_ERROR, Status.FAULT, Status.WRONG)
 _MAX_BUFFERS, _MAX_LAUNCHES, _MAX_ARGUMENTS = 255, 64, 64  #: as in native/runner
 _BUILD = [
     "-std=c++17",
@@ -112,16 +117,40 @@ class KernelRunner:
                 status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"
             )
         offsets = self._write_inputs(run)
-        lines = [
-            f"run {built} {self._data} {budget} {seconds:.6f} {variant.seed} {variant.order} {variant.stop}"
-        ]
-        lines += [_buffer_line(buffer, offset) for buffer, offset in zip(plan.buffers, offsets, strict=True)]
-        index = {buffer.tensor.name: position for position, buffer in enumerate(plan.buffers)}
-        lines += [_launch_line(launch, index) for launch in plan.launches]
-        report = self._ask("\n".join(lines) + "\nend\n", seconds)
+        words = f"{budget} {seconds:.6f} {self._settings.memory_mb} 0"
+        words += f" {variant.seed} {variant.order} {variant.stop}"
+        report = self._ask(self._request(built, words, plan, offsets), seconds)
         if isinstance(report, Refusal):
             return report.model_copy(update={"reason": _named(report.reason, plan)})
         return self._read_outputs(plan.buffers, offsets), report
+
+    def rehearse(self, built: Path, plan: Plan) -> Refusal | None:
+        """What goes wrong in samples of a plan too large to be run, and comes from its sizes alone.
+
+        See native/runner/rehearsal.h: a fault counts if it comes in the same way whatever memory holds.
+        """
+        if len(plan.buffers) > _MAX_BUFFERS or len(plan.launches) > _MAX_LAUNCHES:
+            return None
+        first = None
+        for fill in _FILLS:
+            words = f"{self._settings.access_budget} {_REHEARSAL_SECONDS} 0 {fill} 0 ascending 0"
+            request = self._request(built, words, plan, [0] * len(plan.buffers))
+            found = self._ask(request, _REHEARSAL_SECONDS)
+            if not isinstance(found, Refusal) or found.status not in _TOLD_BY_SIZES:
+                return None
+            if found.status is Status.LAUNCH_ERROR:
+                return found
+            first = first or found
+            if found != first:
+                return None
+        return first
+
+    def _request(self, built: Path, words: str, plan: Plan, offsets: Sequence[int]) -> str:
+        lines = [f"run {built} {self._data} {words}"]
+        lines += [_buffer_line(buffer, offset) for buffer, offset in zip(plan.buffers, offsets, strict=True)]
+        index = {buffer.tensor.name: position for position, buffer in enumerate(plan.buffers)}
+        lines += [_launch_line(launch, index) for launch in plan.launches]
+        return "\n".join(lines) + "\nend\n"
 
     def close(self) -> None:
         """End the server."""
@@ -133,7 +162,7 @@ class KernelRunner:
             writable=self._scratch,
             readable=[*confine.SYSTEM_FOLDERS, self._program.parent],
             cpu_seconds=_SERVER_CPU_SECONDS,
-            memory_mb=self._settings.memory_mb,
+            memory_mb=_ADDRESS_SPACE_MB,  # a run limits itself to what the settings say
             file_mb=self._settings.file_mb,
             compiler=self._settings.compiler,
         )

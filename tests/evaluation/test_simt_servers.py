@@ -14,7 +14,7 @@ import pytest
 
 from evaluation.backends.simt import SimtBackend
 from evaluation.backends.simt_compile import Shim
-from evaluation.backends.simt_run import Variant, _interpret, runner
+from evaluation.backends.simt_run import KernelRunner, Report, Variant, _interpret, runner
 from evaluation.backends.simt_source import translation_unit
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
@@ -79,7 +79,10 @@ def run_unruled(backend, source: str, seconds: float) -> dict[str, np.ndarray] |
     """Build and run `k` without asking the static rules, as if it had got past them."""
     built = backend._compiler.compile(translation_unit(source, {"k": "k"}), "unruled")
     assert not isinstance(built, Refusal), built.reason
-    result = backend._runner.run(built, plain_run(8, block=8), 10_000_000, seconds, Variant())
+    limits = SETTINGS.model_copy(update={"time_limit_s": seconds})
+    kernels = KernelRunner(limits, backend.scratch)
+    result = kernels.run(built, plain_run(8, block=8), Variant())
+    kernels.close()
     return result if isinstance(result, Refusal) else result[0]
 
 
@@ -117,7 +120,8 @@ def test_a_run_dies_with_its_server(backend, monkeypatch):
     built = backend.build(HEAD + "for (volatile int j = 0;; j++) {} }", ["k"])
     asked = []
     monkeypatch.setattr(backend._runner, "_ask", lambda request, seconds: asked.append(request) or 0)
-    backend._runner.run(built.path, plain_run(8), 10**12, 20.0, Variant())
+    monkeypatch.setattr(backend._runner, "_settings", SETTINGS.model_copy(update={"access_budget": 10**12}))
+    backend._runner.run(built.path, plain_run(8), Variant())
     with subprocess.Popen([runner(None)], stdin=subprocess.PIPE, text=True) as server:
         server.stdin.write(asked[0])
         server.stdin.flush()
@@ -143,7 +147,7 @@ def is_running(stat: Path) -> bool:
 @pytest.mark.parametrize(
     ("report", "status"),
     [
-        ("ok\tk\t0 0 0\t0 0 0\t7\t", 7),
+        ("ok\tk\t0 0 0\t0 0 0\t7\t", Report(7, False)),
         ("ok\tk\t0 0 0\t0 0 0\t7\tok\tk\t0 0 0\t0 0 0\t9\t", "damaged"),
         ("ok\tk\t0 0 0\t0 0 0\t" + "9" * 5000 + "\t", "damaged"),
         ("ok\tk\t0 0 0\t0 0 0\t7", "damaged"),

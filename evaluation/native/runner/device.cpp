@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "machine.h"
+#include "rehearsal.h"
 
 namespace simt {
 
@@ -41,7 +42,10 @@ Extent simt_block_index() { return machine.block.index; }
 Extent simt_block_extent() { return machine.launch->block; }
 Extent simt_grid_extent() { return machine.launch->grid; }
 unsigned simt_thread_rank() { return machine.current->rank; }
-void simt_trap(const char* what) { finish("fault", "%s", what); }
+void simt_trap(const char* what) {
+    if (machine.rehearsing) end_sample();  // a condition on data, perhaps
+    finish("fault", "%s", what);
+}
 void simt_pure_virtual() { finish("fault", "call of a pure virtual function"); }
 
 void simt_yield() {
@@ -53,14 +57,17 @@ void simt_barrier(int line) { wait_at_barrier(line, 0, __builtin_frame_address(0
 
 // Every thread of the block reads the totals before the next barrier can overwrite them.
 int simt_barrier_count(int line, int predicate) {
+    if (machine.rehearsing) need_whole_block();
     wait_at_barrier(line, predicate, __builtin_frame_address(0));
     return machine.block.predicates_true;
 }
 int simt_barrier_and(int line, int predicate) {
+    if (machine.rehearsing) need_whole_block();
     wait_at_barrier(line, predicate, __builtin_frame_address(0));
     return machine.block.predicates_true == machine.block.predicates_all;
 }
 int simt_barrier_or(int line, int predicate) {
+    if (machine.rehearsing) need_whole_block();
     wait_at_barrier(line, predicate, __builtin_frame_address(0));
     return machine.block.predicates_true != 0;
 }
@@ -115,6 +122,7 @@ void __ubsan_handle_type_mismatch_v1(void* record, uintptr_t address) {
 }
 void __ubsan_handle_out_of_bounds(void* record, uintptr_t index) {
     const unsigned line = ((SourceLocation*)record)->line;
+    if (machine.rehearsing && (long long)index < 0) end_sample();
     finish("fault", "index %lld is outside its array on line %u", (long long)index, line);
 }
 

@@ -52,8 +52,13 @@ void map_stacks(unsigned count) {
     void* area = mmap((void*)kStackBase, count * kStackSize, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (area != (void*)kStackBase) finish("unsupported", "the runner could not map %u stacks", count);
-    for (unsigned i = 0; i < count; i++) free_stacks[i] = kStackBase + (count - 1 - i) * kStackSize;
-    stack_count = free_count = count;
+    stack_count = count;
+    free_all_stacks();
+}
+
+void free_all_stacks() {
+    for (unsigned i = 0; i < stack_count; i++) free_stacks[i] = kStackBase + (stack_count - 1 - i) * kStackSize;
+    free_count = stack_count;
 }
 
 void expect_frames(size_t largest) { expected_depth = largest + 4096; }

@@ -5,6 +5,7 @@
 namespace simt {
 
 void map_stacks(unsigned count);
+void free_all_stacks();  // also of threads that are never resumed
 void expect_frames(size_t largest);  // of the candidate's functions, in bytes
 void start_fiber(Thread& thread, void (*body)());   // gives the thread a stack
 void enter_kernel();                                // from `body`: runs the kernel for the current thread

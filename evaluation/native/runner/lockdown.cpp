@@ -56,6 +56,11 @@ void limit_time(double seconds) {
     setitimer(ITIMER_VIRTUAL, &idle, nullptr);
 }
 
+void limit_memory(unsigned long long megabytes) {
+    const struct rlimit both = {(rlim_t)megabytes << 20, (rlim_t)megabytes << 20};
+    if (setrlimit(RLIMIT_AS, &both)) finish("unsupported", "the runner could not limit the memory");
+}
+
 void catch_signals() {
     stack_t stack = {};
     stack.ss_sp = signal_stack;

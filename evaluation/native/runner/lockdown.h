@@ -10,6 +10,7 @@ void die_with(int parent);  // ends this process when the server's ends; a fork 
 // times as much of wall clock; and SIGKILL, which cannot be blocked, two seconds of CPU time after SIGPROF should
 // have. Also starts the watch for empty loops.
 void limit_time(double seconds);
+void limit_memory(unsigned long long megabytes);  // of address space
 void catch_signals();             // turns crashes into reports
 void lock_down();                 // only write to kReportFile, return from a signal, and exit
 

@@ -22,8 +22,7 @@ constexpr uintptr_t kImageBase = 0x50000000;  // the candidate's code and data; 
 constexpr size_t kImageLimit = 128u << 20;
 constexpr uintptr_t kDynamicShared = 0x60000000;
 constexpr uintptr_t kStackBase = 0x68000000;
-constexpr uintptr_t kArenaBase = 0x1000000000;  // buffers, each in its own slots of 64 KiB
-constexpr unsigned kSlotShift = 16;
+constexpr uintptr_t kArenaBase = 0x1000000000;  // buffers, each in its own slots
 
 // The compiler refuses frames over kMaxFrame, and every function entry checks that as much is still free.
 constexpr size_t kMaxFrame = 64 * 1024;
@@ -101,6 +100,7 @@ struct Machine {
     unsigned resident;  // which of the blocks in flight it is
     const Launch* launch;
     Order order;
+    bool rehearsing;  // see rehearsal.h
     unsigned stop;  // in the shuffled order, before which of its atomics a thread may wait for long
     uint32_t now, launch_begin;  // time passes where threads synchronise
     bool contended;  // threads met at a word with nothing to say which comes first

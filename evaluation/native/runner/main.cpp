@@ -23,6 +23,7 @@
 #include "lockdown.h"
 #include "order.h"
 #include "poison.h"
+#include "rehearsal.h"
 
 namespace simt {
 
@@ -69,14 +70,16 @@ unsigned most_stacks() {
 // A memory-mapped input is copied, so that nothing the kernel does to it reaches the file.
 [[noreturn]] void execute() {
     limit_time(request.seconds);
+    machine.rehearsing = request.fill != Fill::kPoison;
+    if (!machine.rehearsing) limit_memory(request.memory_mb);
     machine.patience = request.budget;
-    seed_poison(request.seed);
+    seed_poison(request.seed, request.fill);
     machine.order = request.order;
     machine.stop = request.stop;
-    uint8_t* data = map_data();
+    uint8_t* data = machine.rehearsing ? nullptr : map_data();
     map_buffers(request.buffers, request.buffer_count);
     for (unsigned i = 0; i < request.buffer_count; i++)
-        if (request.buffers[i].role == Role::kInput)
+        if (data && request.buffers[i].role == Role::kInput)
             memcpy((void*)request.buffers[i].address, data + request.offsets[i], request.buffers[i].bytes);
     load_object(request.object);
     machine.optimized = find_symbol("simt_optimized");
@@ -87,6 +90,10 @@ unsigned most_stacks() {
     map_race_cells(request.buffers, request.buffer_count);
     catch_signals();
     lock_down();
+    if (machine.rehearsing) {
+        rehearse(launches, request.launch_count);
+        finish("ok", "%s", "");
+    }
     for (unsigned i = 0; i < request.launch_count; i++) run_launch(launches[i]);
     refuse_holes();
     for (unsigned i = 0; i < request.buffer_count; i++)

@@ -7,24 +7,31 @@
 #include <cstring>
 
 #include "poison.h"
+#include "rehearsal.h"
 #include "shared.h"
 
 namespace simt {
 
+size_t touched_pages;
+
 namespace {
 
-constexpr size_t kSlot = (size_t)1 << kSlotShift;
-constexpr size_t kMaxSlots = 1 << 16;  // 4 GiB of buffers
+constexpr size_t kMaxSlots = 1 << 16;  // 4 GiB of buffers, in a rehearsal 4 TiB
+constexpr size_t kPage = 4096, kMaxTouched = 1 << 14;
 
 Buffer* all_buffers;
 unsigned buffer_count;
 uintptr_t arena_begin;
 size_t arena_bytes;
+unsigned slot_shift;
 uint8_t buffer_of_slot[kMaxSlots];  // index + 1; 0 for none
+uint16_t* touched_by;  // in a rehearsal, which sample accessed a page of the arena last; 0 for none
 uintptr_t image_begin, image_end;
 
 [[noreturn]] void report_buffer(const Buffer& buffer, uintptr_t address, size_t bytes, Access access) {
     const long long offset = (long long)(address - buffer.address);
+    const bool beside = (offset < 0 && offset >= -(long long)kPage) || offset - buffer.bytes < 16;
+    if (machine.rehearsing && beside) end_sample();  // perhaps an index that stands for "not found" in made-up data
     if (offset >= 0 && (size_t)offset + bytes <= buffer.bytes)
         finish("fault", "%s of input %s at byte %lld, which is read-only", verb(access), buffer.name, offset);
     finish("fault", "out-of-bounds %s of %zu bytes at byte %lld of %s, which has %zu bytes", verb(access), bytes,
@@ -34,7 +41,7 @@ uintptr_t image_begin, image_end;
 [[noreturn]] void report_arena(uintptr_t address, size_t bytes, Access access) {
     const Buffer* nearest = all_buffers;
     for (unsigned i = 0; i < buffer_count; i++)
-        if (all_buffers[i].address <= address + kSlot / 2) nearest = all_buffers + i;
+        if (all_buffers[i].address <= address + ((size_t)1 << slot_shift) / 2) nearest = all_buffers + i;
     report_buffer(*nearest, address, bytes, access);
 }
 
@@ -43,7 +50,7 @@ uintptr_t image_begin, image_end;
         finish("fault", "%s of another thread's local variable", verb(access));
     if (address < 4096) finish("fault", "%s through a null pointer (address %zu)", verb(access), (size_t)address);
     if (address >= image_begin && address < image_end) finish("fault", "%s of a constant", verb(access));
-    finish("fault", "wild %s of %zu bytes: the address belongs to no buffer", verb(access), bytes);
+    finish("fault", "wild %s of %zu bytes: the address 0x%zx belongs to no buffer", verb(access), bytes, address);
 }
 
 bool within(uintptr_t address, size_t bytes, uintptr_t begin, size_t size) {
@@ -72,21 +79,34 @@ __attribute__((noinline)) void check_elsewhere(uintptr_t address, size_t bytes, 
     }
 }
 
+// Every sample of a rehearsal finds all memory as it was: a page gets its contents when it is first accessed.
+void touch(size_t offset, size_t bytes) {
+    for (size_t page = offset / kPage; page <= (offset + bytes - 1) / kPage; page++) {
+        if (touched_by[page] == sample_number) continue;
+        touched_by[page] = sample_number;
+        if (++touched_pages > kMaxTouched) end_sample();
+        poison((void*)(arena_begin + page * kPage), kPage);
+    }
+}
+
 inline void check(void* pointer, size_t bytes, Access access) {
     if (!machine.current) return;
     spend();
     const uintptr_t address = (uintptr_t)pointer;
     const size_t offset = address - arena_begin;
     if (offset >= arena_bytes) return check_elsewhere(address, bytes, access);
-    const unsigned index = buffer_of_slot[offset >> kSlotShift];
+    const unsigned index = buffer_of_slot[offset >> slot_shift];
     if (!index) report_arena(address, bytes, access);
     const Buffer& buffer = all_buffers[index - 1];
     if (!within(address, bytes, buffer.address, buffer.bytes) ||
         (!is_read(access) && buffer.role == Role::kInput))
         report_arena(address, bytes, access);
-    if (buffer.role == Role::kInput) return;
+    if (!buffer.written) {
+        if (machine.rehearsing) touch(offset, bytes);
+        return;
+    }
     const size_t at = address - buffer.address;
-    if (buffer.written && !note_access(buffer.written + at, bytes, access, 1))
+    if (!note_access(buffer.written + at, bytes, access, 1))
         finish("fault", "%s of %zu bytes at byte %zu of %s, which nobody has written", verb(access), bytes, at,
                buffer.name);
     check_global(buffer, at, bytes, access);
@@ -94,6 +114,7 @@ inline void check(void* pointer, size_t bytes, Access access) {
 
 void check_atomic(void* address, int bytes, Access access) {
     if ((uintptr_t)address % (unsigned)bytes) finish("fault", "misaligned atomic update");
+    if (machine.rehearsing) need_whole_block();
     check(address, (size_t)bytes, access);
 }
 
@@ -105,30 +126,36 @@ void check_range(const void* pointer, size_t bytes, Access access) {
 }  // namespace
 
 // Every buffer starts in a slot of its own, with empty slots around it: an overrun meets nothing. How many there are,
-// and where in its slot a buffer begins, a kernel must not rely on.
+// and where in its slot a buffer begins, a kernel must not rely on. In a rehearsal they are as many as an index of 32
+// bits can reach.
 void map_buffers(Buffer* buffers, unsigned count) {
     all_buffers = buffers;
     buffer_count = count;
+    slot_shift = machine.rehearsing ? 26 : 16;
+    const size_t slot = (size_t)1 << slot_shift, least = machine.rehearsing ? 256 : 1;
     arena_begin = kArenaBase + (next_random() % 4096 << 24);
-    arena_bytes = kSlot;
+    arena_bytes = least * slot;
     size_t states = 0;
     for (unsigned i = 0; i < count; i++) {
-        const size_t shift = next_random() % 16 * 256, empty = 1 + next_random() % 3;
-        const size_t slots = (shift + buffers[i].bytes + kSlot - 1) / kSlot;
+        const size_t shift = next_random() % 16 * 256, empty = least + next_random() % 3;
+        const size_t slots = (shift + buffers[i].bytes + slot - 1) / slot;
         buffers[i].address = arena_begin + arena_bytes + shift;
-        if ((arena_bytes >> kSlotShift) + slots + empty > kMaxSlots)
-            finish("unsupported", "the buffers take more than 4 GiB");
-        memset(buffer_of_slot + (arena_bytes >> kSlotShift), (int)i + 1, slots);
-        arena_bytes += (slots + empty) * kSlot;
+        if ((arena_bytes >> slot_shift) + slots + empty > kMaxSlots)
+            finish("unsupported", "the buffers take more than %zu GiB", kMaxSlots * slot >> 30);
+        memset(buffer_of_slot + (arena_bytes >> slot_shift), (int)i + 1, slots);
+        arena_bytes += (slots + empty) * slot;
         if (buffers[i].role != Role::kInput) states += buffers[i].bytes;
     }
-    void* arena = mmap((void*)arena_begin, arena_bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    auto next = (uint8_t*)mmap(nullptr, states + 1, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (arena != (void*)arena_begin || next == MAP_FAILED)
+    if (machine.rehearsing) states = arena_bytes / kPage * sizeof *touched_by;
+    const auto map = [](uintptr_t address, size_t bytes, int fixed) {
+        return mmap((void*)address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed,
+                    -1, 0);
+    };
+    auto next = (uint8_t*)map(0, states + 1, 0);
+    if (map(arena_begin, arena_bytes, MAP_FIXED_NOREPLACE) != (void*)arena_begin || next == MAP_FAILED)
         finish("unsupported", "the buffers (%zu MiB) do not fit into the memory limit", arena_bytes >> 20);
-    for (unsigned i = 0; i < count; i++) {
+    touched_by = (uint16_t*)next;
+    for (unsigned i = 0; i < count && !machine.rehearsing; i++) {
         if (buffers[i].role == Role::kInput) continue;
         poison((void*)buffers[i].address, buffers[i].bytes);
         buffers[i].written = next;
@@ -177,8 +204,8 @@ void simt_exchange(void* address, int bytes) { check_atomic(address, bytes, Acce
 // Before a load that goes through the read-only cache (__ldg).
 void simt_read_only(const void* address, int bytes) {
     const size_t offset = (uintptr_t)address - arena_begin;
-    if (offset >= arena_bytes || !buffer_of_slot[offset >> kSlotShift]) return;
-    const Buffer& buffer = all_buffers[buffer_of_slot[offset >> kSlotShift] - 1];
+    if (offset >= arena_bytes || !buffer_of_slot[offset >> slot_shift]) return;
+    const Buffer& buffer = all_buffers[buffer_of_slot[offset >> slot_shift] - 1];
     check_read_only(buffer, (uintptr_t)address - buffer.address, (size_t)bytes);
 }
 void* simt_memcpy(void* to, const void* from, size_t bytes) {

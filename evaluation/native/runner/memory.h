@@ -13,7 +13,7 @@ struct Buffer {
     Role role;
     uintptr_t address;
     size_t bytes;
-    uint8_t* written;    // 1 for each byte that a thread has written; null where that is not asked
+    uint8_t* written;    // 1 for each byte that a thread has written; null for inputs, and in a rehearsal
     Cell* cells;         // what the race check remembers of each 4 bytes
     size_t raced_bytes;  // how many bytes, from the first on, it remembers; 0 for inputs
 };

@@ -14,7 +14,10 @@ size_t phase;
 
 // NaN, or a large number of either sign, in every floating-point type, so that neither a sum nor a maximum nor a
 // minimum swallows all of them; and large as an integer.
-uint32_t poison_word(uint64_t random) {
+uint32_t poison_word(uint64_t random, Fill fill) {
+    if (fill == Fill::kZeros) return 0;
+    if (fill == Fill::kUsual) return 0x3f000000 | (random >> 8 & 0x7fffff);
+    if (fill == Fill::kWild) return (uint32_t)random;
     constexpr uint32_t kTops[3] = {0xffffffff, 0x7b007b00, 0xfb00fb00};
     return kTops[random % 3] | (random >> 8 & 0x00ff00ff);
 }
@@ -29,9 +32,9 @@ uint64_t next_random() {
     return z ^ z >> 31;
 }
 
-void seed_poison(uint64_t seed) {
+void seed_poison(uint64_t seed, Fill fill) {
     random_state = seed;
-    for (size_t i = 0; i < kWords; i++) words[i] = poison_word(next_random());
+    for (size_t i = 0; i < kWords; i++) words[i] = poison_word(next_random(), fill);
     memcpy(words + kWords, words, sizeof words / 2);
 }
 

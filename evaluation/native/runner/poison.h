@@ -4,7 +4,8 @@
 
 namespace simt {
 
-void seed_poison(uint64_t seed);
+enum class Fill { kPoison, kZeros, kUsual, kWild };  // kUsual: floats from 1/2 to 1; kWild: any bits
+void seed_poison(uint64_t seed, Fill fill);
 constexpr size_t kPoisonPart = 8192;
 const void* poison_part();  // so many bytes, others each time
 void poison(void* memory, size_t bytes);

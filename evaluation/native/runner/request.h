@@ -1,6 +1,7 @@
 // One run as the parent asks for it: buffers and launches.
 #pragma once
 #include "memory.h"
+#include "poison.h"
 
 namespace simt {
 
@@ -23,7 +24,8 @@ struct RequestedLaunch {
 
 struct Request {
     char object[512], data[512];
-    unsigned long long budget;
+    unsigned long long budget, memory_mb;
+    Fill fill;  // kPoison for an ordinary run, else of a rehearsal
     double seconds;
     unsigned long long seed;  // of what nobody has written, of where buffers lie, and of the shuffled order
     Order order;

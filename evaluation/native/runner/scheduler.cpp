@@ -4,6 +4,7 @@
 #include "fiber.h"
 #include "order.h"
 #include "poison.h"
+#include "rehearsal.h"
 #include "shared.h"
 #include "warp.h"
 
@@ -47,6 +48,7 @@ uint64_t last_step_allowed() {
 }
 
 void note_progress() {
+    if (machine.rehearsing) return;
     progress_at = machine.steps;
     machine.budget = last_step_allowed();
 }
@@ -200,6 +202,7 @@ bool release_barrier() {
         const Thread& thread = machine.threads[rank];
         if (thread.state != State::kBarrier) continue;
         if (!earliest) earliest = &thread;
+        if (thread.site != earliest->site && machine.rehearsing) end_sample();
         if (thread.site != earliest->site) {
             machine.current = machine.threads + rank;
             finish("fault", "divergent barrier: threads of one block wait at two barriers, on lines %d and %d (0: of a "
@@ -286,6 +289,7 @@ void suspend(State state) {
 }
 
 void ring() {
+    if (machine.rehearsing && machine.steps > machine.budget) end_sample();
     if (machine.steps > machine.budget && machine.steps > (machine.budget = last_step_allowed()))
         finish("timeout", "the budget is used up after %llu steps: a run may take %llu, and between the ends of threads "
                "and barriers %llu", (unsigned long long)machine.steps,
@@ -321,6 +325,21 @@ void before_synchronisation(bool shared) {
 
 unsigned random_below(unsigned count) {
     return (unsigned)((next_random() >> 32) * count >> 32);
+}
+
+void run_sample(const Launch& launch, uint64_t number, bool (*chosen)(const Thread& thread)) {
+    machine.launch = &launch;
+    machine.threads = residents[machine.resident].threads;
+    machine.launch_begin = machine.now++;
+    begin_block(number);
+    Block& block = machine.block;
+    for (unsigned rank = 0; rank < block.threads; rank++)
+        if (!chosen(machine.threads[rank])) machine.threads[rank].state = State::kDone, block.live--;
+    while (block.live) {
+        turn_is_over = false;
+        const bool progress = run_warps();
+        if (block.live && !release_barrier() && !progress) end_sample();
+    }
 }
 
 void run_launch(const Launch& launch) {

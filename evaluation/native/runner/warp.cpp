@@ -3,6 +3,7 @@
 
 #include "order.h"
 #include "poison.h"
+#include "rehearsal.h"
 
 namespace simt {
 
@@ -146,6 +147,7 @@ bool converge(Thread* first, Thread* end) {
 }
 
 extern "C" uint64_t simt_warp(unsigned mask, int operation, uint64_t value, int argument, int width) {
+    if (machine.rehearsing) need_whole_block();
     Thread& thread = *machine.current;
     if (!in_mask(thread, mask))
         finish("fault", "warp operation with mask 0x%08x, which leaves out the calling lane %u", mask, thread.lane);
@@ -157,6 +159,7 @@ extern "C" uint64_t simt_warp(unsigned mask, int operation, uint64_t value, int 
 }
 
 extern "C" unsigned simt_active_mask(int line) {
+    if (machine.rehearsing) need_whole_block();
     machine.current->site = call_path(__builtin_frame_address(0), line);
     suspend(State::kConverge);
     return (unsigned)machine.current->call.result;
