@@ -14,7 +14,7 @@ from itertools import islice
 
 from evaluation.expressions import UnknownNameError
 from evaluation.source_text import blank, directives, macros
-from evaluation.toolchain import NATIVE
+from evaluation.toolchain import shim_text
 from evaluation.verdict import Refusal, Status
 
 MAX_DECLARATIONS = 64
@@ -206,6 +206,5 @@ def prepared(code: str, kernels: Sequence[str]) -> tuple[str, Mapping[str, str]]
 @cache
 def _library_names() -> frozenset[str]:
     """The words of the shim, which has CUDA's names (and others, which does no harm)."""
-    texts = [path.read_text() for path in (NATIVE / "shim").iterdir() if path.is_file()]
-    names = set(re.findall(r"[A-Za-z_]\w*", "\n".join(texts)))
+    names = set(re.findall(r"[A-Za-z_]\w*", shim_text()))
     return frozenset(names | {f"{name}f" for name in names})

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from evaluation.source_text import directives, macros, plain, unclear, without_literals
+from evaluation.toolchain import shim_text
 from evaluation.verdict import Refusal, Status
 
 MAX_CHARACTERS = 65_536
@@ -91,7 +93,7 @@ _REJECTED_WORDS = {
     "macros that tell one compiler from another": r"__GNU\w*|__clang\w*|__x86_64\w*|__amd64\w*|__i386\w*"
     r"|__SANITIZE\w*|__SSE\w*|__AVX\w*|__linux\w*|__unix\w*|__OPTIMIZE\w*|__NO_INLINE__|__ELF__"
     r"|__VERSION__|__INTEL\w*|__TIME__|__DATE__|__TIMESTAMP__|__FILE__|__BASE_FILE__|__COUNTER__|__INCLUDE_LEVEL__"
-    r"|__CUDACC_\w+|__NVCC__|__PIC__",
+    r"|__CUDACC_[A-Z]\w*|__NVCC__|__PIC__",
     "host code": r"dlopen|dlsym|cuda[A-Z]\w*|PYBIND11_MODULE",
     "the device heap": r"malloc|realloc|calloc|new|delete",
     "exceptions and run-time types": r"throw|try|catch|typeid|dynamic_cast",
@@ -111,9 +113,8 @@ _PROTECTED_MACROS = re.compile(
     r"|struct|class|template|typename|namespace|using|auto|operator|true|false"
 )
 
-#: What a condition of the preprocessor may ask that a source has not defined: the same on a GPU.
+#: What a condition may ask that its source has not defined: on a GPU the answer is the same.
 _ASKED = re.compile(r"__CUDA_ARCH__|__CUDACC__|__cplusplus|[A-Za-z]\w*")
-_BUILT_IN = re.compile(r"threadIdx|blockIdx|blockDim|gridDim|warpSize")
 #: Names of libraries are other people's names, too, unless they stand as namespaces.
 _DEVICE_LIBRARIES, _HOST_LIBRARIES = "cub|thrust|cutlass|cute", "torch|ATen|c10"
 _LIBRARY = re.compile(
@@ -171,11 +172,17 @@ def _condition_violations(code: str) -> Iterator[tuple[Status, str]]:
     own = set(macros(code))
     for directive, condition in directives(code):
         for name in _NAME.findall(condition) if directive in _CONDITIONS else ():
-            if name not in own and (not _ASKED.fullmatch(name) or _BUILT_IN.fullmatch(name)):
+            if name not in own and (not _ASKED.fullmatch(name) or name in _shim_macros()):
                 yield (
                     Status.REJECTED,
                     f"#{directive} may not ask for {name}: it tells one compiler from another",
                 )
+
+
+@cache
+def _shim_macros() -> frozenset[str]:
+    """What is a macro here and need not be one in CUDA."""
+    return frozenset(re.findall(r"^\s*#\s*define\s+([A-Za-z]\w*)", shim_text(), re.MULTILINE))
 
 
 def _include_violations(rest: str) -> Iterator[tuple[Status, str]]:

@@ -63,6 +63,12 @@ def find_compiler(preferred: str | None = None) -> Compiler:
     raise WarpsmithError(f"no C++ compiler was found (tried {tried}); install one with `apt-get install g++`")
 
 
+@cache
+def shim_text() -> str:
+    """All headers that the simt backend compiles a kernel behind."""
+    return "\n".join(path.read_text() for path in sorted((NATIVE / "shim").rglob("*")) if path.is_file())
+
+
 def cache_folder() -> Path:
     """Where artifacts are kept; created if absent."""
     folder = Path(os.environ.get("WARPSMITH_CACHE") or Path.home() / ".cache" / "warpsmith")

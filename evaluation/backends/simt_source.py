@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from zlib import crc32
 
 from evaluation.backends.simt_compile import LAUNCH_LINES, Shim
@@ -67,35 +68,45 @@ def missing_header(source: str) -> str | None:
     The shim declares everything, so without this check such a kernel would pass here and fail there.
     """
     code = plain(source)
-    included = _included(code)
-    if any(header.startswith("cooperative_groups/") for header in included):
-        included.add("cooperative_groups.h")
-    included |= {_SAME_HEADER[header] for header in included & _SAME_HEADER.keys()}
-    code = without_literals(_INCLUDE.sub("", code))
-    own = {*macros(code), *(found["declared"] or found["assigned"] for found in _DECLARES.finditer(code))}
+    text = without_literals(_INCLUDE.sub("", code))
+    own = {*macros(text), *(found["declared"] or found["assigned"] for found in _DECLARES.finditer(text))}
     for header, pattern in _NEEDS_HEADER.items():
-        missing = (found.group() for found in pattern.finditer(code) if found.group() not in own)
-        name = None if header in included else next(missing, None)
+        missing = (found.group() for found in pattern.finditer(text) if found.group() not in own)
+        name = None if header in _included(code) else next(missing, None)
         if name is not None:
             return f"{name} is not declared without #include <{header}>"
     return None
 
 
-def _included(code: str) -> set[str]:
-    headers = (re.match(r'[<"]([^>"]+)[>"]', text) for name, text in directives(code) if name == "include")
-    return {header[1] for header in headers if header}
+def _missing(name: str, code: str) -> bool:
+    """Whether `name` belongs to a header that `code` does not include."""
+    headers = [header for header, pattern in _NEEDS_HEADER.items() if pattern.fullmatch(name)]
+    return bool(headers) and not _included(code) & {*headers}
+
+
+@lru_cache(maxsize=4)
+def _included(code: str) -> frozenset[str]:
+    """The headers that plain text includes, by their names in _NEEDS_HEADER."""
+    found = (re.match(r'[<"]([^>"]+)[>"]', text) for name, text in directives(code) if name == "include")
+    headers = {header[1] for header in found if header}
+    if any(header.startswith("cooperative_groups/") for header in headers):
+        headers.add("cooperative_groups.h")
+    return frozenset(headers | {_SAME_HEADER[header] for header in headers & _SAME_HEADER.keys()})
 
 
 def translation_unit(code: str, kernels: Mapping[str, str]) -> str:
     """The text to compile behind the shim; diagnostics name the candidate's own lines of `kernel.cu`.
 
     It is the plain text that the rules have judged. Its macros end with it: those of the entry points, and
-    the names in them, are ours. `kernels` says what each kernel is called in `code`.
+    the names in them, are ours. What a source may define itself for lack of a header is not defined before.
+    `kernels` says what each kernel is called in `code`.
     """
     text = _UNSIZED_ARRAY.sub(_dynamic_shared, _INCLUDE.sub("", code))
+    unknown = "".join(f"#undef {name}\n" for name in macros(code) if _missing(name, code))
     forgotten = "".join(f"#undef {name}\n" for name in macros(code))
     entries = "".join(f"SIMT_KERNEL({symbol_of(kernel)}, {name})\n" for kernel, name in kernels.items())
-    return f'{text}\n#line 1 "{LAUNCH_LINES}"\n{forgotten}{entries}'
+    before = f'{unknown}#line 1 "kernel.cu"\n' if unknown else ""
+    return f'{before}{text}\n#line 1 "{LAUNCH_LINES}"\n{forgotten}{entries}'
 
 
 def symbol_of(kernel: str) -> str:

@@ -27,6 +27,8 @@ def test_kernels_of_the_mix_pass(path):
         "/* asm\n#pragma GCC optimize */",
         '__device__ const char* t = "asm volatile // system";',
         "int x = 1'000'000; // don't\n",
+        "#ifndef M_PI\n#define M_PI 3.14\n#endif\n#ifdef DEBUG\n#endif\n#if defined(FAST) && N > 4\n#endif\n",
+        "#if __CUDA_ARCH__ >= 800 && defined(__CUDACC__)\n#endif\n#ifndef TILE\n#define TILE 16\n#endif\n",
         "__device__ float f(float* a) { if (a[1] > 0) return a[0]; else a[0] = 1; return (float)a[0]; }",
         "#define TILE 16\n#pragma unroll 4\n#if TILE > 8\n#endif\n",
         "#include <cuda_runtime.h>\n#include <cuda_fp16.h>\n# include <cmath>\n",
@@ -37,7 +39,7 @@ def test_kernels_of_the_mix_pass(path):
         "float c00, c01, c10, c11; int half, free, module, system, cub;",
         "#include <cstring>\n/* c */ #include <math.h>\n",
         '// R"( ??= \n',
-        "#ifndef _TILE_H\n#define _TILE_H\n#endif\n#if __CUDA_ARCH__ >= 900 && !defined(FLT_MAX)\n#endif\n",
+        "#ifndef _TILE_H\n#define _TILE_H\n#endif\n#if __CUDA_ARCH__ >= 900 && !defined(FAST)\n#endif\n",
         "é in a comment: // é\n"[14:],
     ],
 )
