@@ -43,7 +43,7 @@ def rehearsed(backend: SimtBackend, source: str) -> Refusal | None:
     assert isinstance(candidate, Candidate), candidate.reason
     planned = plan(candidate, instance)
     assert isinstance(planned, Plan), planned.reason
-    built = backend.build(candidate.source, candidate.kernels)
+    built = backend.build(candidate.source, planned.kernels)
     assert not isinstance(built, Refusal), built.reason
     return backend.rehearse(built, planned)
 
