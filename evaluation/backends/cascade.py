@@ -1,7 +1,7 @@
 """simt before the GPU: it sees races, bounds and memory never written, which hardware hides most of the time.
 
-Only a candidate that simt finds sound goes to the GPU, whose outputs are the ones that are compared. Where
-simt cannot tell (it lacks something that a GPU has, or its budget is too small) the GPU decides alone.
+Only a candidate that simt finds sound goes to the GPU, and the outputs of both are compared. Where simt
+cannot tell (it lacks something that a GPU has, or its budget is too small) the GPU decides alone.
 """
 
 from __future__ import annotations
@@ -47,13 +47,16 @@ class CascadeBackend:
         return CascadeBuilt(last, None if isinstance(first, Refusal) else first)
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
-        """The first backend's refusal, or what the last one gives."""
+        """The first backend's refusal, or what the last one gives; the outputs of both must be right."""
         assert isinstance(built, CascadeBuilt)
-        if built.first is not None:
-            seen = self._first.run(built.first, runs)
-            if isinstance(seen, Refusal) and seen.status not in _CANNOT_TELL:
-                return seen
-        return self.last.run(built.last, runs)
+        seen = self._first.run(built.first, runs) if built.first is not None else None
+        if isinstance(seen, Refusal) and seen.status not in _CANNOT_TELL:
+            return seen
+        outcome = self.last.run(built.last, runs)
+        if isinstance(outcome, Refusal) or not isinstance(seen, RunOutcome):
+            return outcome
+        repeats = (*outcome.repeats, *enumerate(seen.outputs), *seen.repeats)
+        return RunOutcome(outcome.outputs, repeats)
 
     def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
         """What either backend finds wrong at the shipped sizes."""
