@@ -12,48 +12,16 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from evaluation.headers import EVERYWHERE, ON_A_GPU
 from evaluation.source_text import directives, macros, plain, unclear, without_literals
 from evaluation.toolchain import shim_text
 from evaluation.verdict import Refusal, Status
 
 MAX_CHARACTERS = 65_536
 
-HEADERS = frozenset(
-    [
-        "cuda.h",
-        "cuda_runtime.h",
-        "cuda_fp16.h",
-        "cuda_bf16.h",
-        "math_constants.h",
-        "device_launch_parameters.h",
-        "vector_types.h",
-        "cooperative_groups.h",
-        "cooperative_groups/reduce.h",
-        "stdint.h",
-        "math.h",
-        "float.h",
-        "limits.h",
-        "stddef.h",
-        "stdio.h",
-        "stdlib.h",
-        "string.h",
-        "assert.h",
-        "cstdint",
-        "cmath",
-        "cfloat",
-        "climits",
-        "cstddef",
-        "cstdio",
-        "cstdlib",
-        "cstring",
-        "cassert",
-    ]
-)
-"""Headers that a kernel may include."""
-
 _UNSUPPORTED_HEADERS = re.compile(
     r"mma\.h|cub/.*|cuda/.*|thrust/.*|cutlass/.*|cute/.*|crt/.*|curand\w*\.h|cuda_pipeline\w*\.h|cuda_fp[48]\.h"
-    r"|cooperative_groups/(memcpy_async|scan|details/.*)\.h|cudaTypedefs\.h|type_traits|limits|utility"
+    r"|cooperative_groups/(memcpy_async|scan|details/.*)\.h|cudaTypedefs\.h"
 )
 _DIRECTIVES = frozenset(
     [
@@ -188,9 +156,9 @@ def _shim_macros() -> frozenset[str]:
 def _include_violations(rest: str) -> Iterator[tuple[Status, str]]:
     header = re.fullmatch(r'<([^<>"]+)>|"([^<>"]+)"', rest)
     name = (header[1] or header[2]) if header else rest[:60]
-    if name in HEADERS:
+    if name in EVERYWHERE:
         return
-    if _UNSUPPORTED_HEADERS.fullmatch(name):
+    if name in ON_A_GPU or _UNSUPPORTED_HEADERS.fullmatch(name):
         yield Status.UNSUPPORTED, f"the header {name} cannot be used on the CPU"
     else:
         yield Status.REJECTED, f"the header {name} is not on the list of allowed headers"

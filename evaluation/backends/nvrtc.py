@@ -20,6 +20,7 @@ from evaluation import confine
 from evaluation.backends.channel import Channel, ChannelClosedError
 from evaluation.errors import WarpsmithError
 from evaluation.scratch import LOCK, Scratch
+from evaluation.toolchain import NATIVE
 from evaluation.verdict import Refusal, Status
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,7 +125,10 @@ def virtual_headers() -> dict[str, str]:
     """Standard headers that NVRTC lacks, by the name that a source includes them by."""
     texts = {path.name: path.read_text() for path in _VIRTUAL_HEADERS.glob("*.h")}
     aliases = {f"c{name.removesuffix('.h')}": text for name, text in texts.items() if "_" not in name}
-    return texts | aliases
+    shared = {"utility": ""} | {
+        path.stem.removeprefix("std_"): path.read_text() for path in NATIVE.glob("shim/std_*.h")
+    }
+    return texts | aliases | shared
 
 
 def options(architecture: str, toolkit: Toolkit, source: str) -> list[str]:

@@ -35,6 +35,11 @@ _NEEDS_HEADER = {
         r"\b(uint(8|16|32|64)_t|u?intptr_t|std::u?int(8|16|32|64)_t|U?INT(8|16|32|64)_(MAX|MIN))\b"
     ),
     "math_constants.h": re.compile(r"\bCUDART_\w+"),
+    "limits": re.compile(r"\bnumeric_limits\b"),
+    "algorithm": re.compile(r"\bstd\s*::\s*(max|min|clamp)\b"),
+    "type_traits": re.compile(
+        r"\bstd\s*::\s*(is_\w+|(enable_if|conditional|decay|remove_\w+|make_(un)?signed)(_t)?)\b"
+    ),
 }
 #: Declares a name itself, as a variable or a type: `int half = n / 2;`.
 _DECLARES = re.compile(

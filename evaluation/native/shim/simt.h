@@ -14,4 +14,7 @@
 #include "intrinsics.h"
 #include "constants.h"
 #include "cooperative_groups.h"
+#include "std_algorithm.h"
+#include "std_limits.h"
+#include "std_type_traits.h"
 #include "entry.h"
