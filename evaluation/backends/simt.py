@@ -29,7 +29,7 @@ from evaluation.backends.ptx import Kernel
 from evaluation.backends.simt_compile import KernelCompiler
 from evaluation.backends.simt_gpu_gate import GpuGate
 from evaluation.backends.simt_run import KernelRunner, Order, Report, Variant
-from evaluation.backends.simt_source import missing_header, shim_of, translation_unit
+from evaluation.backends.simt_source import expanded, missing_header, shim_of, to_expand, translation_unit
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan
 from evaluation.scratch import Scratch, free_mb, memory_folder
@@ -79,10 +79,8 @@ class SimtBackend:
 
     def build(self, source: str, kernels: Sequence[str]) -> SimtBuilt | Refusal:
         """Apply the static rules, compile `source` with an entry point for each kernel, ask the gate."""
-        refusal = rules.refuse(source)
-        if refusal is not None:
-            return refusal
-        prepared = kernel_names.prepared(plain(source), kernels)
+        code = self._judged_text(source)
+        prepared = code if isinstance(code, Refusal) else kernel_names.prepared(code, kernels)
         if isinstance(prepared, Refusal):
             return prepared
         text, names = prepared
@@ -90,7 +88,6 @@ class SimtBackend:
         if missing is not None:
             return Refusal(status=Status.COMPILE_ERROR, reason=missing)
         self._require_room()
-        self._built += 1
         unit = translation_unit(text, names)
         path = self._compiler.compile(unit, f"kernel{self._built}", shim_of(text))
         if isinstance(path, Refusal) and path.status is not Status.COMPILE_ERROR:
@@ -102,6 +99,19 @@ class SimtBackend:
         built = SimtBuilt(path, {kernel: found[name] for kernel, name in names.items() if name in found})
         weakref.finalize(built, path.unlink, missing_ok=True)
         return on_gpu if isinstance(on_gpu, Refusal) else built
+
+    def _judged_text(self, source: str) -> str | Refusal:
+        """The plain text that the rules have judged and that is compiled: expanded if macros paste words."""
+        self._built += 1
+        refusal = rules.refuse(source)
+        code = plain(source)
+        if refusal is None and rules.pastes(source):
+            output = self._compiler.expand(to_expand(code), f"kernel{self._built}")
+            if isinstance(output, Refusal):
+                return output
+            code = expanded(output)
+            refusal = rules.refuse(code)
+        return refusal or code
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
         """Run every plan in order, each in a fresh process; stops at the first that fails.

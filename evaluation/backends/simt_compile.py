@@ -80,6 +80,12 @@ _CLANG = [
     "-fno-color-diagnostics",
 ]
 
+#: Without the macros of CUDA, which come later, and of this compiler, whose names the rules must see.
+_PREPROCESS = [
+    *("-std=c++17", "-E", "-x", "c++", "-nostdinc", "-w", "-undef", "-D__CUDA_ARCH__=900", "-D__CUDACC__=1"),
+    *("-U__FILE__", "-U__BASE_FILE__", "-U__TIME__", "-U__DATE__", "-U__TIMESTAMP__", "-U__COUNTER__"),
+    "-U__INCLUDE_LEVEL__",
+]
 _SERVER_CPU_SECONDS = 86_400
 LAUNCH_LINES = "launch lines"
 """The file that errors in the names of the launched kernels are reported for."""
@@ -199,8 +205,25 @@ class KernelCompiler:
         unit.write_text(
             f'#include "{self._toolbox.folder}/{shim}.h"\n#line 1 "kernel.cu"\n{source.read_text()}'
         )
-        flags = _flags(self._toolbox.flags, shim)
-        argv = [*self._toolbox.compiler.command, *flags, "-c", str(unit), "-o", str(built)]
+        try:
+            return self._start([*_flags(self._toolbox.flags, shim), "-c", str(unit), "-o", str(built)], log)
+        finally:
+            unit.unlink()
+
+    def expand(self, text: str, name: str) -> str | Refusal:
+        """What the preprocessor alone makes of `text`, with its line markers, or why it gives up."""
+        unit, output, log = (self._scratch / f"{name}{suffix}" for suffix in (".expand.cu", ".i", ".log"))
+        unit.write_text(text, encoding="utf-8")
+        try:
+            status = self._start([*_PREPROCESS, str(unit), "-o", str(output)], log)
+            return output.read_text(errors="replace") if status == 0 else self._explain(status, log)
+        finally:
+            for path in (unit, output, log):
+                path.unlink(missing_ok=True)
+
+    def _start(self, arguments: Sequence[str], log: Path) -> int:
+        """Start the compiler and wait for it; returns its wait status."""
+        argv = [*self._toolbox.compiler.command, *arguments]
         confined = self._confined(argv, self._settings.compile_cpu_s)
         with log.open("wb") as errors:
             try:
@@ -210,8 +233,6 @@ class KernelCompiler:
                 return done.returncode << 8 if done.returncode >= 0 else -done.returncode
             except subprocess.TimeoutExpired:
                 return int(signal.SIGKILL)
-            finally:
-                unit.unlink()
 
     def _start_server(self, shim: Shim) -> LineServer | None:
         """Start cc1plus as a server; `None` if this GCC does not lend itself to it."""

@@ -17,6 +17,10 @@ from evaluation.source_text import directives, macros, plain, without_literals
 
 _INCLUDE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*include\b[^\n]*", re.MULTILINE)
 
+#: Keeps an include from the preprocessor, which leaves a pragma that it does not know as it is.
+_LATER = "#pragma simt_later"
+_MARKER = re.compile(r'# (?P<line>\d+) "(?P<file>[^"]*)".*')
+
 _ALIGNMENT = r"(?:__align__|alignas)\s{0,32}\([^()]{0,64}(?:\([^()]{0,64}\))?[^()]{0,64}\)"
 _SPECIFIER = rf"(?:extern|__shared__|volatile|static|{_ALIGNMENT})"
 #: Lengths are bounded, so that no text makes the search slow.
@@ -97,6 +101,23 @@ def _included(code: str) -> frozenset[str]:
     if any(header.startswith("cooperative_groups/") for header in headers):
         headers.add("cooperative_groups.h")
     return frozenset(headers | {_SAME_HEADER[header] for header in headers & _SAME_HEADER.keys()})
+
+
+def to_expand(code: str) -> str:
+    """`code` for the preprocessor alone: its includes are kept for later."""
+    return '#line 1 "kernel.cu"\n' + _INCLUDE.sub(lambda include: f"{_LATER} {include.group()}", code)
+
+
+def expanded(output: str) -> str:
+    """The preprocessor's output as a source: includes are back, and every line is where it was."""
+    lines: list[str] = []
+    for line in output.split("\n"):
+        marker = _MARKER.fullmatch(line)
+        if marker is None:
+            lines.append(line.removeprefix(_LATER))
+        elif marker["file"] == "kernel.cu":
+            lines += [""] * (int(marker["line"]) - 1 - len(lines))
+    return "\n".join(lines)
 
 
 def translation_unit(code: str, kernels: Mapping[str, str]) -> str:

@@ -143,6 +143,12 @@ KERNELS = {
     "template with a default": ("template <class T, int N = 3> __global__ void k(%s)", "k", "x[i] * (N - 2)"),
     "template called norm": ("template <typename T> __global__ void norm(%s)", "norm", "x[i]"),
     "by a macro": ("#define KERNEL(name) __global__ void name\nKERNEL(k)(%s)", "k", "x[i]"),
+    "pasted": ("#define K(name, type) __global__ void name##_##type\nK(k, f32)(%s)", "k_f32", "x[i]"),
+    "pasted in a template": (
+        "#define NAME(x) x##ed\ntemplate <class T> __global__ void NAME(add)(%s)", "added<float>", "x[i]"),
+    "with pasted variables": (
+        "#define TWICE(n) float twice##n = 2 * x[i]\n__global__ void k(%s)", "k",
+        "0; if (i < n) { TWICE(1); out[i] = twice1 / 2; }"),
     "named by a macro": ("#define NAME k\n__global__ void NAME(%s)", "k", "x[i]"),
 }  # fmt: skip
 

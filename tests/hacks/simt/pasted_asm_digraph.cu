@@ -1,6 +1,6 @@
 // hack: the same with a digraph
-// expect: rejected
-// reason: token pasting|directive
+// expect: unsupported
+// reason: inline PTX
 %:define JOIN(x, y) x%:%:y
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
