@@ -1,7 +1,8 @@
 """The `simt` backend: CUDA kernels compiled for the CPU and run thread by thread, with every access checked.
 
-What it finds that a comparison of outputs would not: accesses out of bounds (by buffer and byte), writes
-to inputs, data races, divergent barriers, deadlocks, misaligned vector accesses, endless loops. What it
+What it finds that a comparison of outputs would not: accesses out of bounds (by buffer and byte), reads of
+what nobody has written, writes to inputs, data races, divergent barriers, deadlocks, misaligned vector
+accesses, endless loops; and in samples of the launches at the shipped sizes, what goes wrong there. What it
 cannot judge it calls UNSUPPORTED: PTX, tensor cores, grid-wide barriers. A race is seen from the accesses
 themselves and what orders them. Runs differ in poison, in where the buffers lie, and in the order of blocks
 and threads: ascending, descending and shuffled, so that luck with one of them is no luck; where threads meet

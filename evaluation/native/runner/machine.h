@@ -100,7 +100,7 @@ struct Machine {
     unsigned resident;  // which of the blocks in flight it is
     const Launch* launch;
     Order order;
-    bool rehearsing;  // see rehearsal.h
+    bool rehearsing, zero_filled;  // see rehearsal.h; with zeros in all memory
     unsigned stop;  // in the shuffled order, before which of its atomics a thread may wait for long
     uint32_t now, launch_begin;  // time passes where threads synchronise
     bool contended;  // threads met at a word with nothing to say which comes first

@@ -71,6 +71,7 @@ unsigned most_stacks() {
 [[noreturn]] void execute() {
     limit_time(request.seconds);
     machine.rehearsing = request.fill != Fill::kPoison;
+    machine.zero_filled = request.fill == Fill::kZeros;
     if (!machine.rehearsing) limit_memory(request.memory_mb);
     machine.patience = request.budget;
     seed_poison(request.seed, request.fill);

@@ -17,7 +17,7 @@ size_t touched_pages;
 namespace {
 
 constexpr size_t kMaxSlots = 1 << 16;  // 4 GiB of buffers, in a rehearsal 4 TiB
-constexpr size_t kPage = 4096, kMaxTouched = 1 << 14;
+constexpr size_t kPage = 4096, kLargePage = 2u << 20, kMaxTouched = 1 << 12;
 
 Buffer* all_buffers;
 unsigned buffer_count;
@@ -79,13 +79,16 @@ __attribute__((noinline)) void check_elsewhere(uintptr_t address, size_t bytes, 
     }
 }
 
-// Every sample of a rehearsal finds all memory as it was: a page gets its contents when it is first accessed.
-void touch(size_t offset, size_t bytes) {
-    for (size_t page = offset / kPage; page <= (offset + bytes - 1) / kPage; page++) {
-        if (touched_by[page] == sample_number) continue;
-        touched_by[page] = sample_number;
+// Every sample of a rehearsal finds all memory as it was: a page gets its contents when it is first accessed. Inputs
+// that are zero need none; for them the large pages of the system are counted.
+void touch(size_t offset, size_t bytes, bool input) {
+    const size_t page = machine.zero_filled && input ? kLargePage : kPage;
+    for (size_t at = offset / page * page; at < offset + bytes; at += page) {
+        uint16_t& last = touched_by[at / kPage];
+        if (last == sample_number) continue;
         if (++touched_pages > kMaxTouched) end_sample();
-        poison((void*)(arena_begin + page * kPage), kPage);
+        if (page == kPage && (last || !machine.zero_filled)) poison((void*)(arena_begin + at), kPage);
+        last = sample_number;
     }
 }
 
@@ -102,7 +105,7 @@ inline void check(void* pointer, size_t bytes, Access access) {
         (!is_read(access) && buffer.role == Role::kInput))
         report_arena(address, bytes, access);
     if (!buffer.written) {
-        if (machine.rehearsing) touch(offset, bytes);
+        if (machine.rehearsing) touch(offset, bytes, buffer.role == Role::kInput);
         return;
     }
     const size_t at = address - buffer.address;
@@ -155,6 +158,9 @@ void map_buffers(Buffer* buffers, unsigned count) {
     if (map(arena_begin, arena_bytes, MAP_FIXED_NOREPLACE) != (void*)arena_begin || next == MAP_FAILED)
         finish("unsupported", "the buffers (%zu MiB) do not fit into the memory limit", arena_bytes >> 20);
     touched_by = (uint16_t*)next;
+    for (unsigned i = 0; i < count && machine.zero_filled; i++)  // large pages of zeros cost one fault each
+        if (buffers[i].role == Role::kInput)
+            madvise((void*)(buffers[i].address / kPage * kPage), buffers[i].bytes, MADV_HUGEPAGE);
     for (unsigned i = 0; i < count && !machine.rehearsing; i++) {
         if (buffers[i].role == Role::kInput) continue;
         poison((void*)buffers[i].address, buffers[i].bytes);

@@ -8,7 +8,7 @@ uint16_t sample_number;
 
 namespace {
 
-constexpr uint64_t kStepsOfSample = 250'000, kStepsInAll = 1'000'000;
+constexpr uint64_t kStepsOfSample = 150'000, kStepsInAll = 400'000;
 constexpr unsigned kBlocks = 9;
 
 void* sample_end[5];
@@ -19,7 +19,7 @@ bool chosen(const Thread& thread) {
     const Extent extent = machine.launch->block, at = thread.index;
     const unsigned last = machine.block.threads - 1;
     const bool corner = (at.x == 0 || at.x == extent.x - 1) && (at.y == 0 || at.y == extent.y - 1) && at.z == 0;
-    return whole_block || corner || thread.rank == last || thread.rank == last / 2 || thread.rank == last / 3;
+    return whole_block || corner || thread.rank == last || thread.rank == last / 2;
 }
 
 // Whether the sample came to its end.
