@@ -54,7 +54,7 @@ _UNSUPPORTED_WORDS = {
 }
 _REJECTED_WORDS = {
     "compiler extensions": r"__attribute\w*|__declspec|_Pragma|__builtin_(?!expect\b|assume\b)\w+|__has_\w+"
-    r"|gnu|__gnu__|clang|__thread|thread_local|__sync_\w+|__atomic_\w+|__label__|alloca|setjmp"
+    r"|__extension__|gnu|__gnu__|clang|__thread|thread_local|__sync_\w+|__atomic_\w+|__label__|alloca|setjmp"
     r"|longjmp|_Float\w+|__float128",
     "names of the checker": r"[sS][iI][mM][tT]\w*"
     r"|__(?:tsan|ubsan|asan|msan|sanitizer|cov|cxa|gxx|libc|real|wrap|x86)\w*",

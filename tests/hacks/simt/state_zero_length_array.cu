@@ -1,6 +1,6 @@
 // hack: keeps state behind an array of no elements
-// expect: rejected
-// reason: the global variable nothing outlives a launch
+// expect: rejected|compile_error
+// reason: no bounds|no elements|outlives a launch
 __device__ float nothing[sizeof(int) - 4];
 __device__ float pool[64];
 __device__ float* at() { return nothing; }
