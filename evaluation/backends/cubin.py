@@ -24,7 +24,7 @@ _SYMBOL_TABLE = 2
 _STATE_SECTIONS = (".nv.global", ".bss", ".data")
 _PRINTING = {"vprintf", "__assertfail"}
 _ALLOCATORS = {"malloc", "free", "__nv_aligned_device_malloc"}
-_CACHE_HINTS = re.compile(r"evict_last|createpolicy|cache_hint|applypriority|discard\.global|L2::evict")
+_CACHE_HINTS = ("evict_last", "createpolicy", "cache_hint", "applypriority", "discard.global", "L2::evict")
 _SHARED_BYTES, _CONSTANT_BYTES, _THREADS = 48 << 10, 64 << 10, 1024
 """What every kernel may have; beyond it, the assembler decides."""
 _OF_FUNCTIONS = re.compile(r"_ZZ|\$|__unnamed_|__cudart_")
@@ -103,19 +103,21 @@ def refuse(compiled: Compiled, text: str) -> Refusal | None:
         if symbol.size and symbol.section.startswith(_STATE_SECTIONS)
     }
     for name in sorted(declared | kept):
+        if name in declared and not assembly.is_used(ptx, name):
+            continue
         if name not in declared or assembly.may_change(ptx, name):
             return _reject(
                 f"the global variable {name} outlives a launch; use __constant__, an argument or scratch "
                 "instead"
             )
-        if assembly.is_used(ptx, name) and _is_host_variable(name, text):
+        if _is_host_variable(name, text):
             reason = (
                 f"{_own_name(name)} is a host variable, undefined in device code; declare it __constant__"
             )
             return Refusal(status=Status.COMPILE_ERROR, reason=reason)
-    hint = _CACHE_HINTS.search(ptx)
+    hint = next((hint for hint in _CACHE_HINTS if hint in ptx), None)
     if hint:
-        return _reject(f"the cache hint {hint[0]} would keep data in L2 between timed launches; remove it")
+        return _reject(f"the cache hint {hint} would keep data in L2 between timed launches; remove it")
     clock = _CLOCKS.search(ptx)
     if clock:
         return _reject(f"it reads {clock[0]}: what a kernel computes must not depend on the time")

@@ -14,10 +14,11 @@ _PARAMETER = re.compile(r"\.param\s+(?:\.align\s+\d+\s+)?\.([a-z]\d+)[^\[]*?(?:\
 _BOUND = re.compile(r"\.(?:maxntid|reqntid)\s+(\d+)(?:\s*,\s*(\d+))?(?:\s*,\s*(\d+))?")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _VARIABLE = re.compile(
-    r"(?<![\w.])(?P<extern>\.extern\s+)?(?:\.(?:visible|weak|common)\s+)?\.(?P<space>global|const|shared)\s+"
-    r"(?:\.\w+(?:\([^)]*\))?(?:\s+\d+)?\s+)*?\.[a-z](?P<bits>\d+)\s+(?P<name>[\w$]+)\s*"
-    r"(?P<extents>(?:\[\d*\]\s*)*)(?=[;=])"
+    r"\.(?P<space>global|const|shared)\s+(?:\.\w+(?:\([^)]*\))?(?:\s+\d+)?\s+)*?\.[a-z](?P<bits>\d+)\s+"
+    r"(?P<name>[\w$]+)\s*(?P<extents>(?:\[\d*\]\s*)*)(?=[;=])"
 )
+_LINKING = re.compile(r"(?:\.(?:extern|visible|weak|common)\s+)*\Z")
+_MAX_BEFORE = 64
 _EXTERN_FUNCTION = re.compile(r"\.extern\s+\.func\s*(?:\([^)]*\)\s*)?([\w$]+)")
 _STATEMENT = re.compile(r"[\s{}]*(?:[\w$]+:[\s{}]*)*(?:@!?[\w$%]+\s+)?([^;]+);")
 _OPERANDS = re.compile(r"(\S+)\s*((?:\{[^}]*\}|\([^)]*\)|[^,])*),?(.*)", re.DOTALL)
@@ -81,10 +82,15 @@ def kernels(ptx: str) -> dict[str, Kernel]:
 
 def variables(ptx: str) -> list[Variable]:
     """All variables in global, constant and shared memory."""
-    return [
-        Variable(found["name"], found["space"], _size(found), found["extern"] is not None)
-        for found in _VARIABLE.finditer(_COMMENT.sub("", ptx))
-    ]
+    text = _COMMENT.sub("", ptx)
+    variables = []
+    for found in _VARIABLE.finditer(text):
+        before = text[max(0, found.start() - _MAX_BEFORE) : found.start()]
+        if not before or before[-1].isspace() or before[-1] in ";{}":  # no `ld.global`
+            linking = _LINKING.search(before)
+            is_extern = linking is not None and ".extern" in linking.group()
+            variables.append(Variable(found["name"], found["space"], _size(found), is_extern))
+    return variables
 
 
 def undefined_functions(ptx: str) -> list[str]:
@@ -93,8 +99,9 @@ def undefined_functions(ptx: str) -> list[str]:
 
 
 def is_used(ptx: str, name: str) -> bool:
-    """Whether the variable `name` is named anywhere but in its declaration."""
-    return len(re.findall(rf"(?<![\w$]){re.escape(name)}(?![\w$])", _COMMENT.sub("", ptx))) > 1
+    """Whether the variable `name` is named anywhere but in its declaration; most of a header's are not."""
+    pattern = rf"(?<![\w$]){re.escape(name)}(?![\w$])"
+    return ptx.count(name) > 1 and len(re.findall(pattern, _COMMENT.sub("", ptx))) > 1
 
 
 def may_change(ptx: str, name: str) -> bool:

@@ -2,8 +2,9 @@
 
 With GCC a compile server is used (`native/compile_server.c`): cc1plus starts and loads the shim once, then
 forks for each candidate, which saves about half of the time. Other compilers are started for each candidate.
-Both ways give the same object file for the same source. Clang checks one thing less: it does not see that a
-whole vector (not a member of one) is copied from a misaligned address.
+Both ways give the same object file for the same source. An assembler of ours contracts products and sums as
+nvcc does (`native/contract.c`). Clang does two things less: it does not see that a whole vector (not a member
+of one) is copied from a misaligned address, and it contracts nothing.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ _GCC = [
     "-fsanitize-coverage=trace-pc",
     "--param=tsan-distinguish-volatile=1",
     "-Werror=frame-larger-than=65536",
+    *("-ffixed-xmm14", "-ffixed-xmm15"),  # native/contract.c
     "-fmax-errors=1",
     "-ftemplate-depth=200",
     "-fconstexpr-ops-limit=2000000",
@@ -110,7 +112,7 @@ class Toolbox:
 
     compiler: Compiler
     folder: Path
-    """Holds the shim, its headers precompiled, a main file for each, and compile_server.so."""
+    """Holds the shim, its headers precompiled, a main file for each, compile_server.so and `as`."""
     flags: tuple[str, ...]
 
     @property
@@ -142,8 +144,14 @@ def toolbox(settings: EvaluationSettings) -> Toolbox:
         compile_program(
             compiler, [*server, "-o", str(folder / "compile_server.so"), "-ldl"], "the compile server"
         )
+        real = shutil.which(compiler.run(["-print-prog-name=as"]).stdout.strip()) or "as"
+        contracting = ["-O2", "-x", "c", f'-DREAL_ASSEMBLER="{real}"', str(NATIVE / "contract.c")]
+        compile_program(
+            compiler, [*contracting, "-o", str(folder / "as")], "the assembler that contracts products"
+        )
 
-    key = [*flags, _CHECKED_COPIES, (NATIVE / "compile_server.c").read_text()]
+    own_programs = ((NATIVE / name).read_text() for name in ("compile_server.c", "contract.c"))
+    key = [*flags, _CHECKED_COPIES, *own_programs]
     return Toolbox(compiler, artifact("shim", compiler, key, NATIVE / "shim", build), flags)
 
 
@@ -226,7 +234,7 @@ class KernelCompiler:
 
     def _start(self, arguments: Sequence[str], log: Path) -> int:
         """Start the compiler and wait for it; returns its wait status."""
-        argv = [*self._toolbox.compiler.command, *arguments]
+        argv = [*self._toolbox.compiler.command, f"-B{self._toolbox.folder}/", *arguments]
         confined = self._confined(argv, self._settings.compile_cpu_s)
         with log.open("wb") as errors:
             try:
@@ -245,14 +253,13 @@ class KernelCompiler:
         command = next(
             (line for line in asked.stderr.splitlines() if line.startswith(" ") and "/cc1plus " in line), None
         )
-        assembler = shutil.which(compiler.run(["-print-prog-name=as"]).stdout.strip())
-        if command is None or assembler is None:
+        if command is None:
             return None
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "LC_ALL": "C",
             "LD_PRELOAD": str(folder / "compile_server.so"),
-            "SIMT_ASSEMBLER": assembler,
+            "SIMT_ASSEMBLER": str(folder / "as"),
             "SIMT_COMPILE_CPU": str(self._settings.compile_cpu_s),
         }
         argv = self._confined(shlex.split(command), _SERVER_CPU_SECONDS)

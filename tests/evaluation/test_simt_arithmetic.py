@@ -5,10 +5,13 @@ What is not (shifts by the width, conversions out of range) is a fault: see test
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from evaluation.backends.simt import SimtBackend
+from evaluation.toolchain import find_compiler
 from tests.benchmarks.simt_mix import Launch, make_run
 from tests.evaluation.simt_runs import HEAD, SETTINGS, outputs_of
 
@@ -17,6 +20,12 @@ from tests.evaluation.simt_runs import HEAD, SETTINGS, outputs_of
 def backend():
     with SimtBackend(SETTINGS) as simt:
         yield simt
+
+
+needs_fma = pytest.mark.skipif(
+    "fma" not in Path("/proc/cpuinfo").read_text().split() or "clang" in find_compiler().version,
+    reason="needs g++ and a processor with FMA",
+)
 
 
 def values(backend: SimtBackend, body: str, x: np.ndarray, head: str = "") -> np.ndarray:
@@ -111,3 +120,60 @@ def test_fast_functions_at_their_ends(backend, call, x, expected):
 def test_a_fast_sine_far_out_is_no_sine(backend):
     x = np.linspace(9000, 10000, 500, dtype=np.float32)
     assert abs(values(backend, "r = __sinf(a[i]);", x) - np.sin(x.astype(np.float64))).max() > 1e-4
+
+
+X = 1 + 2.0**-23
+REST = X * X - float(np.float32(X * X))
+
+
+@needs_fma
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("r = x * x - p;", REST),
+        ("r = p - x * x;", -REST),
+        ("r = x * x + -p;", REST),
+        ("r = -p + x * a[i];", REST),
+        ("r = a[i]; r = r * x - p;", REST),
+        ("r = -p; r += x * x;", REST),
+        ("r = p; r -= x * a[i];", -REST),
+        ("double y = 1 + 0x1p-52, q = y * y; r = (float)(y * y - q);", 2.0**-104),
+        ("double y = 1 + 0x1p-52, q = y * y; r = (float)(q - y * y);", -(2.0**-104)),
+        # As with nvcc, what is stored or rounded by name is rounded.
+        ("r = __fsub_rn(__fmul_rn(x, x), p);", 0),
+        ("r = x * x; r = r - p;", 0),
+        ("r = x * x * x - p * x;", None),
+        ("r = (x + 1) * (x - 1) + 0.0f;", (X + 1) * (X - 1)),
+        ("r = x * x / p - 1;", 0),
+    ],
+)
+def test_products_and_sums_are_contracted(backend, body, expected):
+    found = values(backend, f"const float x = a[i], p = x * x; {body}", np.array([X]))[0]
+    if expected is not None:
+        assert found == np.float32(expected)
+    assert abs(found) < 1
+
+
+@needs_fma
+def test_contraction_loses_no_register(backend):
+    """Many products at once, against double: each is used several times, in every order."""
+    body = """
+        float x[8], y[8]; r = 0;
+        for (int j = 0; j < 8; j++) { x[j] = a[i] + j; y[j] = a[i] * j - 3; }
+        for (int j = 0; j < 8; j++) {
+            float u = x[j] * y[7 - j] + y[j], v = y[j] - x[j] * y[j], w = x[j] * x[j] + y[j] * y[j];
+            r += u * v - w * (x[j] * y[j] + u) + (u > v ? u * v : v - u * w) / (1 + fabsf(w * v));
+            r = r - u * (v - w) * x[j] + v * y[j];
+        }
+    """
+    a = np.random.default_rng(5).uniform(-2, 2, 500).astype(np.float32)
+    exact = np.zeros(a.size)
+    x = [a.astype(np.float64) + j for j in range(8)]
+    y = [a.astype(np.float64) * j - 3 for j in range(8)]
+    scale = np.ones(a.size)
+    for j in range(8):
+        u, v, w = x[j] * y[7 - j] + y[j], y[j] - x[j] * y[j], x[j] ** 2 + y[j] ** 2
+        exact += u * v - w * (x[j] * y[j] + u) + np.where(u > v, u * v, v - u * w) / (1 + abs(w * v))
+        exact += -u * (v - w) * x[j] + v * y[j]
+        scale += abs(u * v) + abs(w * u) + abs(u * w * x[j])
+    assert (abs(values(backend, body, a) - exact) <= 1e-5 * scale).all()

@@ -2,6 +2,6 @@
 // expect: wrong
 extern "C" __global__ void k(float* o, const float* a, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
-    long double third = 1.0L / (n - 1021);
-    o[i] = third * 3 - (double)third * 3 != 0 ? 2 * a[i] : 0;
+    long double one = 1.0L + 1e-19L * n;
+    o[i] = one - 1.0L != 0 ? 2 * a[i] : 0;
 }
