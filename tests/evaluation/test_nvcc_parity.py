@@ -1,7 +1,8 @@
 """Both backends take, without any include, the names and overloads that nvcc takes, and no others.
 
 nvcc_accepts.tsv says what nvcc 13.0 makes of expressions in a kernel `k(float* o, int n)`, and
-nvcc_accepts_half.tsv what it makes of the 16-bit types, whose operands often cannot be mixed.
+nvcc_accepts_half.tsv what it makes of the 16-bit types, whose operands often cannot be mixed. For which types
+there are atomics, shuffles and cache hints says nvcc_accepts_types.tsv.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ HALF_CASES = cases("nvcc_accepts_half.tsv")
 HALF_HEAD = """#include <cuda_fp16.h>
 #include <cuda_bf16.h>
 extern "C" __global__ void k(float* a, __half* h, __nv_bfloat16* b, int n, __half2* h2) { a[0] = (float)("""
+TYPE_CASES = cases("nvcc_accepts_types.tsv")
+TYPE_HEAD = """#include <cuda_fp16.h>
+#include <cuda_bf16.h>
+struct S { int a, b; };
+extern "C" __global__ void k(void* p) { """
+ALL_TYPES = TYPE_HEAD + "".join(f"{expression}; " for expression, accepted in TYPE_CASES if accepted) + "}"
+NO_TYPES = [expression for expression, accepted in TYPE_CASES if not accepted]
 HEADERS = (
     "cmath", "math.h", "cfloat", "cstdint", "math_constants.h", "limits", "algorithm", "type_traits",
     "utility",
@@ -80,6 +88,18 @@ def test_simt_of_16_bits(simt, expression, accepted):
     assert isinstance(built, Refusal) != accepted, built
 
 
+def test_simt_of_types_that_cuda_has(simt):
+    built = simt.build(ALL_TYPES, ["k"])
+    assert not isinstance(built, Refusal), built
+
+
+@pytest.mark.parametrize("expression", NO_TYPES)
+def test_simt_of_types_that_cuda_lacks(simt, expression):
+    built = simt.build(f"{TYPE_HEAD}{expression}; }}", ["k"])
+    assert isinstance(built, Refusal)
+    assert built.status is Status.COMPILE_ERROR
+
+
 @pytest.mark.parametrize("expression", INCLUDED)
 def test_simt_with_includes(simt, expression):
     built = simt.build(INCLUDES + source(expression), ["k"])
@@ -98,6 +118,18 @@ def test_nvrtc(nvrtc, expression, accepted):
 def test_nvrtc_of_16_bits(nvrtc, expression, accepted):
     compiled = nvrtc.compile(f"{HALF_HEAD}{expression}); }}", "compute_90a")
     assert isinstance(compiled, Compiled) == accepted, compiled
+
+
+@needs_nvrtc
+def test_nvrtc_of_types_that_cuda_has(nvrtc):
+    compiled = nvrtc.compile(ALL_TYPES, "compute_90a")
+    assert isinstance(compiled, Compiled), compiled
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("expression", NO_TYPES)
+def test_nvrtc_of_types_that_cuda_lacks(nvrtc, expression):
+    assert isinstance(nvrtc.compile(f"{TYPE_HEAD}{expression}; }}", "compute_90a"), Refusal)
 
 
 @needs_nvrtc

@@ -6,6 +6,7 @@
 // make every compilation slower though few sources need it (simt16.h).
 #pragma once
 #include "types.h"
+#include "std_type_traits.h"
 #include "thread.h"
 #include "warp.h"
 #include "atomics.h"
@@ -16,5 +17,4 @@
 #include "cooperative_groups.h"
 #include "std_algorithm.h"
 #include "std_limits.h"
-#include "std_type_traits.h"
 #include "entry.h"

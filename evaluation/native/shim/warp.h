@@ -12,6 +12,10 @@ extern "C" unsigned simt_active_mask(int line);
 #define __activemask() simt_active_mask(__LINE__)
 SIMT_INLINE void __syncwarp(unsigned mask = 0xffffffffu) { simt_warp(mask, SIMT_WARP_SYNC, 0, 0, 32); }
 
+struct __half;
+struct __half2;
+struct __nv_bfloat16;
+struct __nv_bfloat162;
 template <class To, class From> SIMT_INLINE To simt_bits(From from) {
     To to;
     __builtin_memcpy(&to, &from, sizeof to < sizeof from ? sizeof to : sizeof from);
@@ -26,6 +30,9 @@ template <class T> SIMT_INLINE uint64_t simt_pack(T value) {
 
 #define SIMT_SHUFFLE(name, operation, Offset)                                                       \
     template <class T> SIMT_INLINE T name(unsigned mask, T value, Offset offset, int width = 32) {  \
+        static_assert(std::is_arithmetic<T>::value ||                                               \
+                          std::warpsmith_is_one_of<T, __half, __half2, __nv_bfloat16, __nv_bfloat162>::value, \
+                      "CUDA shuffles no values of this type");                                      \
         return simt_bits<T>(simt_warp(mask, operation, simt_pack(value), (int)offset, width));      \
     }
 SIMT_SHUFFLE(__shfl_sync, SIMT_WARP_INDEX, int)
@@ -39,6 +46,7 @@ SIMT_INLINE unsigned __ballot_sync(unsigned mask, int predicate) {
 SIMT_INLINE int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
 SIMT_INLINE int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, !predicate) == 0; }
 template <class T> SIMT_INLINE unsigned __match_any_sync(unsigned mask, T value) {
+    static_assert(std::is_arithmetic<T>::value, "CUDA matches no values of this type");
     return (unsigned)simt_warp(mask, SIMT_WARP_MATCH, simt_pack(value), 0, 32);
 }
 
