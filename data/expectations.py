@@ -122,7 +122,7 @@ def _broken_file_named(name: str) -> Iterator[None]:
     """Say in one sentence that a file is not what prepare writes: cut short, or not even text."""
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, WarpsmithError) as error:
         reason = " ".join(str(error).split())[:200]
         raise GateError(f"{name} cannot be read ({reason}): run prepare again.") from None
 
