@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from itertools import islice
 
 from evaluation.expressions import UnknownNameError
-from evaluation.source_text import blank, directives, macros
+from evaluation.source_text import blank, directives, macros, plain
 from evaluation.toolchain import shim_text
 from evaluation.verdict import Refusal, Status
 
@@ -177,8 +177,9 @@ def _deduced(name: str, parameters: Sequence[str], arguments: Sequence[str]) -> 
 def prepared(code: str, kernels: Sequence[str]) -> tuple[str, Mapping[str, str]] | Refusal:
     """The text to compile, and what each of `kernels` (from `instance`) is called in it.
 
-    A kernel that is called like a function of CUDA's library (`norm`) gets a name of its own, for C++ would
-    take it for an overload, or for a second definition. Refuses a name that the source does not declare.
+    A kernel that is called like another function (`norm` of CUDA's library) gets a name of its own, for
+    C++ would take it for an overload, or for a second definition. Refuses a name that the source does not
+    declare.
     """
     found = declarations(code)
     own = set(macros(code))
@@ -191,20 +192,45 @@ def prepared(code: str, kernels: Sequence[str]) -> tuple[str, Mapping[str, str]]
         if name not in declared and not hidden:
             reason = f"a launch line names the kernel {name}, which the source does not define as __global__"
             return Refusal(status=Status.REJECTED, reason=reason)
-    taken = {name for name in names.values() if name in _library_names()} - own
-    places = sorted(one.position for one in found if one.name in taken and not one.namespace)
-    for position in reversed(places):
-        end = position + len(_WORD.match(code, position)[1])  # type: ignore[index]
-        code = f"{code[:end]}_kernel{code[end:]}"
-    renamed = {
-        kernel: kernel.replace(name, f"{name}_kernel", 1) if name in taken and "::" not in kernel else kernel
+    text = blank(code)
+    shared = _library_names() | {name for name in declared if _is_function(name, text)}
+    for name in declared - shared - own:
+        if _is_called(name, text, found):
+            reason = f"{name} is a kernel, and a __global__ function call must be configured by a launch line"
+            return Refusal(status=Status.COMPILE_ERROR, reason=reason)
+    new = {name: _new_name(name, code) for name in names.values() if name in shared - own}
+    places = sorted((one.position, one.name) for one in found if one.name in new and not one.namespace)
+    for position, name in reversed(places):
+        code = code[:position] + new[name] + code[position + len(name) :]
+    return code, {
+        kernel: kernel.replace(name, new[name], 1) if name in new and "::" not in kernel else kernel
         for kernel, name in names.items()
     }
-    return code, renamed
+
+
+def _is_function(name: str, text: str) -> bool:
+    """Whether there is a device function that is called like the kernel `name`."""
+    return re.search(rf"__device__[^;{{}}()]*\b{name}\s*\(", text) is not None
+
+
+def _is_called(name: str, text: str, found: Sequence[Declaration]) -> bool:
+    """Whether device code calls the kernel `name`, which NVRTC takes and nvcc does not."""
+    declared = {one.position for one in found}
+    before = r"(?:[;{}(),=?&|!+*/-]|(?<!:):|\b(?:return|else|do))\s*"
+    calls = re.finditer(rf"{before}(?P<name>\b{name})\s*(?:<[^;{{}}]*>\s*)?\(", text)
+    return any(call.start("name") not in declared for call in calls)
+
+
+def _new_name(name: str, code: str) -> str:
+    """A name that `code` does not use."""
+    new = f"{name}_kernel"
+    while new in code:
+        new += "_"
+    return new
 
 
 @cache
 def _library_names() -> frozenset[str]:
     """The words of the shim, which has CUDA's names (and others, which does no harm)."""
-    names = set(re.findall(r"[A-Za-z_]\w*", shim_text()))
+    names = set(re.findall(r"[A-Za-z_]\w*", plain(shim_text())))
     return frozenset(names | {f"{name}f" for name in names})

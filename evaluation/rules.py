@@ -89,6 +89,7 @@ _LIBRARY = re.compile(
     r"(?:\bnamespace\s(?:\s*\w+\s*=)?\s*|\b(?=\w+\s*::))"
     rf"(?:(?P<device>{_DEVICE_LIBRARIES})|{_HOST_LIBRARIES})\b(?:\s*::)?"
 )
+_STRINGIFIED = re.compile(r"(?<![#:%])(?:#|%:)(?![#:%])")
 #: A type and a name before the brackets; other words that may stand there begin a statement or an expression.
 _EMPTY_ARRAY = re.compile(
     r"\b(?!(?:return|else|do|case|goto|sizeof|new|delete|and|or|not)\b)[A-Za-z_]\w*>?\s+\w+\s*\[\s*0[uUlL]*\s*\]"
@@ -140,6 +141,8 @@ def _directive_violations(code: str) -> Iterator[tuple[Status, str]]:
             name = (re.match(r"\w*", rest) or [""])[0]
             if _PROTECTED_MACROS.fullmatch(name):
                 yield Status.REJECTED, f"the macro {name} may not be redefined"
+            if _STRINGIFIED.search(without_literals(rest)):
+                yield Status.REJECTED, "the operator # is not allowed: macros need not be the same in CUDA"
 
 
 def _condition_violations(code: str) -> Iterator[tuple[Status, str]]:

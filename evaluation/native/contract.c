@@ -3,8 +3,8 @@
  *
  * GCC contracts only where it optimises, and kernels are compiled without. So here a `mulss` also keeps its factors in
  * xmm14 and xmm15, which the compiler leaves alone (-ffixed-xmm14, -ffixed-xmm15), and an `addss` or `subss` in the
- * same block that takes the product from its register, or from a copy, becomes a vfmadd of the factors. Products that
- * were stored in between are left as they are; so is everything on a processor without FMA.
+ * same block that takes the product from its register, from a copy or from the variable that it was stored to, becomes a
+ * vfmadd of the factors. Everything stays as it is on a processor without FMA.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@ typedef struct {
 } Instruction;
 
 static unsigned holders; /* the registers, by bit, that hold the last product */
+static char variable[MAX_OPERAND]; /* the place on the stack that holds it, or "" */
 static char suffix;      /* of its type: s or d */
 
 /* The bit of a register that is an operand, 0 for any other operand. */
@@ -54,10 +55,33 @@ static Instruction parse(const char* line, size_t length) {
     return found;
 }
 
+static int is_product(const char* operand) {
+    return (bit_of(operand) & holders) || (variable[0] && !strcmp(operand, variable));
+}
+
+/* Keeps track of where the product is, over an instruction that is left as it is. */
+static void follow(const Instruction* now) {
+    const int moves = !strncmp(now->name, "movs", 4) && now->name[4] == suffix && !now->name[5];
+    const int copies = (moves || !strcmp(now->name, "movaps")) && is_product(now->source);
+    const unsigned target = bit_of(now->target);
+    if (now->operands < 0 || now->name[0] == 'j' || !strcmp(now->name, "call") || !strcmp(now->name, "ret")) {
+        holders = 0; /* a block ends, or this is not understood */
+        variable[0] = 0;
+    } else if (now->operands == 2 && target) {
+        holders = copies ? holders | target : holders & ~target;
+    } else if (now->operands == 2 && strchr(now->target, '(') && strncmp(now->name, "cmp", 3) &&
+               strncmp(now->name, "test", 4)) { /* a store: elsewhere, or over the variable */
+        const int elsewhere = moves && strstr(now->target, "(%rbp)") && strcmp(now->target, variable);
+        if (copies && strstr(now->target, "(%rbp)")) strcpy(variable, now->target);
+        else if (!elsewhere) variable[0] = 0;
+    }
+}
+
 /* A sum or difference with the product: writes it fused if `now` is one. */
 static int fused(FILE* out, const Instruction* now) {
     const int adds = !strncmp(now->name, "adds", 4), subtracts = !strncmp(now->name, "subs", 4);
-    const unsigned from = bit_of(now->source) & holders, to = bit_of(now->target) & holders;
+    const unsigned to = bit_of(now->target) & holders;
+    const int from = is_product(now->source);
     if (!(adds || subtracts) || now->name[4] != suffix || now->name[5] || !from == !to) return 0;
     if (to) {
         fprintf(out, "\tmovaps\t%%xmm15, %s\n", now->target);
@@ -74,6 +98,7 @@ static void contract(FILE* out, const char* line, size_t length) {
     if (now.operands == 2 && !strncmp(now.name, "muls", 4) && strchr("sd", now.name[4]) && !now.name[5]) {
         suffix = now.name[4];
         holders = bit_of(now.target);
+        variable[0] = 0;
         fprintf(out, "\tmovaps\t%s, %%xmm15\n", now.target);
         if (bit_of(now.source)) fprintf(out, "\tmovaps\t%s, %%xmm14\n", now.source);
         else fprintf(out, "\tmovs%c\t%s, %%xmm14\n", suffix, now.source);
@@ -81,10 +106,7 @@ static void contract(FILE* out, const char* line, size_t length) {
         return;
     }
     if (now.operands == 2 && fused(out, &now)) return;
-    if (now.operands == 2 && !strcmp(now.name, "movaps") && bit_of(now.source) & holders) holders |= bit_of(now.target);
-    else if (now.operands == 2) holders &= ~bit_of(now.target);
-    else if (now.operands < 0 || now.name[0] == 'j' || !strcmp(now.name, "call") || !strcmp(now.name, "ret"))
-        holders = 0; /* a block ends, or this is not understood */
+    follow(&now);
     fwrite(line, 1, length, out);
     fputc('\n', out);
 }

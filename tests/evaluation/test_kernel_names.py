@@ -131,6 +131,11 @@ KERNELS = {
     "called norm": ('extern "C" __global__ void norm(%s)', "norm", "x[i] + norm3df(1, 0, 0) - 1"),
     "plain and called norm": ("__global__ void norm(%s)", "norm", "x[i]"),
     "called exp": ('extern "C" __global__ void exp(%s)', "exp", "x[i] * exp(0.0f)"),
+    "with a function of that name": (
+        "__device__ float k(float v) { return v; } __global__ void k(%s)", "k", "k(x[i])"),
+    "called norm, with the new name taken": (
+        '__device__ float norm_kernel(float v) { return v; } extern "C" __global__ void norm(%s)', "norm",
+        "norm_kernel(x[i])"),
     "called max, declared before": (
         'extern "C" __global__ void max(%s); extern "C" __global__ void max(%s)', "max", "max(x[i], x[i])"),
     "called round": ("__global__ void __launch_bounds__(256) round(%s)", "round", "x[i]"),

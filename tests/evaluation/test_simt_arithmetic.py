@@ -139,9 +139,12 @@ REST = X * X - float(np.float32(X * X))
         ("r = p; r -= x * a[i];", -REST),
         ("double y = 1 + 0x1p-52, q = y * y; r = (float)(y * y - q);", 2.0**-104),
         ("double y = 1 + 0x1p-52, q = y * y; r = (float)(q - y * y);", -(2.0**-104)),
-        # As with nvcc, what is stored or rounded by name is rounded.
+        ("r = x * x; r = r - p;", REST),
+        ("r = x * x; float s = -p; r = s + r;", REST),
+        ("r = x * x; r = p; r = r - p;", 0),
+        ("float s[2]; s[0] = x * x; r = 1; s[0] = p; r = s[0] - p;", 0),
+        # As with nvcc, what is rounded by name is rounded.
         ("r = __fsub_rn(__fmul_rn(x, x), p);", 0),
-        ("r = x * x; r = r - p;", 0),
         ("r = x * x * x - p * x;", None),
         ("r = (x + 1) * (x - 1) + 0.0f;", (X + 1) * (X - 1)),
         ("r = x * x / p - 1;", 0),
