@@ -13,8 +13,8 @@ from data.sources import Reading, read_sources
 from data.splits import split_of
 from data.table import Measured, measure
 from evaluation.problem import Problem
-from evaluation.reference import ReferencePool
-from evaluation.syntax import ProgramError, fingerprint
+from evaluation.programs.syntax import ProgramError, fingerprint
+from evaluation.reference.pool import ReferencePool
 
 _NAMELESS = "no operator was recognised in the program, so it has no split; call torch functions by name"
 

@@ -24,7 +24,7 @@ from data.table import measure
 from data.trusted import TrustedReference
 from evaluation.pool import EvaluationPool
 from evaluation.problem import Split
-from evaluation.reference import ReferencePool
+from evaluation.reference.pool import ReferencePool
 from evaluation.settings import EvaluationSettings
 
 Say = Callable[[str], None]

@@ -1,6 +1,7 @@
 """Is a problem worth solving? It is not, if its own check accepts an answer that leaves out the work.
 
-Every problem is tried with the mutants of `evaluation.mutations` on draws of different kinds; so does the
+Every problem is tried with the mutants of `evaluation.programs.mutations` on draws of different kinds; so
+does the
 check. A check demands right outputs at all of its sizes, so a mutant that is rejected at one of them is
 rejected by the check. The smallest size therefore comes first, and the others follow only while some mutant
 is left: the answer is that of all sizes, at little more than the price of one.
@@ -14,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from data.generator import Generated
-from evaluation.draw import Draw, Kind, Trial
-from evaluation.mutations import Mutation, Survivor, survivors
 from evaluation.problem import Instance, Problem
-from evaluation.reference import ReferencePool
+from evaluation.programs.mutations import Mutation, Survivor, survivors
+from evaluation.reference.draw import Draw, Kind, Trial
+from evaluation.reference.pool import ReferencePool
 
 #: Draws that are compared two by two; the second pair is for what the first lets pass.
 _PAIRS = ((Draw(Kind.OWN, 0), Draw(Kind.SIGNED, 1)), (Draw(Kind.BELOW, 2), Draw(Kind.LARGE, 3)))

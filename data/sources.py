@@ -18,9 +18,9 @@ from typing import Any
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
-from evaluation.program import ProgramError, problem_from_program
-from evaluation.reference import ReferencePool
-from evaluation.syntax import detect_dialect, fingerprint
+from evaluation.programs.program import ProgramError, problem_from_program
+from evaluation.programs.syntax import detect_dialect, fingerprint
+from evaluation.reference.pool import ReferencePool
 
 #: Names under which a row may have its program.
 PROGRAM_FIELDS = ("pytorch", "program")

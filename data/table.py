@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from evaluation.draw import Draw, Kind
 from evaluation.problem import Instance, Problem, Tensor
-from evaluation.reference import ReferencePool
-from evaluation.syntax import fingerprint
+from evaluation.programs.syntax import fingerprint
+from evaluation.reference.draw import Draw, Kind
+from evaluation.reference.pool import ReferencePool
 from evaluation.tolerance import widen
 
 #: Seed of the inputs that outputs are measured with.

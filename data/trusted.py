@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from evaluation import reference_trial
-from evaluation.draw import Draw, Trial
 from evaluation.problem import Instance
-from evaluation.reference import ReferencePool
+from evaluation.reference import trial as reference_trial
+from evaluation.reference.draw import Draw, Trial
+from evaluation.reference.pool import ReferencePool
 
 
 class TrustedReference(ReferencePool):

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 try:
+    from evaluation.answer.response import THOUGHT, as_response
     from evaluation.backends import open_backend
     from evaluation.backends.base import Backend
     from evaluation.check import SizeSet, check
     from evaluation.errors import WarpsmithError
-    from evaluation.program import problem_from_program
-    from evaluation.reference import ReferencePool
-    from evaluation.response import THOUGHT, as_response
+    from evaluation.programs.program import problem_from_program
+    from evaluation.reference.pool import ReferencePool
     from evaluation.settings import BackendName, EvaluationSettings
     from evaluation.verdict import Verdict
 except KeyboardInterrupt:  # they take a second
@@ -34,7 +34,7 @@ except KeyboardInterrupt:  # they take a second
     sys.exit(130)
 
 if TYPE_CHECKING:
-    from evaluation.speed import Stopwatch
+    from evaluation.timing.stopwatch import Stopwatch
 
 _FAREWELL_S = 6.0
 """Seconds after the deadline in which workers are ended and the error is printed."""
@@ -159,9 +159,9 @@ def _add_backend(command: argparse.ArgumentParser) -> None:
 
 def _benchmark(options: argparse.Namespace) -> int:
     """Judge all responses, and print the headline."""
-    from evaluation.benchmark import Benchmark
-    from evaluation.benchmark_run import BenchmarkError, Response, run
     from evaluation.problem import Problem
+    from evaluation.report.run import BenchmarkError, Response, run
+    from evaluation.report.summary import Benchmark
     from evaluation.rows import read_rows
 
     try:
@@ -179,7 +179,7 @@ def _benchmark(options: argparse.Namespace) -> int:
 
 
 def _selftest(options: argparse.Namespace) -> int:
-    from evaluation.selftest import main as selftest
+    from evaluation.timing.selftest import main as selftest
 
     return selftest(options)
 
@@ -226,9 +226,9 @@ def _stopwatch(backend: Backend) -> AbstractContextManager[Stopwatch | None]:
     if backend.name != BackendName.CUDA:
         return nullcontext()
     from evaluation.backends.cascade import CascadeBackend
-    from evaluation.backends.cuda import CudaBackend
-    from evaluation.speed import Stopwatch
-    from evaluation.timing import REPORT
+    from evaluation.backends.cuda.backend import CudaBackend
+    from evaluation.timing.stopwatch import Stopwatch
+    from evaluation.timing.timer import REPORT
 
     on_gpu = backend.last if isinstance(backend, CascadeBackend) else backend
     assert isinstance(on_gpu, CudaBackend)

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from evaluation.check import SizeSet, fingerprint
 from evaluation.errors import WarpsmithError
-from evaluation.fingerprint import Clocks
 from evaluation.problem import Problem
 from evaluation.settings import BackendName, EvaluationSettings
+from evaluation.timing.machine import Clocks
 from evaluation.toolchain import find_compiler
 from evaluation.verdict import Verdict
 

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from evaluation.expression_parser import C_TYPES, read_expressions
+from evaluation.answer.expression_parser import C_TYPES, read_expressions
+from evaluation.answer.launch_lines import MAX_SOURCE_BYTES, contract_lines, normal, spoken_of
+from evaluation.answer.response import kernel_file
 from evaluation.expressions import (
     Expression,
     ExpressionError,
@@ -31,9 +33,7 @@ from evaluation.expressions import (
     Value,
     evaluate,
 )
-from evaluation.launch_lines import MAX_SOURCE_BYTES, contract_lines, normal, spoken_of
 from evaluation.problem import DTYPE_BYTES
-from evaluation.response import kernel_file
 from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
 

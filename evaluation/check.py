@@ -13,8 +13,8 @@ that each status says how far the candidate got: a source that does not compile 
     time (cuda only)     CHEATED, or whatever goes wrong at the shipped sizes
 
 Every instance gets inputs of its own seed and kind, and a problem with few instances is run on several
-draws, so that every kind occurs (`evaluation.draw`) and an answer that ignores its inputs cannot pass.
-Expected outputs stay in this process; the candidate runs in another.
+draws, so that every kind occurs (`evaluation.reference.draw`) and an answer that ignores its inputs cannot
+pass. Expected outputs stay in this process; the candidate runs in another.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ import numpy as np
 from evaluation import planning
 from evaluation.backends.base import Backend, Run
 from evaluation.candidate import Candidate, parse
-from evaluation.choice import beyond
-from evaluation.draw import Case, Draw, Kind, spread
 from evaluation.plan import Plan
 from evaluation.planning import plan
 from evaluation.problem import Instance, Problem
+from evaluation.programs.choice import beyond
+from evaluation.reference.draw import Case, Draw, Kind, spread
 from evaluation.verdict import Measurements, Refusal, Status, Verdict
 
 if TYPE_CHECKING:
-    from evaluation.reference import ReferencePool
-    from evaluation.speed import Stopwatch
+    from evaluation.reference.pool import ReferencePool
+    from evaluation.timing.stopwatch import Stopwatch
 
 
 class SizeSet(StrEnum):
@@ -73,7 +73,7 @@ def check(
     verdict = judge(candidate, cases, problem.tolerance, backend, problem.shipped)
     if stopwatch is None:
         return verdict
-    from evaluation.speed import timed
+    from evaluation.timing.stopwatch import timed
 
     return timed(verdict, stopwatch, problem, candidate, seed)
 

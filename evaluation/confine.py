@@ -49,7 +49,7 @@ def command(
 
 
 def child_lock() -> Path:
-    """The library by which a confined process locks itself further (`evaluation.child_filter`)."""
+    """The library by which a confined process locks itself further (`evaluation.reference.child_filter`)."""
     return _built(None) / "child.so"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 
-from evaluation import kernel_names
+from evaluation.answer import kernel_names
 from evaluation.candidate import Candidate, Launch, Scratch
 from evaluation.expressions import (
     Expression,

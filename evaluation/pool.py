@@ -27,18 +27,18 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from evaluation.cache import VerdictCache, verdict_key
 from evaluation.candidate import Candidate, parse
 from evaluation.check import SizeSet, draw_cases, refused
-from evaluation.draw import Case
 from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Problem
-from evaluation.reference import ReferencePool
+from evaluation.programs.syntax import ProgramError
+from evaluation.reference.draw import Case
+from evaluation.reference.pool import ReferencePool
 from evaluation.settings import EvaluationSettings
-from evaluation.syntax import ProgramError
 from evaluation.verdict import Refusal, Status, Verdict
 from evaluation.worker import Failure, Task
 
 if TYPE_CHECKING:
-    from evaluation.speed import Stopwatch
-    from evaluation.timing import Timing
+    from evaluation.timing.stopwatch import Stopwatch
+    from evaluation.timing.timer import Timing
 
 _ROOT = Path(__file__).parent.parent
 _ATTEMPTS = 2
@@ -194,7 +194,7 @@ class EvaluationPool:
         self, requests: Sequence[Request], verdicts: dict[int, Verdict], seed: int, stopwatch: Stopwatch
     ) -> None:
         """Time what is correct once the GPU is quiet, problem by problem; equal requests are timed once."""
-        from evaluation.speed import with_timing
+        from evaluation.timing.stopwatch import with_timing
 
         self._timings.clear()
         correct = [index for index, verdict in verdicts.items() if verdict.correct]
@@ -212,7 +212,7 @@ class EvaluationPool:
     def _measure(
         self, stopwatch: Stopwatch, problem: Problem, candidate: Candidate, seed: int
     ) -> Timing | Refusal:
-        from evaluation.speed import measure
+        from evaluation.timing.stopwatch import measure
 
         try:
             found = measure(stopwatch, problem, candidate, seed)

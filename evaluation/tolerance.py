@@ -6,7 +6,8 @@ For floating point, element by element,
 
 where `want` is the reference in float64, `eps` the spacing of the output's dtype at 1 and `smallest` its
 smallest normal number (hardware may flush below it to zero). `scale` and `slack` are found for every element
-by `evaluation.sensitivity`: how far the element follows its inputs (a sum that happens to be near zero is as
+by `evaluation.reference.sensitivity`: how far the element follows its inputs (a sum that happens to be near
+zero is as
 inexact as its terms), and how wrong PyTorch's own result is in the declared precision. No element's error is
 measured by the size of others. NaNs and infinities must stand exactly where the reference has them. Integers
 and booleans are compared exactly, and a boolean holds 0 or 1. What the program does not determine (an index

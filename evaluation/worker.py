@@ -18,9 +18,9 @@ from evaluation.backends import open_backend
 from evaluation.backends.base import Backend
 from evaluation.candidate import Candidate
 from evaluation.check import judge
-from evaluation.draw import Case
 from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Instance
+from evaluation.reference.draw import Case
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Verdict
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from data.prompts import chat, render
 from data.sources import PROGRAM_FIELDS, read_sources
-from evaluation.benchmark import Benchmark, Contender, Rates
-from evaluation.benchmark_run import WRITTEN, Response, make_folder, read_table, run
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem, Split
-from evaluation.reference import ReferencePool
+from evaluation.reference.pool import ReferencePool
+from evaluation.report.run import WRITTEN, Response, make_folder, read_table, run
+from evaluation.report.summary import Benchmark, Contender, Rates
 from evaluation.rows import read_rows
 from tasks.evaluate import generate
 from tasks.layout import Layout

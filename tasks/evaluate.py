@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evaluation.benchmark import Benchmark, Contender, Sample, summarise
-from evaluation.benchmark_run import write_results
 from evaluation.check import SizeSet
 from evaluation.errors import WarpsmithError
-from evaluation.finalists import choose_finalists, save_finalists
-from evaluation.judging import Draft, judge_drafts, machine_of
 from evaluation.problem import Problem, Split
-from evaluation.report import render
+from evaluation.report.drafts import Draft, judge_drafts, machine_of
+from evaluation.report.finalists import choose_finalists, save_finalists
+from evaluation.report.html import render
+from evaluation.report.run import write_results
+from evaluation.report.summary import Benchmark, Contender, Sample, summarise
 from evaluation.rows import read_rows
 from tasks.context import Context
 from tasks.layout import Stage

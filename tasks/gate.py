@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.benchmark import Benchmark, OtherMachineError, require_same_machine
 from evaluation.problem import Frozen
-from evaluation.statistics import Interval, paired_bootstrap
+from evaluation.report.estimators import Interval, paired_bootstrap
+from evaluation.report.summary import Benchmark, OtherMachineError, require_same_machine
 
 
 class Decision(Frozen):

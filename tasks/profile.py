@@ -14,7 +14,7 @@ from data.settings import DataSettings
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
-from evaluation.timing import REPORT, TimingSettings
+from evaluation.timing.timer import REPORT, TimingSettings
 from tasks.layout import Layout
 from training.arguments.parse import Overrides, read_arguments
 from training.arguments.profile_file import read_settings, validated

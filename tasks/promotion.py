@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from evaluation.benchmark import Benchmark
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
+from evaluation.report.summary import Benchmark
 from tasks.files import write_atomically
 from tasks.gate import Decision, decide
 from tasks.hashing import path_md5

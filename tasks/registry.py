@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluation.benchmark import Benchmark
 from evaluation.errors import WarpsmithError
+from evaluation.report.summary import Benchmark
 from tasks.layout import Layout
 from tasks.night import Champion
 from tasks.tracking import NIGHT, Tracking

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from evaluation.benchmark_run import read_table
 from evaluation.errors import WarpsmithError
+from evaluation.report.run import read_table
 from tasks.context import Context
 from tasks.disk import explain_full_disk
 from tasks.files import write_atomically

@@ -22,8 +22,8 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from evaluation.answer.response import THOUGHT
 from evaluation.errors import WarpsmithError
-from evaluation.response import THOUGHT
 
 PAD = "<|endoftext|>"
 TURN_START = "<|im_start|>"

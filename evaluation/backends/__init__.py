@@ -21,7 +21,7 @@ def open_backend(settings: EvaluationSettings, scratch_dir: Path | None = None) 
     """
     if settings.backend is BackendName.CUDA:
         require_gpu()
-        from evaluation.backends.cuda import CudaBackend
+        from evaluation.backends.cuda.backend import CudaBackend
 
         on_gpu = CudaBackend(settings, scratch_dir)
         if not settings.simt_first:
@@ -33,7 +33,7 @@ def open_backend(settings: EvaluationSettings, scratch_dir: Path | None = None) 
 
 
 def _simt(settings: EvaluationSettings, scratch_dir: Path | None) -> Backend:
-    from evaluation.backends.simt import SimtBackend
+    from evaluation.backends.simt.backend import SimtBackend
 
     return SimtBackend(settings, scratch_dir)
 

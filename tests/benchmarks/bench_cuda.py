@@ -25,7 +25,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from evaluation.backends.cuda import CudaBackend
+from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Refusal, Status
 from tests.benchmarks.load_inline import load_inline
@@ -299,7 +299,7 @@ def _soak_share(
 
 def timing(options: argparse.Namespace) -> None:
     """Candidates timed a minute by one timer, with the settings that a rollout would use."""
-    from evaluation.timing import Timer, Timing, TimingSettings
+    from evaluation.timing.timer import Timer, Timing, TimingSettings
     from tests.evaluation.test_cuda_timing import KERNEL, planned, problem
 
     backend = CudaBackend(SETTINGS)

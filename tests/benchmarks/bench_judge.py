@@ -23,8 +23,8 @@ from typing import TypeVar
 from evaluation.errors import WarpsmithError
 from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Problem
-from evaluation.program import problem_from_program
-from evaluation.reference import ReferencePool
+from evaluation.programs.program import problem_from_program
+from evaluation.reference.pool import ReferencePool
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Verdict
 from tests.benchmarks.judge.corpus import programs, right_kernels
@@ -101,7 +101,7 @@ def _published(
     """By a mutant's key, whether the published procedure takes it for right."""
     if settings.backend is BackendName.SIMT:
         return published(proven, workers)
-    from evaluation.backends.cuda import CudaBackend
+    from evaluation.backends.cuda.backend import CudaBackend
     from tests.benchmarks.judge.published_gpu import passes
 
     backend = CudaBackend(settings)

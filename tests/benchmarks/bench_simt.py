@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal
 from tests.benchmarks.simt_mix import cases

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluation.benchmark import Benchmark
+from evaluation.report.summary import Benchmark
 from tasks.context import Context
 from tasks.forward import read_steps
 from tasks.layout import Layout, Stage

@@ -10,10 +10,10 @@ from data.graph import Graph, Layout, Step
 from data.operators import OPERATORS
 from data.soundness import sound, unsound
 from data.trusted import TrustedReference
-from evaluation.draw import Draw, Kind
 from evaluation.problem import Split
-from evaluation.program import problem_from_program
-from evaluation.reference import ReferencePool
+from evaluation.programs.program import problem_from_program
+from evaluation.reference.draw import Draw, Kind
+from evaluation.reference.pool import ReferencePool
 
 NORM = """
 import torch

@@ -6,7 +6,7 @@ import pytest
 
 from data.sources import Refused, read_sources
 from evaluation.errors import WarpsmithError
-from evaluation.reference import ReferencePool
+from evaluation.reference.pool import ReferencePool
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from data.graph import Graph, Layout, Step
 from data.operators import OPERATORS
 from data.table import measure
 from data.trusted import TrustedReference
-from evaluation.draw import Draw, Kind
 from evaluation.problem import Split
+from evaluation.reference.draw import Draw, Kind
 
 
 @pytest.fixture

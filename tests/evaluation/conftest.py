@@ -5,7 +5,7 @@ import pytest
 from evaluation.backends import open_backend
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Problem, Split
-from evaluation.reference import ReferencePool
+from evaluation.reference.pool import ReferencePool
 from evaluation.settings import EvaluationSettings
 
 

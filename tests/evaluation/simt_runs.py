@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evaluation.backends.base import Run, RunOutcome
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal
 from tests.benchmarks.simt_mix import Launch, make_run

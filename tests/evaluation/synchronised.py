@@ -14,8 +14,8 @@ import numpy as np
 from evaluation.backends.base import Backend
 from evaluation.candidate import Candidate, parse_source
 from evaluation.check import judge
-from evaluation.draw import Case, Kind, Trial
 from evaluation.problem import Instance, Tensor
+from evaluation.reference.draw import Case, Kind, Trial
 from evaluation.verdict import Verdict
 
 _ROWS = ((3, 37), (40, 129), (17, 64))  #: rows and columns, at each of which a kernel runs

@@ -2,7 +2,9 @@ import re
 
 import pytest
 
-from evaluation.benchmark import (
+from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
+from evaluation.report.html import render, render_one
+from evaluation.report.summary import (
     Benchmark,
     Contender,
     OtherMachineError,
@@ -12,9 +14,7 @@ from evaluation.benchmark import (
     summarise,
     table,
 )
-from evaluation.fingerprint import Fingerprint
-from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
-from evaluation.report import render, render_one
+from evaluation.timing.machine import Fingerprint
 from evaluation.verdict import Measurements, Status, Verdict
 
 ROUNDED_UP = "```cuda\n// launch k<<<(n + 255) / 256, 256>>>(x, out, n)\n```"

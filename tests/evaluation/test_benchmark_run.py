@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from evaluation import benchmark_run
 from evaluation.__main__ import main
-from evaluation.benchmark import Benchmark, Rates, Sample
-from evaluation.finalists import Finalist
+from evaluation.report import run as benchmark_run
+from evaluation.report.finalists import Finalist
+from evaluation.report.summary import Benchmark, Rates, Sample
 
 GOOD = """```cuda
 // launch k<<<ceil_div(n, 128), 128>>>(x, out, n)

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.backends.base import Run, RunOutcome
 from evaluation.backends.cascade import CascadeBackend
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.candidate import parse_source
 from evaluation.planning import plan
 from evaluation.problem import Instance, Tensor

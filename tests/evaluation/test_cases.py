@@ -14,7 +14,7 @@ import pytest
 from evaluation.backends import open_backend
 from evaluation.check import SizeSet, check
 from evaluation.errors import WarpsmithError
-from evaluation.program import problem_from_program
+from evaluation.programs.program import problem_from_program
 from evaluation.settings import EvaluationSettings
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -3,7 +3,7 @@
 import pytest
 
 from evaluation.check import SizeSet, check, draw_cases, fingerprint
-from evaluation.draw import Kind
+from evaluation.reference.draw import Kind
 from evaluation.verdict import Status
 
 TWO_LAUNCHES = """\

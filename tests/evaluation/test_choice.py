@@ -3,8 +3,8 @@
 import pytest
 
 from evaluation.candidate import parse_source
-from evaluation.choice import beyond, constants
-from evaluation.program import problem_from_program
+from evaluation.programs.choice import beyond, constants
+from evaluation.programs.program import problem_from_program
 
 PROGRAM = """
 import torch

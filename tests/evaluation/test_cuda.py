@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from evaluation.backends.base import Run
-from evaluation.backends.cuda import CudaBackend
+from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.problem import Instance, Tensor
-from evaluation.selftest import expected_statuses, verdict_on
 from evaluation.settings import BackendName, EvaluationSettings
+from evaluation.timing.selftest import expected_statuses, verdict_on
 from evaluation.verdict import Refusal, Status
 from tests.evaluation.cuda_kernels import ADD, body, needs_gpu, planned, runs
 

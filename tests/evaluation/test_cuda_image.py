@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.backends.image import ALIGNMENT, FILLS, GUARD_BYTES, disagreement, lay_out
+from evaluation.backends.cuda.image import ALIGNMENT, FILLS, GUARD_BYTES, disagreement, lay_out
 from evaluation.plan import Buffer, Plan, Role
 from evaluation.problem import DTYPE_BYTES, Tensor
 from evaluation.verdict import Status

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.backends import cubin, includes, ptx
-from evaluation.backends.arguments import typed_launches
-from evaluation.backends.nvrtc import Compiled, CompilerProcess, find_toolkit
-from evaluation.backends.ptx import Parameter
+from evaluation.backends.cuda import cubin, ptx
+from evaluation.backends.cuda import rules as includes
+from evaluation.backends.cuda.arguments import typed_launches
+from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolkit
+from evaluation.backends.cuda.ptx import Parameter
 from evaluation.errors import WarpsmithError
 from evaluation.plan import BufferArgument, Plan, PlannedLaunch
 from evaluation.verdict import Refusal, Status

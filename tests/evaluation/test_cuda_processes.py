@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.backends.channel import MAX_BYTES, Channel, ChannelClosedError
-from evaluation.backends.cuda import CudaBackend, believed
-from evaluation.backends.cuda_process import Job, Zygote
-from evaluation.backends.device_lock import DeviceLock
+from evaluation.backends.cuda.backend import CudaBackend, believed
+from evaluation.backends.cuda.channel import MAX_BYTES, Channel, ChannelClosedError
+from evaluation.backends.cuda.lock import DeviceLock
+from evaluation.backends.cuda.process import Job, Zygote
 from evaluation.errors import EvaluatorFailure
-from evaluation.timing import Timer, TimingSettings
+from evaluation.timing.timer import Timer, TimingSettings
 from evaluation.verdict import Refusal, Status
 
 JSON = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()))

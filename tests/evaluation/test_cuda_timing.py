@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.backends.cuda import CudaBackend
+from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
-from evaluation.roofline import Peaks
-from evaluation.selftest import COPY_KERNEL, copy_problem
 from evaluation.settings import BackendName, EvaluationSettings
-from evaluation.timing import Baseline, Timer, Timing, TimingError, TimingSettings
+from evaluation.timing.roofline import Peaks
+from evaluation.timing.selftest import COPY_KERNEL, copy_problem
+from evaluation.timing.timer import Baseline, Timer, Timing, TimingError, TimingSettings
 from evaluation.verdict import Refusal, Status
 from tests.evaluation.cuda_kernels import needs_gpu, planned
 

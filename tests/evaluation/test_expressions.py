@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.expression_parser import MAX_DEPTH, read_expressions
+from evaluation.answer.expression_parser import MAX_DEPTH, read_expressions
 from evaluation.expressions import ExpressionError, Scope, UnknownNameError, evaluate
 
 SCOPE = Scope(sizes={"n": 1000, "rows": 37, "zero": 0}, shapes={"x": (37, 45), "s": ()})

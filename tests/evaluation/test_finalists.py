@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.benchmark import Contender, Sample
-from evaluation.finalists import choose_finalists, save_finalists
-from evaluation.sanitize import find_sanitizer
+from evaluation.report.finalists import choose_finalists, save_finalists
+from evaluation.report.sanitize import find_sanitizer
+from evaluation.report.summary import Contender, Sample
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Measurements, Status, Verdict
 from tests.evaluation.test_judging import BAD, CUDA, GOOD, GPU_MARK, SKIP, large

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from evaluation.draw import Draw, Kind
 from evaluation.problem import Instance, Tensor
-from evaluation.program import problem_from_program
-from evaluation.reference import ProgramError, _require_clean_exit
+from evaluation.programs.program import problem_from_program
+from evaluation.reference.draw import Draw, Kind
+from evaluation.reference.pool import ProgramError, _require_clean_exit
 
 GOOD = {"name": "x", "shape": [4], "dtype": "float32"}
 SHAPES = {"inputs": [GOOD], "parameters": [], "outputs": [{**GOOD, "name": "out"}], "flops": 8}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import frames
+from evaluation.reference import frames
 
 
 @given(st.lists(st.dictionaries(st.text(), st.integers())), st.lists(st.binary(max_size=50)))

@@ -3,7 +3,7 @@
 import pytest
 
 from evaluation import confine
-from evaluation.reference import ProgramError
+from evaluation.reference.pool import ProgramError
 
 needs_landlock = pytest.mark.skipif(not confine.has_landlock(), reason="this kernel has no Landlock")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.benchmark import Contender
-from evaluation.judging import judge_drafts, machine_of, open_pool
 from evaluation.pool import Request
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
+from evaluation.report.drafts import judge_drafts, machine_of, open_pool
+from evaluation.report.summary import Contender
 from evaluation.settings import BackendName, EvaluationSettings
-from evaluation.timing import REWARD
+from evaluation.timing.timer import REWARD
 from tests.evaluation.cuda_kernels import needs_gpu
 
 GPU_MARK, SKIP = needs_gpu

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.backends.simt import SimtBackend
+from evaluation.answer.kernel_names import declarations, instance, prepared
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.candidate import Candidate, parse_source
 from evaluation.check import judge
-from evaluation.draw import Case, Kind, Trial
 from evaluation.expressions import UnknownNameError
-from evaluation.kernel_names import declarations, instance, prepared
 from evaluation.problem import Instance, Tensor
+from evaluation.reference.draw import Case, Kind, Trial
 from evaluation.settings import EvaluationSettings
 from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status

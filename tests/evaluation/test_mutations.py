@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.draw import Trial
-from evaluation.mutations import Mutation, narrow, survivors
 from evaluation.problem import Tensor
+from evaluation.programs.mutations import Mutation, narrow, survivors
+from evaluation.reference.draw import Trial
 from evaluation.tolerance import widen
 
 N = 64

@@ -6,7 +6,7 @@ import pytest
 
 from evaluation import pool as pool_module
 from evaluation.pool import EvaluationPool, EvaluationPoolError, Request
-from evaluation.reference import ReferencePool
+from evaluation.reference.pool import ReferencePool
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Status
 from tests.evaluation.test_forged_replies import forged

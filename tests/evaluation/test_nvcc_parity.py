@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.backends.nvrtc import Compiled, CompilerProcess, find_toolkit
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolkit
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 from tests.evaluation.test_cuda_inspection import needs_nvrtc

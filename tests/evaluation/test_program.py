@@ -2,10 +2,10 @@
 
 import pytest
 
-from evaluation.draw import Draw, Kind
 from evaluation.problem import Dialect, Split
-from evaluation.program import ProgramError, problem_from_program
-from evaluation.variants import ELEMENT_CAP, LARGE_ELEMENT_CAP, RELAXATION
+from evaluation.programs.program import ProgramError, problem_from_program
+from evaluation.programs.variants import ELEMENT_CAP, LARGE_ELEMENT_CAP, RELAXATION
+from evaluation.reference.draw import Draw, Kind
 
 PUBLISHED = """
 import torch

@@ -7,11 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from evaluation import confine, reference_process
-from evaluation.draw import Draw, Kind
+from evaluation import confine
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Tensor
-from evaluation.reference import Description, ProgramError, ReferencePool, Survey
+from evaluation.reference import process as reference_process
+from evaluation.reference.draw import Draw, Kind
+from evaluation.reference.pool import Description, ProgramError, ReferencePool, Survey
 
 SOFTMAX = """
 import torch

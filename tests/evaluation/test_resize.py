@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.resize import Place, Resizer, Rule, related
+from evaluation.programs.resize import Place, Resizer, Rule, related
 
 ATTENTION = """
 import torch

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import rules
+from evaluation.backends.simt import rules
 from evaluation.verdict import Status
 from tests.benchmarks.simt_mix import KERNELS
 

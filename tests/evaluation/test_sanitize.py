@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evaluation.errors import WarpsmithError
-from evaluation.sanitize import Tool, find_sanitizer, judge_report, sanitize
+from evaluation.report.sanitize import Tool, find_sanitizer, judge_report, sanitize
 from evaluation.verdict import Status
 from tests.evaluation.cuda_kernels import ADD, body, needs_gpu, runs
 
@@ -47,7 +47,7 @@ def test_a_tool_that_does_not_run_is_an_error():
 
 @pytest.fixture(scope="module")
 def backend():
-    from evaluation.backends.cuda import CudaBackend
+    from evaluation.backends.cuda.backend import CudaBackend
     from evaluation.settings import BackendName, EvaluationSettings
 
     if find_sanitizer() is None:

@@ -13,8 +13,8 @@ from evaluation.scratch import Scratch, memory_folder
 OWNER = """
 import sys
 from pathlib import Path
-from evaluation.backends.simt import SimtBackend
-from evaluation.reference import ReferencePool
+from evaluation.backends.simt.backend import SimtBackend
+from evaluation.reference.pool import ReferencePool
 from evaluation.settings import EvaluationSettings
 made = ReferencePool(), SimtBackend(EvaluationSettings(), Path(sys.argv[1]))
 print("made", flush=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.verdict import Status
 from tests.benchmarks.simt_mix import Launch, bfloat16_to_float, cases, float_to_bfloat16, make_run
 from tests.evaluation.simt_runs import HEAD, RNG, SETTINGS, elementwise, outputs_of, plain_run, refusal_of

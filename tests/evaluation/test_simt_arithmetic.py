@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.toolchain import find_compiler
 from tests.benchmarks.simt_mix import Launch, make_run
 from tests.evaluation.simt_runs import HEAD, SETTINGS, outputs_of

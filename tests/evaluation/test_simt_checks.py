@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.backends.base import RunOutcome
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.verdict import Refusal, Status
 from tests.benchmarks.simt_mix import make_run
 from tests.evaluation.simt_runs import HEAD, SETTINGS, elementwise, outputs_of, plain_run, refusal_of

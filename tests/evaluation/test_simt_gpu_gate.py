@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.backends.nvrtc import Toolkit
-from evaluation.backends.simt import SimtBackend, SimtBuilt
+from evaluation.backends.cuda.nvrtc import Toolkit
+from evaluation.backends.simt.backend import SimtBackend, SimtBuilt
 from evaluation.errors import WarpsmithError
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
@@ -55,7 +55,7 @@ def test_what_only_a_gpu_takes_is_unsupported(backend):
 
 def test_nvrtc_without_cudas_headers_is_not_enough(monkeypatch, tmp_path):
     monkeypatch.setattr(
-        "evaluation.backends.simt_gpu_gate.find_toolkit", lambda: Toolkit(tmp_path, None, None)
+        "evaluation.backends.simt.gpu_gate.find_toolkit", lambda: Toolkit(tmp_path, None, None)
     )
     with pytest.raises(WarpsmithError, match="require_sm90 needs CUDA's headers"):
         SimtBackend(EvaluationSettings())
@@ -65,6 +65,6 @@ def test_a_machine_without_nvrtc_is_told_what_to_do(monkeypatch):
     def nothing():
         raise WarpsmithError("NVRTC was not found")
 
-    monkeypatch.setattr("evaluation.backends.simt_gpu_gate.find_toolkit", nothing)
+    monkeypatch.setattr("evaluation.backends.simt.gpu_gate.find_toolkit", nothing)
     with pytest.raises(WarpsmithError, match=r"needs NVRTC; install .*, or set it to false"):
         SimtBackend(EvaluationSettings())

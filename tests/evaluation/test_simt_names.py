@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from evaluation.backends.nvrtc import Compiled, CompilerProcess, find_toolkit
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolkit
+from evaluation.backends.simt.backend import SimtBackend
 from tests.benchmarks.simt_mix import Launch, make_run
 from tests.evaluation.simt_runs import SETTINGS, outputs_of
 from tests.evaluation.test_cuda_inspection import needs_nvrtc

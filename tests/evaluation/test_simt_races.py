@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.verdict import Status
 from tests.evaluation.simt_runs import SETTINGS
 from tests.evaluation.synchronised import verdict_on

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.candidate import Candidate, parse_source
 from evaluation.plan import Plan
 from evaluation.planning import plan

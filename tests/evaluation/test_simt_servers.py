@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.backends.simt import SimtBackend
-from evaluation.backends.simt_compile import Shim
-from evaluation.backends.simt_run import KernelRunner, Report, Variant, _interpret, runner
-from evaluation.backends.simt_source import translation_unit
+from evaluation.backends.simt.backend import SimtBackend
+from evaluation.backends.simt.compile import Shim
+from evaluation.backends.simt.run import KernelRunner, Report, Variant, _interpret, runner
+from evaluation.backends.simt.source import translation_unit
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
 from tests.evaluation.simt_runs import HEAD, SETTINGS, outputs_of, plain_run

@@ -6,7 +6,7 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.sizes import RUNGS, aligned, filled, rungs, small, tiny
+from evaluation.programs.sizes import RUNGS, aligned, filled, rungs, small, tiny
 
 SEEDS = st.integers(0, 10**6).map(random.Random)
 EXTENTS = st.lists(st.sampled_from([17, 24, 64, 100, 512, 1024, 4096, 1 << 20]), min_size=1, max_size=5)

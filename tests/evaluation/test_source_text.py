@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation import rules
-from evaluation.backends import includes
-from evaluation.backends.simt_source import missing_header, translation_unit
-from evaluation.kernel_names import prepared
+from evaluation.answer.kernel_names import prepared
+from evaluation.backends.cuda import rules as includes
+from evaluation.backends.simt import rules
+from evaluation.backends.simt.source import missing_header, translation_unit
 from evaluation.source_text import macros, plain, unclear, without_literals
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.statistics import fast_p, geometric_mean, paired_bootstrap, pass_at_k
+from evaluation.report.estimators import fast_p, geometric_mean, paired_bootstrap, pass_at_k
 
 
 @given(n=st.integers(1, 8), data=st.data())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from evaluation.mutations import narrow
+from evaluation.programs.mutations import narrow
 from evaluation.tolerance import EPSILON, compare, excess, widen
 
 RNG = np.random.default_rng(0)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from evaluation.backends.device_lock import DeviceLock
-from evaluation.visible_gpus import physical_gpu
+from evaluation.backends.cuda.lock import DeviceLock
+from evaluation.backends.cuda.visible_gpus import physical_gpu
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 
 from evaluation.backends import open_backend
 from evaluation.errors import WarpsmithError
-from evaluation.selftest import expected_statuses, verdict_on
 from evaluation.settings import BackendName, EvaluationSettings
+from evaluation.timing.selftest import expected_statuses, verdict_on
 from evaluation.verdict import Status
 from tests.evaluation.cuda_kernels import ADD, needs_gpu
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from evaluation.backends.base import RunOutcome
-from evaluation.backends.simt import SimtBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.settings import EvaluationSettings
 from evaluation.toolchain import find_compiler
 from evaluation.verdict import Refusal

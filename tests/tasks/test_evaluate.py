@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from evaluation.benchmark import Contender
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Split
+from evaluation.report.summary import Contender
 from tasks.evaluate import generate, read_problems, sample_seed
 from tasks.layout import Layout
 from tasks.profile import read_flags

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.benchmark import Benchmark, Rates
-from evaluation.fingerprint import Fingerprint
-from evaluation.statistics import Interval
+from evaluation.report.estimators import Interval
+from evaluation.report.summary import Benchmark, Rates
+from evaluation.timing.machine import Fingerprint
 from tasks.gate import decide
 
 PROBLEMS = [f"p{i}" for i in range(40)]

@@ -11,8 +11,8 @@ import shutil
 import time
 from collections.abc import Callable
 
-from evaluation.benchmark import Benchmark, Rates
-from evaluation.statistics import Interval
+from evaluation.report.estimators import Interval
+from evaluation.report.summary import Benchmark, Rates
 from tasks.layout import Stage
 
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, SupportsFloat
 
 from evaluation.errors import WarpsmithError
-from evaluation.judging import open_pool
 from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Problem
+from evaluation.report.drafts import open_pool
 from evaluation.reward import Progress, kernel_reward, progress
 from evaluation.settings import EvaluationSettings
-from evaluation.timing import REWARD
+from evaluation.timing.timer import REWARD
 from evaluation.verdict import Status, Verdict
 from training.rollout.prompts import PromptRow
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from evaluation.backends.arguments import typed_launches
-from evaluation.backends.cuda import CudaBackend
+from evaluation.backends.cuda.arguments import typed_launches
+from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.candidate import parse
 from evaluation.plan import Plan
 from evaluation.planning import plan
@@ -82,7 +82,7 @@ def _prepared(index: int, problem: Problem, response: str, backend: CudaBackend)
 
 def _judge(name: str, ready: Sequence[_Ready]) -> list[tuple[bool, ...]]:
     """Answers in order, up to the first kernel that leaves the context broken."""
-    from evaluation.backends.cuda_device import Device, LaunchRefused
+    from evaluation.backends.cuda.device import Device, LaunchRefused
 
     device = Device(0)
     loaded = programs()[name].loaded(programs()[name].shipped)

@@ -1,0 +1,189 @@
+"""Handles on the processes that hold a CUDA context: a zygote, and workers that it forks.
+
+A worker shares one block of memory with us (a memfd) and is spoken to over a socket. It is expendable: when
+it hangs or faults it is killed, and the one that stands by takes its place.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import StrEnum
+from typing import IO, Any
+
+from evaluation.backends.cuda.channel import Channel, ChannelClosedError
+from evaluation.backends.cuda.nvrtc import search_path
+from evaluation.errors import EvaluatorFailure, WarpsmithError
+
+_START_SECONDS = 120.0
+_ATTEMPTS = 3
+#: One thread each, and one queue to the GPU: a context with fewer queues is made faster.
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    "CUDA_DEVICE_MAX_CONNECTIONS": "1",
+}
+
+
+class Purpose(StrEnum):
+    """What the workers of one zygote are for."""
+
+    CHECK = "check"  #: correctness: PyCUDA alone
+    MEASURE = "measure"  #: speed: PyCUDA and torch
+
+
+class Job(StrEnum):
+    """What a worker is forked for."""
+
+    CHECK = "check"  #: run candidates on images of memory
+    TIME = "time"  #: time a candidate beside the reference
+    JUDGE = "judge"  #: know what is expected of timed launches
+
+
+class Worker:
+    """One forked process. It is warm once `wait_until_ready` has returned."""
+
+    def __init__(self, zygote: Zygote, pid: int, channel: Channel, descriptor: int) -> None:
+        self._zygote = zygote
+        self._channel = channel
+        self._descriptor = descriptor
+        self._memory: mmap.mmap | None = None
+        self._ready: dict[str, Any] | None = None
+        self.pid = pid
+
+    def wait_until_ready(self) -> dict[str, Any]:
+        """What the worker says about its device, once it has a warm context; raises ChannelClosedError."""
+        if self._ready is None:
+            try:
+                self._ready = self._channel.receive(_START_SECONDS)[0]
+            except TimeoutError:
+                raise ChannelClosedError(f"no answer within {_START_SECONDS:g} s") from None
+        if "failure" in self._ready:
+            raise ChannelClosedError(str(self._ready["failure"]))
+        return self._ready
+
+    def memory(self, size: int) -> memoryview:
+        """At least `size` bytes shared with the worker; views from before may have been moved away from."""
+        if self._memory is None or len(self._memory) < size:
+            grown = max(size, 1 << 20)
+            os.ftruncate(self._descriptor, grown)
+            self._memory = mmap.mmap(self._descriptor, grown)
+        return memoryview(self._memory)
+
+    def ask(
+        self, request: Mapping[str, Any], blob: bytes = b"", *, timeout_s: float
+    ) -> tuple[dict[str, Any], bytes]:
+        """Send a request and wait for its answer; raises TimeoutError and ChannelClosedError."""
+        self.send(request, blob)
+        return self.receive(timeout_s)
+
+    def send(self, request: Mapping[str, Any], blob: bytes = b"") -> None:
+        """Send a request; raises ChannelClosedError."""
+        size = len(self._memory) if self._memory is not None else 0
+        self._channel.send({**request, "shared_bytes": size}, blob)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether an answer, or the end of the process, comes within `timeout_s`."""
+        return self._channel.wait(timeout_s)
+
+    def receive(self, timeout_s: float) -> tuple[dict[str, Any], bytes]:
+        """The answer to what was sent; raises TimeoutError and ChannelClosedError."""
+        return self._channel.receive(timeout_s)
+
+    def close(self) -> None:
+        """Kill the process and give back what we hold of it."""
+        self._zygote.kill(self.pid)
+        self._channel.close()
+        self._memory = None  # unmapped when the last view of it is gone
+        os.close(self._descriptor)
+
+
+class Zygote:
+    """The process that workers are forked from.
+
+    Args:
+        purpose: what its workers are for; it imports what they need.
+        device: index of the GPU.
+        debug: let workers write to this process's stderr.
+    """
+
+    def __init__(self, purpose: Purpose, device: int = 0, *, debug: bool = False) -> None:
+        self._device = device
+        self._debug = debug
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in close)
+        self._channel, theirs = Channel.pair()
+        command = [sys.executable, "-m", "evaluation.backends.cuda.zygote", str(theirs.fileno()), purpose]
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": search_path(), **_ENVIRONMENT},
+                stdin=subprocess.DEVNULL,
+                stderr=None if debug else self._log,
+            )
+        try:
+            self._channel.receive(_START_SECONDS)
+        except (ChannelClosedError, TimeoutError):
+            reason = self._last_words()
+            self.close()
+            raise WarpsmithError(
+                f"the cuda backend does not start ({reason}); it needs PyCUDA, and to measure torch with CUDA"
+            ) from None
+
+    def fork(self, job: Job) -> Worker:
+        """A new worker, not yet warm; raises EvaluatorFailure if this zygote has died."""
+        ours, theirs = Channel.pair()
+        memory = os.memfd_create("warpsmith")
+        try:
+            with theirs:
+                message = {"do": "fork", "job": job, "device": self._device, "debug": self._debug}
+                self._channel.send(message, descriptors=[theirs.fileno(), memory])
+                pid = int(self._channel.receive(_START_SECONDS)[0]["pid"])
+        except (ChannelClosedError, TimeoutError):
+            ours.close()
+            os.close(memory)
+            raise EvaluatorFailure(
+                f"the process that starts GPU workers died or hangs ({self._last_words()})"
+            ) from None
+        return Worker(self, pid, ours, memory)
+
+    def fork_ready(self, job: Job) -> Worker:
+        """A new worker, warm; raises WarpsmithError if the GPU does not come up."""
+        reason = ""
+        for attempt in range(_ATTEMPTS):
+            worker = self.fork(job)
+            try:
+                worker.wait_until_ready()
+                return worker
+            except ChannelClosedError as error:
+                reason = str(error)
+                worker.close()
+                time.sleep(0.5 * attempt)
+        raise WarpsmithError(f"no worker starts on GPU {self._device} ({reason}); see `nvidia-smi`")
+
+    def kill(self, pid: int) -> None:
+        """Kill a worker; does nothing if it has ended."""
+        with suppress(ChannelClosedError):
+            self._channel.send({"do": "kill", "pid": pid})
+
+    def close(self) -> None:
+        """End the zygote and everything that it forked."""
+        self._channel.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _last_words(self) -> str:
+        """The last line that the zygote wrote to stderr."""
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else "it ended without a word"

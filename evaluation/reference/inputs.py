@@ -1,0 +1,209 @@
+"""What a program is run on: its own inputs, and the same ones drawn wider (`evaluation.reference.draw.Kind`).
+
+What the program's own inputs always are, they stay: integers, masks, labels, ramps, zeros, probabilities,
+unit vectors, sorted, symmetric. Whether a wider draw is of any use is for `evaluation.reference.trial` to
+say: it is tried from the widest on, and kept only if the program can be judged there. Works on any device;
+all numbers come from a generator of its own, so a program that seeds torch itself knows none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evaluation.reference.draw import Kind
+
+Named = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Width:
+    """One attempt at a kind of draw."""
+
+    kind: Kind
+    reach: float = 1.0
+    """Exponent of the factors; below 1 there are no ties and no constant rows either."""
+    keeps_sign: bool = False
+    """Whether inputs that the program draws without negative values stay so (logarithms, roots)."""
+    keeps_buffers: bool = False
+    """Whether buffers stay as the program makes them."""
+
+
+def attempts(kind: Kind) -> Iterator[Width]:
+    """From the widest to the program's own inputs, which every kind ends with."""
+    if kind is not Kind.OWN:
+        for reach in (1.0, 0.5, 0.25):
+            yield Width(kind, reach)
+            yield Width(kind, reach, keeps_sign=True)
+    yield Width(Kind.OWN)
+    yield Width(Kind.OWN, keeps_buffers=True)
+
+
+class Generator:
+    """Random numbers that nothing else draws from."""
+
+    def __init__(self, seed: int, device: torch.device | str) -> None:
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """Standard normal numbers in float64, from as many float32 ones."""
+        return torch.randn(shape, generator=self._generator, **self._single).double()
+
+    def uniform(self, shape: Sequence[int]) -> Tensor:
+        """Numbers from 0 to 1, as `normal`."""
+        return torch.rand(shape, generator=self._generator, **self._single).double()
+
+    def between(self, low: float, high: float) -> float:
+        """One number from `low` to `high`."""
+        return low + (high - low) * float(self.uniform(()))
+
+    @property
+    def _single(self) -> dict[str, Any]:
+        return {"dtype": torch.float32, "device": self._generator.device}
+
+
+def is_exact(value: Any) -> bool:
+    """Whether `value` is no draw of real numbers: labels and masks, also those kept as floats."""
+    if not isinstance(value, Tensor) or not value.is_floating_point() or not value.numel():
+        return True
+    return bool((value == value.round()).all())
+
+
+def wider(own: Sequence[Any], again: Sequence[Any], width: Width, generator: Generator) -> list[Any]:
+    """Inputs of a kind; `own` and `again` are two draws by the program itself, which show their structure."""
+    if width.kind is Kind.OWN:
+        return list(own)
+    factor = _factor(width, generator)
+    return [
+        value if is_exact(value) or _is_made(value, other) else _wider(value, other, width, factor, generator)
+        for value, other in zip(own, again, strict=True)
+    ]
+
+
+def redrawn(state: Named, buffers: set[str], width: Width, generator: Generator) -> Named:
+    """Random values for every floating-point parameter, so that none can be neglected.
+
+    A constant tensor (weights of 1, biases of 0) is spread around its value, others keep their range or their
+    mean and deviation; masks and integers stay as they are. A buffer keeps its sign: it may be a variance.
+    """
+    small = _factor(width, generator) if width.kind is Kind.TINY else 1.0
+    return {
+        name: tensor
+        if name in buffers and width.keeps_buffers
+        else _redrawn(tensor, name in buffers, width, small, generator)
+        for name, tensor in state.items()
+    }
+
+
+def _redrawn(tensor: Tensor, is_buffer: bool, width: Width, small: float, generator: Generator) -> Tensor:
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return tensor
+    wide = tensor.double()
+    low, high = wide.min(), wide.max()
+    if is_buffer and low != high and wide.unique().numel() == 2:
+        return tensor
+    uniform = generator.uniform(tensor.shape)
+    if low == high:
+        drawn = (uniform - 0.5) * small if low == 0 else low * (0.5 + uniform)
+        if width.kind is Kind.SIGNED and not is_buffer and not width.keeps_sign:
+            drawn = torch.where(generator.uniform(tensor.shape) < 0.5, drawn, -drawn)
+    elif low >= 0:
+        drawn = low + uniform * (high - low)
+    else:
+        drawn = wide.mean() + wide.std() * generator.normal(tensor.shape)
+    return (drawn * small if is_buffer and low >= 0 else drawn).to(tensor.dtype)
+
+
+def _factor(width: Width, generator: Generator) -> float:
+    """How much larger or smaller than usual all inputs are."""
+    exponent = {Kind.LARGE: (1.3, 2.5), Kind.TINY: (-4.0, -2.0)}.get(width.kind, (-0.3, 0.3))
+    return float((10 ** generator.between(*exponent)) ** width.reach)
+
+
+def _is_made(own: Tensor, again: Tensor) -> bool:
+    """Whether an input is the same in every draw and follows a rule: a constant, a mask, a ramp."""
+    if not torch.equal(own, again):
+        return False
+    return own.numel() < 3 or own.unique().numel() <= 2 or _sorted_axis(own) is not None
+
+
+def _wider(own: Tensor, again: Tensor, width: Width, factor: float, generator: Generator) -> Tensor:
+    """Other values for one input, with the structure of its own."""
+    samples = [value.double().nan_to_num(0.0, 0.0, 0.0) for value in (own, again)]
+    drawn = _values(samples[0], width, factor, generator)
+    if width.keeps_sign and samples[0].min() >= 0:
+        drawn = drawn.abs()
+    drawn = _structured(samples, drawn)
+    kept = (own == 0) | ~own.isfinite()
+    limit = torch.finfo(own.dtype).max / 4
+    return torch.where(kept, own, drawn.clamp(-limit, limit).to(own.dtype)).contiguous()
+
+
+def _values(own: Tensor, width: Width, factor: float, generator: Generator) -> Tensor:
+    normal, size = generator.normal(own.shape), float(own.square().mean().sqrt())
+    unit = max(size, 1.0) * factor
+    if width.kind is Kind.BELOW:
+        return -unit * normal.abs()
+    if width.kind is Kind.ABOVE:
+        return unit * (normal.abs() + float(generator.between(1, 8) ** width.reach))
+    if width.kind is Kind.LARGE:
+        outliers = generator.uniform(own.shape) < 0.01
+        return torch.where(outliers, 30**width.reach * normal, normal) * unit
+    if width.kind is Kind.TINY:
+        return normal * (min(size, 1.0) * factor)
+    return _with_ties(3 * unit * normal, generator) if width.reach == 1 else 3 * unit * normal
+
+
+def _with_ties(values: Tensor, generator: Generator) -> Tensor:
+    """Multiples of a power of two (sums of them are exact), in an eighth of all slices the same one or zero.
+
+    Slices are batches, planes, rows, ... and the channels along the second axis.
+    """
+    if not values.numel():
+        return values
+    grid = 2.0 ** float(values.abs().mean().clamp(min=1e-30).log2().round() - 4)
+    values = (values / grid).round() * grid
+    views = [values.flatten(0, axis) for axis in range(values.ndim - 1)]
+    if values.ndim > 1:
+        views.append(values.movedim(1, 0))
+    for view in views:
+        count = view.shape[0]
+        chosen = generator.uniform((count,)) < 1 / 8
+        constant = view.reshape(count, -1)[:, 0] * (generator.uniform((count,)) < 0.5)
+        index = chosen.nonzero().flatten()
+        view[index] = constant[index].reshape(-1, *[1] * (view.ndim - 1)).expand_as(view[index])
+    return values
+
+
+def _structured(samples: Sequence[Tensor], drawn: Tensor) -> Tensor:
+    """`drawn` made a distribution, of unit length, symmetric or sorted, if all `samples` are."""
+    own = samples[0]
+    for axis in range(own.ndim if own.numel() > 1 else 0):
+        if all(sample.min() >= 0 and _are_ones(sample.sum(axis)) for sample in samples):
+            return drawn.softmax(axis)
+        if all(_are_ones(sample.square().sum(axis)) for sample in samples):
+            return drawn / drawn.square().sum(axis, keepdim=True).sqrt().clamp(min=1e-30)
+    if own.ndim > 1 and own.shape[-1] == own.shape[-2] > 1 and torch.equal(own, own.mT):
+        return (drawn + drawn.mT) / 2
+    sorted_axis = _sorted_axis(own)
+    if sorted_axis is None:
+        return drawn
+    falling = bool((own.diff(dim=sorted_axis) <= 0).all())
+    return drawn.sort(sorted_axis, descending=falling).values
+
+
+def _are_ones(sums: Tensor) -> bool:
+    return bool(((sums - 1).abs() < 1e-2).all())
+
+
+def _sorted_axis(value: Tensor) -> int | None:
+    """An axis of at least eight elements along which all go up, or all go down."""
+    for axis in range(value.ndim):
+        steps = value.diff(dim=axis)
+        if value.shape[axis] >= 8 and (bool((steps >= 0).all()) or bool((steps <= 0).all())):
+            return axis
+    return None

@@ -1,0 +1,239 @@
+"""The benchmark as one self-contained HTML page: no script, no network, readable in ten years."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from unicodedata import category
+
+import numpy as np
+
+from evaluation.problem import Problem
+from evaluation.report.estimators import Interval
+from evaluation.report.speed_html import Series, speed_section
+from evaluation.report.summary import Benchmark, Contender, Rates, Sample, best_samples
+from evaluation.timing.machine import Fingerprint
+from evaluation.verdict import Status
+
+Contenders = tuple[tuple[Contender, Rates], ...]
+"""The models that a page is about, in the order of its columns."""
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c2530}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d5dbe3}
+table{border-collapse:collapse;width:100%}td,th{padding:.25rem .6rem;text-align:left;
+border-bottom:1px solid #e6eaf0}
+pre{background:#f5f7fa;padding:.7rem;overflow:auto}
+.bar{background:#e6eaf0;height:.7rem;border-radius:.35rem;min-width:8rem}.bar i{display:block;height:100%;
+border-radius:.35rem;background:#9aa9bd}.bar i.trained{background:#2f7d4f}summary{cursor:pointer}
+.head{font-size:1.25rem}.correct{color:#2f7d4f}.note{color:#5a6675}
+"""
+
+#: How far a candidate came, in order: each step includes the ones after it.
+_FUNNEL: tuple[tuple[str, frozenset[Status]], ...] = (
+    ("judged", frozenset({Status.NOT_JUDGED})),
+    ("parsed", frozenset({Status.UNPARSABLE, Status.REJECTED})),
+    ("compiled", frozenset({Status.COMPILE_ERROR, Status.UNSUPPORTED})),
+    ("ran", frozenset({Status.LAUNCH_ERROR, Status.TIMEOUT, Status.FAULT})),
+    ("correct", frozenset({Status.WRONG, Status.NONDETERMINISTIC, Status.CHEATED})),
+)
+
+
+def render(
+    benchmark: Benchmark,
+    problems: Sequence[Problem],
+    samples: Sequence[Sample],
+    facts: Mapping[str, str],
+) -> str:
+    """The report page.
+
+    Args:
+        benchmark: the summary to show.
+        problems: those it is about, for the per-problem table.
+        samples: every judged response; one of the trained model's is shown a problem.
+        facts: what produced it (night, seeds, revision), shown as they are.
+    """
+    return "".join(
+        (
+            "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
+            f"<style>{_STYLE}</style><h1>Held-out benchmark</h1>",
+            _headline(benchmark),
+            "<h2>How far the kernels came</h2>",
+            _funnel(_contenders(benchmark)),
+            "<h2>Why they failed</h2>",
+            _taxonomy(_contenders(benchmark)),
+            "<h2>By level and operator</h2>",
+            _groups(_contenders(benchmark)),
+            speed_section(_series(_contenders(benchmark)), benchmark.fingerprint),
+            "<h2>By problem</h2>",
+            _problem_rows(benchmark.per_problem, problems, samples),
+            "<h2>What produced this</h2>",
+            _table(("", ""), [(_shown(k), _shown(v)) for k, v in facts.items()]),
+            "</html>",
+        )
+    )
+
+
+def render_one(
+    found: Rates,
+    problems: Sequence[Problem],
+    samples: Sequence[Sample],
+    facts: Mapping[str, str],
+    fingerprint: Fingerprint | None = None,
+) -> str:
+    """The page about a single model's responses: the same without the comparison."""
+    shares = {
+        p.id: float(np.mean([s.checks.correct for s in samples if s.problem_id == p.id])) for p in problems
+    }
+    contenders: Contenders = ((Contender.TRAINED, found),)
+    passes = ", ".join(f"pass@{k} {_percent(share)}" for k, share in found.pass_at_k.items())
+    return "".join(
+        (
+            "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
+            f"<style>{_STYLE}</style><h1>Benchmark</h1>",
+            f"<p class='head'><b class='correct'>{_percent(found.correct)}</b> correct "
+            f"({_percent(found.correct_aligned)} at aligned sizes) on {len(problems)} problems, "
+            f"{found.samples} samples; {passes}</p>",
+            "<h2>How far the kernels came</h2>",
+            _funnel(contenders),
+            "<h2>Why they failed</h2>",
+            _taxonomy(contenders),
+            "<h2>By level and operator</h2>",
+            _groups(contenders),
+            speed_section(_series(contenders), fingerprint),
+            "<h2>By problem</h2>",
+            _problem_rows(shares, problems, samples),
+            "<h2>What produced this</h2>",
+            _table(("", ""), [(_shown(k), _shown(v)) for k, v in facts.items()]),
+            "</html>",
+        )
+    )
+
+
+def _headline(benchmark: Benchmark) -> str:
+    rows = [
+        ("correct@1 (ragged sizes)", benchmark.start.correct, benchmark.trained.correct, benchmark.gain),
+        (
+            "correct at aligned sizes",
+            benchmark.start.correct_aligned,
+            benchmark.trained.correct_aligned,
+            benchmark.gain_aligned,
+        ),
+    ]
+    cells = [(n, _percent(a), _percent(b), _interval(g)) for n, a, b, g in rows]
+    cells.append(
+        (
+            "exact grid, no guard",
+            _percent(benchmark.start.unguarded),
+            _percent(benchmark.trained.unguarded),
+            "",
+        )
+    )
+    start, trained = _percent(benchmark.start.correct), _percent(benchmark.trained.correct)
+    return (
+        f"<p class='head'>{start} &rarr; <b class='correct'>{trained}</b> correct, "
+        f"gain {_interval(benchmark.gain)} on {benchmark.problems} problems &times; "
+        f"{benchmark.samples_per_problem} samples</p>"
+        + _table(("", *_heads(_contenders(benchmark)), "gain [95 %]"), cells)
+        + "<p class='note'>Intervals: paired bootstrap over problems. The two rows split the gain: "
+        "a kernel that is right at aligned sizes and wrong at ragged ones lacks a bounds guard.</p>"
+    )
+
+
+def _funnel(contenders: Contenders) -> str:
+    rows = []
+    for (contender, rates), name in zip(contenders, _heads(contenders), strict=True):
+        left = rates.samples
+        for step, lost in _FUNNEL:
+            left -= sum(rates.statuses.get(status, 0) for status in lost)
+            share = left / rates.samples
+            rows.append((name, step, _bar(share, contender), _percent(share)))
+    return _table(("model", "step", "", "share"), rows)
+
+
+def _taxonomy(contenders: Contenders) -> str:
+    rows = []
+    for status in (status for status in Status if status is not Status.CORRECT):
+        counts = [rates.statuses.get(status, 0) for _, rates in contenders]
+        if any(counts):
+            rows.append((status.value, *map(str, counts)))
+    return _table(("status", *_heads(contenders)), rows)
+
+
+def _groups(contenders: Contenders) -> str:
+    """correct@1 of every model by group, and of the last one pass@k for the largest k."""
+    last = contenders[-1][1]
+    k = max(last.pass_at_k, default=1)
+    rows = [
+        (
+            _shown(name),
+            *(_percent(rates.by_group[name]) for _, rates in contenders),
+            _percent(last.pass_by_group[name][k]) if name in last.pass_by_group else "",
+            _bar(last.by_group[name], Contender.TRAINED),
+        )
+        for name in last.by_group
+    ]
+    return _table(("group", *_heads(contenders), f"pass@{k}", ""), rows)
+
+
+def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
+    """Every problem with the best of its samples: correct before not, then by speed-up, then the first."""
+    shown = best_samples(samples)
+    return "".join(_problem(p, shares[p.id], shown[p.id, Contender.TRAINED]) for p in problems)
+
+
+def _problem(problem: Problem, rate: float, sample: Sample) -> str:
+    operators = _shown(" + ".join(problem.operators))
+    title = f"{_shown(problem.id)} &middot; level {problem.level} &middot; {operators}"
+    verdict = f"{sample.checks.status.value}: {_shown(sample.checks.reason)}"
+    if sample.speedup is not None:
+        title += f" &middot; {sample.speedup:.2f}x"
+    return (
+        f"<details><summary>{_percent(rate)} {title}</summary><pre>{_shown(problem.shipped.program)}</pre>"
+        f"<pre>{_shown(sample.response)}</pre><p>{verdict}</p></details>"
+    )
+
+
+def _contenders(benchmark: Benchmark) -> Contenders:
+    return (Contender.START, benchmark.start), (Contender.TRAINED, benchmark.trained)
+
+
+def _heads(contenders: Contenders) -> list[str]:
+    """What the columns of the models are called."""
+    if len(contenders) == 1:
+        return [""]
+    return [contender.value for contender, _ in contenders]
+
+
+def _series(contenders: Contenders) -> list[Series]:
+    """The models that were timed."""
+    return [(contender.value, rates.speeds) for contender, rates in contenders if rates.speeds is not None]
+
+
+def _shown(text: str) -> str:
+    """Text of others as HTML; characters that would hide or reorder what stands there are replaced."""
+    lines = text.replace("\r\n", "\n")
+    return escape("".join("\ufffd" if _deceives(character) else character for character in lines))
+
+
+def _deceives(character: str) -> bool:
+    """Whether it is a control, a format (such as a bidirectional override) or a line separator."""
+    return character not in "\n\t" and category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{h}</th>" for h in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _bar(share: float, contender: Contender) -> str:
+    return f"<div class='bar'><i class='{contender.value}' style='width:{100 * share:.1f}%'></i></div>"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _interval(gain: Interval) -> str:
+    return f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
