@@ -300,7 +300,7 @@ def _soak_share(
 def timing(options: argparse.Namespace) -> None:
     """Candidates timed a minute by one timer, with the settings that a rollout would use."""
     from evaluation.timing.timer import Timer, Timing, TimingSettings
-    from tests.evaluation.test_cuda_timing import KERNEL, planned, problem
+    from tests.evaluation.timing.test_bench import KERNEL, planned, problem
 
     backend = CudaBackend(SETTINGS)
     built = backend.build(KERNEL, ["k"])

@@ -1,6 +1,6 @@
 """Eight kernels of the kinds that models write, with inputs and outputs: the mix that speed is quoted for.
 
-Also the correctness suite of the `simt` backend (tests/evaluation/test_simt.py).
+Also the correctness suite of the `simt` backend (tests/evaluation/backends/simt/test_backend.py).
 """
 
 from __future__ import annotations

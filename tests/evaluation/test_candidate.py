@@ -11,8 +11,8 @@ from evaluation.expressions import Number, Size
 from evaluation.plan import Plan
 from evaluation.planning import plan
 from evaluation.verdict import Refusal, Status
+from tests.evaluation.answer.test_forms import INSTANCE
 from tests.evaluation.hostile_responses import RESPONSES
-from tests.evaluation.test_forms import INSTANCE
 
 KERNEL = 'extern "C" __global__ void k(const float* x, float* out, int n) { out[0] = x[0]; }\n'
 SOURCE = "// launch k<<<ceil_div(n, 256), 256>>>(x, out, n)\n" + KERNEL

@@ -9,7 +9,7 @@ from evaluation.pool import EvaluationPool, EvaluationPoolError, Request
 from evaluation.reference.pool import ReferencePool
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Status
-from tests.evaluation.test_forged_replies import forged
+from tests.evaluation.reference.test_forged_replies import forged
 from tests.evaluation.test_pool import BROKEN, EMPTY, GOOD, SHORT, WRONG
 
 NO_ROOM = 1 << 40

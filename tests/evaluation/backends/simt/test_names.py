@@ -12,8 +12,8 @@ import pytest
 from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolkit
 from evaluation.backends.simt.backend import SimtBackend
 from tests.benchmarks.simt_mix import Launch, make_run
+from tests.evaluation.backends.cuda.test_inspection import needs_nvrtc
 from tests.evaluation.simt_runs import SETTINGS, outputs_of
-from tests.evaluation.test_cuda_inspection import needs_nvrtc
 
 RNG = np.random.default_rng(2)
 INF, NAN = math.inf, math.nan

@@ -9,7 +9,7 @@ from evaluation.report.sanitize import find_sanitizer
 from evaluation.report.summary import Contender, Sample
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Measurements, Status, Verdict
-from tests.evaluation.test_judging import BAD, CUDA, GOOD, GPU_MARK, SKIP, large
+from tests.evaluation.report.test_drafts import BAD, CUDA, GOOD, GPU_MARK, SKIP, large
 
 RACY = GOOD.replace(
     "{\n", "{\n    __shared__ int s; s = threadIdx.x; __syncthreads(); if (s < 0) return;\n", 1

@@ -83,7 +83,7 @@ extern "C" __global__ void second(const float* partial, float* out) {
     )
 
 
-HACKS = sorted((Path(__file__).parents[1] / "hacks" / "cuda").glob("*.cu"))
+HACKS = sorted((Path(__file__).parents[3] / "hacks" / "cuda").glob("*.cu"))
 
 
 @pytest.mark.parametrize("path", HACKS, ids=lambda path: path.stem)

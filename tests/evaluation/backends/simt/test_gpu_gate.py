@@ -9,7 +9,7 @@ from evaluation.backends.simt.backend import SimtBackend, SimtBuilt
 from evaluation.errors import WarpsmithError
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
-from tests.evaluation.test_cuda_inspection import needs_nvrtc
+from tests.evaluation.backends.cuda.test_inspection import needs_nvrtc
 
 K = 'extern "C" __global__ void k(float* o) { '
 

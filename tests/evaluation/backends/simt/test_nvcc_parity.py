@@ -15,7 +15,7 @@ from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolk
 from evaluation.backends.simt.backend import SimtBackend
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status
-from tests.evaluation.test_cuda_inspection import needs_nvrtc
+from tests.evaluation.backends.cuda.test_inspection import needs_nvrtc
 
 
 def cases(name: str) -> list[tuple[str, bool]]:

@@ -19,7 +19,7 @@ from evaluation.reference.draw import Case, Kind, Trial
 from evaluation.settings import EvaluationSettings
 from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
-from tests.evaluation.test_cuda_inspection import needs_nvrtc
+from tests.evaluation.backends.cuda.test_inspection import needs_nvrtc
 
 
 @pytest.mark.parametrize(

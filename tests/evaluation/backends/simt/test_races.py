@@ -13,7 +13,7 @@ from tests.evaluation.simt_runs import SETTINGS
 from tests.evaluation.synchronised import verdict_on
 
 RIGHT = sorted((Path(__file__).parent / "kernels" / "synchronised").glob("*.cu"))
-RACES = sorted((Path(__file__).parents[1] / "hacks" / "races").glob("*.cu"))
+RACES = sorted((Path(__file__).parents[3] / "hacks" / "races").glob("*.cu"))
 
 
 @pytest.fixture(scope="module")
