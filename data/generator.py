@@ -4,10 +4,14 @@ Every operator is drawn alone (level 1, for training), and combinations of two a
 within their split. The held-out and validation problems come from the split seed and are the same
 on every night; the training problems come from the night's seed. A drawn graph that is degenerate
 (see `data.screen`) is thrown away and counted.
+
+The order of the combinations is that of their hashes, and each has a random stream of its own. So an
+operator added to the table changes no problem: its combinations take their places among the others.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections import Counter
@@ -55,7 +59,7 @@ def generate(settings: DataSettings, night: str, progress: Callable[[str], None]
     problems: list[Generated] = []
     for split in (Split.HELDOUT, Split.VALIDATION, Split.TRAIN):
         seed = f"{settings.seed}/{night}" if split is Split.TRAIN else str(settings.split_seed)
-        drawer = _Drawer(settings, split, random.Random(f"{seed}/{split}"), rejected)
+        drawer = _Drawer(settings, split, f"{seed}/{split}", rejected)
         drawn = list(drawer.draw())
         problems += drawn
         if progress is not None:
@@ -115,12 +119,10 @@ def single_operator_graphs(name: str) -> list[Graph]:
 
 
 class _Drawer:
-    """Draws the problems of one split from one random stream."""
+    """Draws the problems of one split."""
 
-    def __init__(
-        self, settings: DataSettings, split: Split, rng: random.Random, rejected: Counter[str]
-    ) -> None:
-        self.settings, self.split, self.rng, self.rejected = settings, split, rng, rejected
+    def __init__(self, settings: DataSettings, split: Split, seed: str, rejected: Counter[str]) -> None:
+        self.settings, self.split, self.seed, self.rejected = settings, split, seed, rejected
         self.seen: set[Graph] = set()
 
     def draw(self) -> Iterator[Generated]:
@@ -142,12 +144,13 @@ class _Drawer:
     def _composed(self, candidates: Sequence[Combination], count: int) -> Iterator[Generated]:
         """`count` problems, going round this split's combinations so that none is favoured."""
         own = [names for names in candidates if split_of(names, self.settings) is self.split]
-        self.rng.shuffle(own)
+        own.sort(key=lambda names: hashlib.sha256(self._name(names)).digest())
+        streams = [(names, random.Random(self._name(names))) for names in own]
         missing = count
-        for names in itertools.chain.from_iterable(itertools.repeat(own, _PASSES)):
+        for names, rng in itertools.chain.from_iterable(itertools.repeat(streams, _PASSES)):
             if missing == 0:
                 return
-            graph = self._fresh_graph(names)
+            graph = self._fresh_graph(names, rng)
             if graph is not None:
                 missing -= 1
                 yield self._generated(graph)
@@ -157,9 +160,13 @@ class _Drawer:
                 f"{count - missing} of the {count} problems asked for: lower data.{self.split}."
             )
 
-    def _fresh_graph(self, names: Combination) -> Graph | None:
+    def _name(self, names: Combination) -> bytes:
+        """What a combination's place and its random stream follow from."""
+        return f"{self.seed}/{'+'.join(names)}".encode()
+
+    def _fresh_graph(self, names: Combination, rng: random.Random) -> Graph | None:
         for _ in range(_TRIES):
-            graph = draw_graph(names, self.settings, self.rng)
+            graph = draw_graph(names, self.settings, rng)
             if graph not in self.seen and self._accept(graph):
                 return graph
         return None

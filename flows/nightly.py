@@ -15,7 +15,6 @@ from prefect import flow
 from pydantic import Field
 
 from tasks.layout import Layout, Stage
-from tasks.lock import exclusive
 from tasks.night_tasks import (
     gate_task,
     log_sentences,
@@ -27,6 +26,7 @@ from tasks.night_tasks import (
     stage_task,
 )
 from training.launch import die_with_parent
+from training.lock import exclusive
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
 

@@ -21,7 +21,7 @@ from types import FrameType
 
 import yaml
 
-from evaluation.errors import WarpsmithError
+from evaluation.errors import WarpsmithError, causes
 from evaluation.problem import Frozen
 from tasks.files import write_atomically
 from tasks.layout import Layout, Stage
@@ -150,7 +150,7 @@ def _dvc_errors(layout: Layout, stage: Stage | None) -> Iterator[None]:
     try:
         yield
     except DvcException as error:
-        chain = list(_causes(error))
+        chain = list(causes(error))
         command_failed = any(isinstance(link, StageCmdFailedError) for link in chain)
         if stage is None or not command_failed:
             raise WarpsmithError(f"DVC: {' '.join(str(chain[-1]).split())}") from error
@@ -184,12 +184,6 @@ def _stoppable(layout: Layout, stage: Stage, before: tuple[str, int] | None) -> 
         yield
     if asked:
         raise Requeue(f"the night was asked to stop, after stage {stage}; start it again to go on")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from tasks.files import write_atomically
 from tasks.forward import Forwarder
 from tasks.hashing import settings_hash
 from tasks.layout import RESUMABLE, Layout, Stage
-from tasks.lock import exclusive
 from tasks.manifest import Manifest, code_revision
 from tasks.night import active_settings
 from tasks.pipeline import config_hash, dependencies, hash_inputs
@@ -33,6 +32,7 @@ from tasks.profile import flat
 from tasks.steps import STEPS, Step
 from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
 from training.launch import REQUEUE, Requeue, die_with_parent
+from training.lock import exclusive
 from training.signals import handling
 
 #: What each stage leaves in MLflow, besides its metrics and settings.

@@ -16,9 +16,7 @@ its threads to the run's stderr.log and goes on.
 from __future__ import annotations
 
 import ctypes
-import errno
 import faulthandler
-import fcntl
 import os
 import re
 import signal
@@ -27,12 +25,13 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from evaluation.errors import WarpsmithError
+from evaluation.errors import WarpsmithError, causes, says_full_disk
 from evaluation.problem import Frozen
+from training.lock import exclusive
 from training.signals import SIGNALS, StopRequest, handling
 
 #: Exit status that says "start me again, I go on": EX_TEMPFAIL, which batch systems know.
@@ -55,10 +54,6 @@ _LOG_TAIL_LINES = 30
 _QUIET = "ignore:Transformer Engine and Apex,ignore:Apex is not installed"
 #: As SGLang's servers have it, or the group that hands them new weights fails and hangs; NVLS goes with it.
 _NCCL = {"NCCL_CUMEM_ENABLE": "0", "NCCL_NVLS_ENABLE": "0"}
-
-
-#: What a file system says that has no locks.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 class ProcessError(RuntimeError):
@@ -133,34 +128,13 @@ def run_job(module: str, job: Frozen, out_dir: Path, processes: int) -> None:
     with ExitStack() as stack:
         try:
             out_dir.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_only_user(out_dir))
+            stack.enter_context(exclusive(out_dir / ".lock", f"another run uses {out_dir}"))
             config.write_text(job.model_dump_json(indent=2))
         except OSError as error:
             raise WarpsmithError(
                 f"{out_dir} cannot be written ({error.strerror}); choose another --out-dir"
             ) from None
         run_processes(module, ["--config", str(config)], processes, out_dir / "stderr.log", stoppable=True)
-
-
-@contextmanager
-def _only_user(out_dir: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the kernel lets them in again however this process ends."""
-    with (out_dir / ".lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise WarpsmithError(
-                f"another run (pid {file.read() or 'unknown'}) uses {out_dir}; wait for it or choose another "
-                "--out-dir"
-            ) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _child() -> None:
@@ -260,7 +234,7 @@ def _report(name: str, text: str) -> None:
 
 def _report_failure(error: BaseException, explained: WarpsmithError | None) -> None:
     """Tell the launcher how this worker failed, after the one that it lost, if it lost one."""
-    lost = any(isinstance(link, RuntimeError) and _LOST.search(str(link)) for link in _chain(error))
+    lost = any(isinstance(link, RuntimeError) and _LOST.search(str(link)) for link in causes(error))
     if lost:
         _wait_for_failure()
     failure = _Failure(
@@ -306,21 +280,14 @@ def _explain_failure(module: str, failure: _Failure | None, log: Path, status: i
 
 def _explain(error: BaseException) -> WarpsmithError | None:
     """The error that a user can act on in a chain of exceptions, if there is one."""
-    for link in _chain(error):
+    for link in causes(error):
         if isinstance(link, WarpsmithError):
             return link
-        if isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = f" writing {link.filename}" if link.filename else ""
+        if says_full_disk(link):
+            file = getattr(link, "filename", None)
+            where = f" writing {file}" if file else ""
             return WarpsmithError(f"the disk is full{where}; free some space and run again")
     return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, its cause, the cause's cause, and so on."""
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
 def _environment(inherited: Mapping[str, str], reports: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from data.generator import combinations, draw_graph, generate, single_operator_graphs
 from data.graph import Graph, Layout, Step, fits
-from data.operators import OPERATORS
+from data.operators import OPERATORS, Family, Operator
 from data.screen import Defect, defect, run
 from data.settings import Counts, DataSettings
 from evaluation.errors import WarpsmithError
@@ -124,3 +124,28 @@ def test_flops_and_bytes_of_a_matrix_product():
 def test_asking_for_more_than_there_is_says_so():
     with pytest.raises(WarpsmithError, match=r"lower data\.heldout"):
         generate(SMALL.model_copy(update={"heldout": Counts(level2=100_000, level3=0)}), "night")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        Operator("cbrt", Family.UNARY, "torch.pow({0}.abs(), 1 / 3)", "cbrtf(fabsf({0}))", 4),
+        Operator("aaa", Family.BINARY, "{0} * {1} + 1", "{0} * {1} + 1.f"),
+        Operator("norm", Family.REDUCTION, "{0}.norm(dim=1)", "sqrtf(s)"),
+    ],
+    ids=lambda operator: operator.family,
+)
+def test_an_added_operator_moves_no_problem(drawn, monkeypatch, operator):
+    """Its own combinations take the places that their hashes give them; all others stay as they were."""
+    monkeypatch.setitem(OPERATORS, operator.name, operator)
+    after = generate(SMALL, "2026-12-01")
+    for split in (Split.HELDOUT, Split.VALIDATION, Split.TRAIN):
+        for level in (2, 3):
+            old, new = (
+                [i for i in draw.problems if i.problem.split is split and i.problem.level == level]
+                for draw in (drawn, after)
+            )
+            kept = [i.problem.id for i in new if operator.name not in i.graph.operators]
+            assert kept == [i.problem.id for i in old if i.problem.id in set(kept)]
+            assert len(kept) >= len(new) / 2
+    assert any(operator.name in item.graph.operators for item in after.problems)

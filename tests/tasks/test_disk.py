@@ -11,8 +11,8 @@ from evaluation.errors import WarpsmithError
 from tasks.disk import explain_full_disk
 
 
-def caused_by(cause: Exception) -> Exception:
-    error = RuntimeError("stage failed")
+def caused_by(cause: Exception, error: Exception | None = None) -> Exception:
+    error = error or RuntimeError("stage failed")
     error.__cause__ = cause
     return error
 
@@ -24,6 +24,7 @@ def caused_by(cause: Exception) -> Exception:
         OSError(errno.EDQUOT, "over quota"),
         RuntimeError("(sqlite3.OperationalError) database or disk is full"),
         caused_by(OSError(errno.ENOSPC, "No space left on device")),
+        caused_by(OSError(errno.ENOSPC, "x"), WarpsmithError("DVC: 64 files failed to upload")),
     ],
 )
 def test_a_full_disk(error, tmp_path):

@@ -12,12 +12,12 @@ import pytest
 from evaluation.errors import WarpsmithError
 from tasks import stage as stage_module
 from tasks.layout import Layout, Stage
-from tasks.lock import exclusive
 from tasks.manifest import Manifest
 from tasks.night import open_night
 from tasks.stage import main, run_stage
 from tasks.tracking import ERROR, FINGERPRINT, STAGE, Tracking
 from tests.tasks import tiny_steps
+from training.lock import exclusive
 
 
 @pytest.fixture

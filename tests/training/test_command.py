@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from evaluation.errors import WarpsmithError
 from tests.training.night import base_checkpoint, conversations, write_rows
 from training.command import READS, SECTIONS, main, resolve
 from training.config import SftJob
-from training.launch import _only_user
+from training.lock import exclusive
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,8 +147,11 @@ def test_a_folder_that_is_a_file_or_in_use_is_named(base, tmp_path, refused):
     refused(
         sft(base, base / "sft.jsonl"), "sft.jsonl cannot be written (File exists); choose another --out-dir"
     )
-    with _only_user(tmp_path):
-        refused(sft(base, tmp_path), f"uses {tmp_path}; wait for it or choose another --out-dir")
+    with exclusive(tmp_path / ".lock", "busy"):
+        refused(
+            sft(base, tmp_path),
+            f"another run uses {tmp_path} (process {os.getpid()}); wait for it or stop it",
+        )
 
 
 @pytest.mark.parametrize("command", [sft, grpo])

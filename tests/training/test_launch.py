@@ -92,8 +92,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, place):
 LOCKED = """
 import time
 from pathlib import Path
-from training.launch import _only_user
-with _only_user(Path(%r)):
+from training.lock import exclusive
+with exclusive(Path(%r, ".lock"), "busy"):
     print("locked", flush=True)
     time.sleep(600)
 """
@@ -106,7 +106,9 @@ def test_two_runs_do_not_share_a_folder(tmp_path, monkeypatch):
     command = [sys.executable, "-c", LOCKED % str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"locked\n"
-        with pytest.raises(WarpsmithError, match=rf"^another run \(pid {other.pid}\) uses {tmp_path}; wait"):
+        with pytest.raises(
+            WarpsmithError, match=rf"^another run uses {tmp_path} \(process {other.pid}\); wait"
+        ):
             run_job(MODULE, job(tmp_path), tmp_path, 1)
         assert not (tmp_path / "job.json").exists()
         other.kill()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import signal
 import subprocess
 import sys
@@ -9,12 +11,12 @@ import sys
 import pytest
 
 from evaluation.errors import WarpsmithError
-from tasks.lock import exclusive
+from training.lock import exclusive
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from tasks.lock import exclusive
+from training.lock import exclusive
 with exclusive(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     time.sleep(60)
@@ -35,4 +37,14 @@ def test_a_second_process_is_told_who_is_first_and_a_killed_one_leaves_no_lock(t
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     with exclusive(lock, "busy"):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_stops_nothing(tmp_path, monkeypatch, number):
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with exclusive(tmp_path / "lock", "busy"):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
+
+#: What a file system says that has no locks (Lustre without them, say): the work goes on without.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -26,6 +30,9 @@ def exclusive(lock: Path, busy: str) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise WarpsmithError(f"{busy} (process {holder}); wait for it or stop it") from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
