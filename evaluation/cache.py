@@ -26,7 +26,7 @@ from evaluation.toolchain import find_compiler
 from evaluation.verdict import Verdict
 
 _PACKAGE = Path(__file__).parent
-_IRRELEVANT = {"workers", "cache_path", "rewards", "failures_in_a_row", "require_confinement"}
+_IRRELEVANT = {"workers", "devices", "cache_path", "rewards", "failures_in_a_row", "require_confinement"}
 """Settings that no verdict depends on."""
 _IN_MEMORY = 50_000
 """Verdicts that are held in memory, about 1 KiB each: those that were used last."""

@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+from evaluation.backends.cuda.visible_gpus import chosen_gpus, physical_gpu
 from evaluation.cache import VerdictCache, verdict_key
 from evaluation.candidate import Candidate, parse
 from evaluation.check import SizeSet, draw_cases, refused
@@ -32,7 +33,7 @@ from evaluation.problem import Problem
 from evaluation.programs.syntax import ProgramError
 from evaluation.reference.draw import Case
 from evaluation.reference.pool import ReferencePool
-from evaluation.settings import EvaluationSettings
+from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Refusal, Status, Verdict
 from evaluation.worker import Failure, Task
 
@@ -87,15 +88,15 @@ class EvaluationPool:
         settings: EvaluationSettings,
         reference: ReferencePool | None = None,
         *,
-        stopwatch: Stopwatch | None = None,
+        stopwatches: Sequence[Stopwatch] = (),
     ) -> None:
         """Start nothing yet; workers start with the first request that needs them.
 
         Args:
             settings: how to judge, and on how many processes.
             reference: where reference programs run; the pool makes its own, and closes it, if there is none.
-            stopwatch: times what is correct at check sizes; it stays the caller's. Without one nothing is
-                timed.
+            stopwatches: one for each GPU, which time what is correct at check sizes; they stay the caller's.
+                Without any nothing is timed.
         """
         self._settings = settings
         self._cache = VerdictCache(settings.cache_path)
@@ -103,7 +104,9 @@ class EvaluationPool:
         self._reference = reference or ReferencePool(require_confinement=settings.require_confinement)
         self._workers: list[_Worker] = []
         self._drawer = ThreadPoolExecutor(1, thread_name_prefix="reference")
-        self._stopwatch = stopwatch
+        self._devices = chosen_gpus(settings.devices) if settings.backend is BackendName.CUDA else ()
+        self._timers = ThreadPoolExecutor(max(len(stopwatches), 1), thread_name_prefix="timer")
+        self._free = deque(stopwatches)
         self._failures = 0  # in a row
         self._timings: dict[str, Timing | Refusal] = {}
 
@@ -143,8 +146,8 @@ class EvaluationPool:
         except BaseException:
             self._end_workers()  # what they are at belongs to no request any more
             raise
-        if self._stopwatch is not None and sizes is SizeSet.CHECKS:
-            self._add_speeds(requests, verdicts, seed, self._stopwatch)
+        if self._free and sizes is SizeSet.CHECKS:
+            self._add_speeds(requests, verdicts, seed)
         return [verdicts[index] for index in range(len(requests))]
 
     def timing(self, request: Request) -> Timing | None:
@@ -156,6 +159,7 @@ class EvaluationPool:
         """End the workers, which remove what they built."""
         self._end_workers()
         self._drawer.shutdown(cancel_futures=True)
+        self._timers.shutdown(cancel_futures=True)
         self._cache.close()
         if self._owns_reference:
             self._reference.close()
@@ -190,32 +194,36 @@ class EvaluationPool:
         )
         return self._cache.get(key) or _Job(key, request.problem, candidate)
 
-    def _add_speeds(
-        self, requests: Sequence[Request], verdicts: dict[int, Verdict], seed: int, stopwatch: Stopwatch
-    ) -> None:
-        """Time what is correct once the GPU is quiet, problem by problem; equal requests are timed once."""
+    def _add_speeds(self, requests: Sequence[Request], verdicts: dict[int, Verdict], seed: int) -> None:
+        """Time what is correct once the GPUs are quiet, problem by problem; equal requests are timed once."""
         from evaluation.timing.stopwatch import with_timing
 
-        self._timings.clear()
         correct = [index for index, verdict in verdicts.items() if verdict.correct]
-        fresh: set[str] = set()
+        problems: dict[str, dict[str, Request]] = {}
         for index in sorted(correct, key=lambda index: (requests[index].problem.id, index)):
             request = requests[index]
-            key = _timing_key(request)
-            if key not in fresh:
-                candidate = parse(request.response)
-                assert isinstance(candidate, Candidate)
-                self._timings[key] = self._measure(stopwatch, request.problem, candidate, seed)
-                fresh.add(key)
-            verdicts[index] = with_timing(verdicts[index], self._timings[key])
+            problems.setdefault(request.problem.shipped.program, {})[_timing_key(request)] = request
+        self._timings.clear()
+        for timings in self._timers.map(lambda same: self._time(same, seed), problems.values()):
+            self._timings |= timings
+        for index in correct:
+            verdicts[index] = with_timing(verdicts[index], self._timings[_timing_key(requests[index])])
 
-    def _measure(
-        self, stopwatch: Stopwatch, problem: Problem, candidate: Candidate, seed: int
-    ) -> Timing | Refusal:
+    def _time(self, requests: Mapping[str, Request], seed: int) -> dict[str, Timing | Refusal]:
+        """Time one problem's candidates on a GPU that is free; runs in a thread."""
+        stopwatch = self._free.popleft()
+        try:
+            return {key: self._measure(stopwatch, request, seed) for key, request in requests.items()}
+        finally:
+            self._free.append(stopwatch)
+
+    def _measure(self, stopwatch: Stopwatch, request: Request, seed: int) -> Timing | Refusal:
         from evaluation.timing.stopwatch import measure
 
+        candidate = parse(request.response)
+        assert isinstance(candidate, Candidate)
         try:
-            found = measure(stopwatch, problem, candidate, seed)
+            found = measure(stopwatch, request.problem, candidate, seed)
         except EvaluatorFailure as error:
             return Refusal(status=Status.NOT_JUDGED, reason=self._failed(str(error)).reason)
         self._failures = 0
@@ -283,7 +291,9 @@ class EvaluationPool:
                 return worker
         if len(self._workers) == self._settings.workers:
             return None
-        self._workers.append(_Worker(self._settings))
+        taken = Counter(worker.device for worker in self._workers)
+        least = min(self._devices, key=lambda device: taken[device], default=None)
+        self._workers.append(_Worker(self._settings, least))
         return self._workers[-1]
 
     def _ready(self) -> Iterable[_Worker]:
@@ -304,13 +314,16 @@ class EvaluationPool:
 class _Worker:
     """The pool's end of one worker process."""
 
-    def __init__(self, settings: EvaluationSettings) -> None:
+    def __init__(self, settings: EvaluationSettings, device: int | None) -> None:
+        """Start it; it sees no GPU of this process's but `device`."""
+        self.device = device
+        gpu = {} if device is None else {"CUDA_VISIBLE_DEVICES": physical_gpu(device)}
         ours, theirs = socket.socketpair()
         with ours, theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "evaluation.worker", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": _python_path(), "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": _python_path(), "OMP_NUM_THREADS": "1", **gpu},
                 stdin=subprocess.DEVNULL,
             )
             self.connection = Connection(ours.detach())

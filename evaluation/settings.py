@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from math import log2
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,9 @@ class EvaluationSettings(Frozen):
     """`simt` needs no GPU; `cuda` needs one, and PyCUDA."""
     workers: int = Field(default=2, ge=1, le=256)
     """Processes that judge candidates side by side (one core each)."""
+    devices: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """GPUs that the `cuda` backend judges and times on, by their numbers among those that this process sees;
+    none means all. Workers are spread over them; each times one problem's candidates at a time."""
     compiler: str | None = None
     """C++ compiler of the `simt` backend (name or path); `None` takes the first of g++, clang++, c++."""
     optimization: str = Field(default="-O0", pattern=r"^-O[0-3]$")

@@ -37,6 +37,7 @@ from training.health import (
     update_metrics,
 )
 from training.launch import run_stoppable_worker
+from training.machine import judging_gpus
 from training.model.architecture import read_architecture
 from training.model.build import build_model
 from training.model.gpt import GPTBackbone
@@ -200,7 +201,7 @@ def _open_reward(job: GrpoJob) -> Iterator[RewardFunction | None]:
     opened = open_reward(
         rollout.reward_function,
         problems={problem.id: problem for problem in read_rows(Problem, job.problems)},
-        settings=job.evaluation,
+        settings=job.evaluation.model_copy(update={"devices": judging_gpus(job.settings, job.evaluation)}),
         seed=_secret(grpo.seed, job.problems),
     )
     with in_one_thread(opened) if grpo.asynchronous else opened as reward:

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
-
+from evaluation.backends.cuda.visible_gpus import chosen_gpus, visible_gpus
 from evaluation.errors import WarpsmithError
 from evaluation.settings import BackendName, EvaluationSettings
 from training.config import MegatronSettings, TrainingSettings
-from training.rollout.settings import Engine
+from training.rollout.settings import KERNEL, Engine
 from training.rollout.sglang.settings import Device
-
-_DEVICES = Path("/dev")
-_GPU = re.compile(r"nvidia\d+")
-
-
-def visible_gpus() -> int | None:
-    """NVIDIA GPUs that processes may use; none if the machine has none or cannot be asked this way."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return len([gpu for gpu in chosen.split(",") if gpu.strip() not in ("", "-1")]) or None
-    return sum(_GPU.fullmatch(device.name) is not None for device in _DEVICES.iterdir()) or None
 
 
 def check_gpus(megatron: MegatronSettings) -> None:
@@ -50,6 +36,31 @@ def check_gpu_users(settings: TrainingSettings, evaluation: EvaluationSettings) 
         raise _no_gpu(named, "take the profile `cpu` or `cpu-sglang`")
     if gpus is not None and serves:
         _check_engines(settings, gpus)
+    judging_gpus(settings, evaluation)
+
+
+def judging_gpus(settings: TrainingSettings, evaluation: EvaluationSettings) -> tuple[int, ...]:
+    """The GPUs that judge and time rollouts, by number; in asynchronous runs those without other work.
+
+    Raises:
+        WarpsmithError: there is none to time on, or fewer than are named.
+    """
+    rollout = settings.rollout
+    if evaluation.backend is not BackendName.CUDA or rollout.reward_function != KERNEL:
+        return evaluation.devices
+    devices = chosen_gpus(evaluation.devices)
+    if not settings.grpo.asynchronous:
+        return devices
+    serves = rollout.engine is Engine.SGLANG and not rollout.engine_urls
+    on_gpus = serves and settings.sglang.device is Device.CUDA
+    busy = settings.megatron.nproc_per_node + rollout.num_engines * rollout.gpus_per_engine * on_gpus
+    idle = tuple(device for device in devices if device >= busy)
+    if not idle and evaluation.rewards.speed_weight:
+        raise WarpsmithError(
+            f"grpo.asynchronous trains and generates on the first {busy} GPUs while kernels are timed, and "
+            "evaluation has none of its own; leave one to it, or set evaluation.rewards.speed_weight: 0"
+        )
+    return idle or devices
 
 
 def _check_engines(settings: TrainingSettings, gpus: int) -> None:

@@ -1,7 +1,7 @@
 """From responses to judged samples: the one way that the benchmark, the nightly evaluation and rewards share.
 
-On a backend that times, a pool comes with a stopwatch: reports compare with both baselines and take their
-time, rewards compare with PyTorch as it stands and stop as soon as they are roughly sure.
+On a backend that times, a pool comes with a stopwatch for each GPU: reports compare with both baselines and
+take their time, rewards compare with PyTorch as it stands and stop as soon as they are roughly sure.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ def open_pool(settings: EvaluationSettings, timing: TimingSettings | None) -> It
         WarpsmithError: if the machine lacks what the backend needs.
     """
     with ExitStack() as stack:
-        stopwatch = None
+        stopwatches = []
         if settings.backend is BackendName.CUDA:
             from evaluation.backends.cuda.backend import CudaBackend
+            from evaluation.backends.cuda.visible_gpus import chosen_gpus
             from evaluation.timing.stopwatch import Stopwatch
 
-            backend = CudaBackend(settings)
-            stack.callback(backend.close)
-            stopwatch = stack.enter_context(Stopwatch(backend, timing or AT_SHIPPED))
-        yield stack.enter_context(EvaluationPool(settings, stopwatch=stopwatch))
+            for device in chosen_gpus(settings.devices):
+                backend = CudaBackend(settings, device=device)
+                stack.callback(backend.close)
+                stopwatches.append(Stopwatch(backend, timing or AT_SHIPPED, device=device))
+                stack.enter_context(stopwatches[-1])
+        yield stack.enter_context(EvaluationPool(settings, stopwatches=stopwatches))
 
 
 def judge_drafts(

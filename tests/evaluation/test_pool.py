@@ -199,3 +199,16 @@ def test_the_cache_holds_what_was_used_last(monkeypatch):
     assert cache.get("a") == verdict
     cache.update({"c": verdict})
     assert [cache.get(key) for key in "abc"] == [verdict, None, verdict]
+
+
+def test_workers_are_spread_over_the_gpus(monkeypatch, reference):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
+    settings = EvaluationSettings(backend=BackendName.CUDA, workers=3, devices=(0, 2))
+    with EvaluationPool(settings, reference) as pool:
+        workers = []
+        for _ in range(3):
+            workers.append(pool._idle_worker())
+            workers[-1].job = object()  # busy, so that the next is another
+        seen = [Path(f"/proc/{worker._process.pid}/environ").read_bytes() for worker in workers]
+    variables = [dict(one.split(b"=", 1) for one in all.split(b"\0") if one) for all in seen]
+    assert [one[b"CUDA_VISIBLE_DEVICES"] for one in variables] == [b"4", b"7", b"4"]

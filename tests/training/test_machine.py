@@ -10,25 +10,6 @@ from training import machine
 from training.config import MegatronSettings, TrainingSettings
 
 
-@pytest.mark.parametrize(
-    ("chosen", "gpus"), [("0", 1), ("0,1", 2), ("GPU-1a, GPU-2b", 2), ("", None), ("-1", None)]
-)
-def test_the_environment_chooses(monkeypatch, chosen, gpus):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
-    assert machine.visible_gpus() == gpus
-
-
-@pytest.mark.parametrize(
-    ("devices", "gpus"), [(["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"], 2), (["null"], None)]
-)
-def test_without_a_choice_devices_are_counted(monkeypatch, tmp_path, devices, gpus):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(machine, "_DEVICES", tmp_path)
-    for name in devices:
-        (tmp_path / name).touch()
-    assert machine.visible_gpus() == gpus
-
-
 def test_processes_need_a_gpu_each_where_there_are_any(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     machine.check_gpus(MegatronSettings(nproc_per_node=2))
@@ -102,3 +83,40 @@ def test_what_needs_a_gpu_is_refused_where_there_is_none(monkeypatch, sections, 
 def test_what_needs_no_gpu_of_this_machine_passes(monkeypatch, sections):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     machine.check_gpu_users(TrainingSettings.model_validate(sections), EvaluationSettings())
+
+
+def asynchronous(trainers: int, **rollout: object) -> TrainingSettings:
+    sections = {
+        "grpo": {"asynchronous": True, "importance_cap": 2.0},
+        "megatron": {"nproc_per_node": trainers},
+        "rollout": {"engine": "sglang", "colocate": False, **rollout},
+    }
+    return TrainingSettings.model_validate(sections)
+
+
+@pytest.mark.parametrize(
+    ("settings", "devices", "judging"),
+    [
+        (TrainingSettings.model_validate(SERVED), (), (0, 1, 2, 3)),
+        (TrainingSettings.model_validate(SERVED), (1,), (1,)),
+        (asynchronous(2), (), (3,)),
+        (asynchronous(1), (1, 2), (2,)),
+        (asynchronous(2, engine="local"), (), (2, 3)),
+        (asynchronous(2, engine_urls=["http://gpu-machine:30000"]), (), (2, 3)),
+    ],
+)
+def test_kernels_are_timed_where_nothing_trains_meanwhile(monkeypatch, settings, devices, judging):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    evaluation = EvaluationSettings(backend="cuda", devices=devices)
+    assert machine.judging_gpus(settings, evaluation) == judging
+
+
+def test_a_gpu_that_trains_times_nothing(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    full = asynchronous(2, num_engines=2)
+    with pytest.raises(WarpsmithError, match=r"first 4 GPUs while kernels are timed, .* none of its own"):
+        machine.check_gpu_users(full, CUDA)
+    untimed = EvaluationSettings(backend="cuda", rewards={"speed_weight": 0.0})
+    machine.check_gpu_users(full, untimed)
+    assert machine.judging_gpus(full, untimed) == (0, 1, 2, 3)
+    machine.check_gpu_users(asynchronous(2, num_engines=2, reward_function="module:function"), CUDA)

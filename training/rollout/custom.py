@@ -17,8 +17,8 @@ from evaluation.errors import WarpsmithError
 from training.rollout.buffer import Sample, load_filter
 from training.rollout.engine import Completion, FinishReason, RolloutEngine, Sampling
 from training.rollout.prompts import PromptRow
-from training.rollout.rewards import KERNEL, Response, Reward, checked_reward, load_function
-from training.rollout.settings import RolloutSettings
+from training.rollout.rewards import Response, Reward, checked_reward, load_function
+from training.rollout.settings import KERNEL, RolloutSettings
 
 
 @dataclass(frozen=True, slots=True)

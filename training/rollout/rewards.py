@@ -25,9 +25,7 @@ from evaluation.settings import EvaluationSettings
 from evaluation.timing.timer import REWARD
 from evaluation.verdict import Status, Verdict
 from training.rollout.prompts import PromptRow
-
-#: Name of the built-in reward that executes kernels.
-KERNEL = "kernel"
+from training.rollout.settings import KERNEL
 
 #: How far a kernel can get, in order, with the name under which the rate of getting there is logged.
 _MILESTONES = (Progress.PARSED, Progress.COMPILED, Progress.CORRECT)

@@ -13,6 +13,9 @@ from pydantic import Field, model_validator
 from evaluation.problem import Frozen
 from training.rollout.sglang.settings import WeightSync
 
+#: Name of the built-in reward that executes kernels.
+KERNEL = "kernel"
+
 
 class Engine(StrEnum):
     """What generates responses."""
@@ -39,7 +42,7 @@ class RolloutSettings(Frozen):
     batch_size: int = Field(default=128, ge=1)
     """Sequences that the local engine decodes together."""
 
-    reward_function: str = "kernel"
+    reward_function: str = KERNEL
     """What a response is worth: `kernel` executes it; any other is named as `module:function`."""
     filter_function: str = "all"
     """Which groups are trained on: `all`; `spread` for those whose rewards differ (DAPO's dynamic sampling,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from evaluation.candidate import parse
@@ -100,7 +102,7 @@ def test_the_pool_times_each_correct_kernel_once_and_remembers(double, simt, ref
         Request(double, KERNEL),
         Request(other, KERNEL + " "),
     ]
-    with EvaluationPool(EvaluationSettings(workers=1), reference, stopwatch=stub) as pool:
+    with EvaluationPool(EvaluationSettings(workers=1), reference, stopwatches=[stub]) as pool:
         verdicts = pool.evaluate(requests, seed=0)
         assert [verdict.correct for verdict in verdicts] == [True, False, True, True]
         assert [verdict.measurements.speedup for verdict in verdicts if verdict.correct] == [
@@ -114,3 +116,39 @@ def test_the_pool_times_each_correct_kernel_once_and_remembers(double, simt, ref
         stub.outcome = Refusal(status=Status.CHEATED, reason="too fast")
         again = pool.evaluate(requests[:1], seed=0)
         assert again[0].status is Status.CHEATED  # no cache keeps a speed
+
+
+class Slow(Stub):
+    """Works on a problem until another stopwatch is at work too."""
+
+    def __init__(self, both):
+        super().__init__(timing())
+        self._both = both
+
+    def time(self, problem, candidate, *, seed):
+        if problem.id not in self.timed:
+            self._both.wait()
+        return super().time(problem, candidate, seed=seed)
+
+
+def test_the_pool_times_on_every_gpu_at_once_and_a_problem_on_one(double, simt, reference):
+    both = threading.Barrier(2, timeout=60)
+    gpus = [Slow(both), Slow(both)]
+    others = [
+        double.model_copy(
+            update={
+                "id": f"p{index}",
+                "shipped": double.shipped.model_copy(
+                    update={"program": f"{double.shipped.program}# {index}"}
+                ),
+            }
+        )
+        for index in range(4)
+    ]
+    requests = [Request(problem, KERNEL + " " * turn) for turn in range(2) for problem in others]
+    with EvaluationPool(EvaluationSettings(workers=1), reference, stopwatches=gpus) as pool:
+        verdicts = pool.evaluate(requests, seed=0)
+    assert all(verdict.measurements.speedup == pytest.approx(2.0) for verdict in verdicts)
+    on_first, on_second = (set(gpu.timed) for gpu in gpus)
+    assert on_first | on_second == {f"p{index}" for index in range(4)} and not on_first & on_second
+    assert len(gpus[0].timed) == 2 * len(on_first) and len(gpus[1].timed) == 2 * len(on_second)
