@@ -1,4 +1,4 @@
-"""Which headers a CUDA source may include: NVRTC's error messages would quote any other file.
+"""What a source may not contain on a GPU: other headers (NVRTC's messages would quote any file), ambiguities.
 
 The text is read as the preprocessor reads it: see `evaluation.source_text`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from evaluation.answer.headers import ON_A_GPU
+from evaluation.backends.rules import ambiguities
 from evaluation.source_text import directives, plain, unclear
 from evaluation.verdict import Refusal, Status
 
@@ -16,7 +17,7 @@ _HEADER = re.compile(r'[<"]([^<>"]+)[>"]')
 
 
 def refuse(source: str) -> Refusal | None:
-    """Refuse a source that includes, embeds or looks for a file that is not in ON_A_GPU."""
+    """Refuse a source that includes, embeds or looks for a file that is not in ON_A_GPU, or is ambiguous."""
     doubt = unclear(source)
     if doubt is not None:
         return _reject(doubt)
@@ -29,7 +30,7 @@ def refuse(source: str) -> Refusal | None:
             )
     if re.search(r"\b__has_(?:include|embed)", text):
         return _reject("__has_include is not allowed; include the header, or do not")
-    return None
+    return next(map(_reject, ambiguities(text)), None)
 
 
 def _reject(reason: str) -> Refusal:

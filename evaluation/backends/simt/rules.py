@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
 from evaluation.answer.headers import EVERYWHERE, ON_A_GPU
-from evaluation.source_text import directives, macros, plain, unclear, without_literals
-from evaluation.toolchain import shim_text
+from evaluation.backends.rules import ambiguities
+from evaluation.source_text import directives, plain, unclear, without_literals
 from evaluation.verdict import Refusal, Status
 
 MAX_CHARACTERS = 65_536
@@ -39,7 +38,6 @@ _DIRECTIVES = frozenset(
         "include",
     ]
 ) | {""}
-_CONDITIONS = frozenset(["if", "ifdef", "ifndef", "elif"])
 _PRAGMAS = re.compile(r"(unroll|nounroll|once|nv_diag\w*|diag_suppress)\b.*", re.DOTALL)
 
 _UNSUPPORTED_WORDS = {
@@ -81,8 +79,6 @@ _PROTECTED_MACROS = re.compile(
     r"|struct|class|template|typename|namespace|using|auto|operator|true|false"
 )
 
-#: What a condition may ask that its source has not defined: on a GPU the answer is the same.
-_ASKED = re.compile(r"__CUDA_ARCH__|__CUDACC__|__cplusplus|[A-Za-z]\w*")
 #: Names of libraries are other people's names, too, unless they stand as namespaces.
 _DEVICE_LIBRARIES, _HOST_LIBRARIES = "cub|thrust|cutlass|cute", "torch|ATen|c10"
 _LIBRARY = re.compile(
@@ -90,10 +86,6 @@ _LIBRARY = re.compile(
     rf"(?:(?P<device>{_DEVICE_LIBRARIES})|{_HOST_LIBRARIES})\b(?:\s*::)?"
 )
 _STRINGIFIED = re.compile(r"(?<![#:%])(?:#|%:)(?![#:%])")
-#: A type and a name before the brackets; other words that may stand there begin a statement or an expression.
-_EMPTY_ARRAY = re.compile(
-    r"\b(?!(?:return|else|do|case|goto|sizeof|new|delete|and|or|not)\b)[A-Za-z_]\w*>?\s+\w+\s*\[\s*0[uUlL]*\s*\]"
-)
 _CLOCK = re.compile(r"(?<![\w.])(clock(?:64)?)\s*\(")
 _HOST_CALL = re.compile(r"(?<![\w.])(main|system|free)\s*\(")
 _NAME = re.compile(r"(?<![\w$])[A-Za-z_$][\w$]*")
@@ -126,7 +118,7 @@ def _violations(source: str) -> Iterator[tuple[Status, str]]:
     yield from _directive_violations(code)
     yield from _symbol_violations(bare)
     yield from _word_violations(bare)
-    yield from _condition_violations(code)
+    yield from ((Status.REJECTED, reason) for reason in ambiguities(code))
 
 
 def _directive_violations(code: str) -> Iterator[tuple[Status, str]]:
@@ -143,23 +135,6 @@ def _directive_violations(code: str) -> Iterator[tuple[Status, str]]:
                 yield Status.REJECTED, f"the macro {name} may not be redefined"
             if _STRINGIFIED.search(without_literals(rest)):
                 yield Status.REJECTED, "the operator # is not allowed: macros need not be the same in CUDA"
-
-
-def _condition_violations(code: str) -> Iterator[tuple[Status, str]]:
-    own = set(macros(code))
-    for directive, condition in directives(code):
-        for name in _NAME.findall(condition) if directive in _CONDITIONS else ():
-            if name not in own and (not _ASKED.fullmatch(name) or name in _shim_macros()):
-                yield (
-                    Status.REJECTED,
-                    f"#{directive} may not ask for {name}: it tells one compiler from another",
-                )
-
-
-@cache
-def _shim_macros() -> frozenset[str]:
-    """What is a macro here and need not be one in CUDA."""
-    return frozenset(re.findall(r"^\s*#\s*define\s+([A-Za-z]\w*)", shim_text(), re.MULTILINE))
 
 
 def _include_violations(rest: str) -> Iterator[tuple[Status, str]]:
@@ -183,8 +158,6 @@ def _symbol_violations(bare: str) -> Iterator[tuple[Status, str]]:
             yield Status.REJECTED, f"{library.group()} is not allowed (host code)"
     for call in _HOST_CALL.finditer(bare):
         yield Status.REJECTED, f"{call[1]} is not allowed (host code)"
-    if _EMPTY_ARRAY.search(bare):
-        yield Status.REJECTED, "an array of no elements is not allowed, for CUDA has none"
     for call in _CLOCK.finditer(bare):
         yield Status.REJECTED, f"{call[1]} is not allowed: what a kernel computes must not depend on the time"
     if re.search(r"\bcuda\s*::", bare):

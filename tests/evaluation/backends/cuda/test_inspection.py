@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.backends.cuda import cubin, ptx
-from evaluation.backends.cuda import rules as includes
+from evaluation.backends.cuda import cubin, ptx, rules
 from evaluation.backends.cuda.arguments import typed_launches
 from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolkit
 from evaluation.backends.cuda.ptx import Parameter
@@ -78,7 +77,7 @@ def test_a_damaged_cubin_is_a_value_error(data):
     ],
 )
 def test_other_files_are_not_included(text):
-    refusal = includes.refuse(text + "\n")
+    refusal = rules.refuse(text + "\n")
     assert refusal is not None
     assert refusal.status is Status.REJECTED
 
@@ -87,12 +86,12 @@ def test_other_files_are_not_included(text):
     "text", ["#include <cuda_fp16.h>", '#include "stdint.h"', "// #include <vector>", '"#include <vector>"']
 )
 def test_device_headers_and_comments_pass(text):
-    assert includes.refuse(text + "\n") is None
+    assert rules.refuse(text + "\n") is None
 
 
 @given(st.text())
 def test_the_include_check_never_raises(text):
-    includes.refuse(text)
+    rules.refuse(text)
 
 
 def typed(arguments, parameters, block=(1, 1, 1)):
@@ -317,3 +316,23 @@ def test_a_process_compiles_the_whole_mix():
                 assert len(found[launch.kernel].parameters) == len(launch.arguments)
     finally:
         process.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#ifdef offsetof\nint x;\n#endif",
+        "#if defined(__GNUC__)\n#endif",
+        "struct S { float a; float rest[0]; };",
+    ],
+)
+def test_what_compilers_take_differently_is_refused(text):
+    refusal = rules.refuse(text)
+    assert refusal is not None and refusal.status is Status.REJECTED
+
+
+def test_conditions_may_ask_for_macros_of_the_source():
+    assert (
+        rules.refuse("#define TILE 32\n#if TILE > 16 && __CUDA_ARCH__ >= 900\nfloat rest[TILE];\n#endif")
+        is None
+    )
