@@ -208,6 +208,18 @@ def prepared(code: str, kernels: Sequence[str]) -> tuple[str, Mapping[str, str]]
     }
 
 
+def restricted(code: str, names: Mapping[str, str]) -> dict[str, frozenset[int]]:
+    """Positions of the parameters that are `__restrict__`, by kernel; both arguments from `prepared`."""
+    positions = {
+        one.name: frozenset(at for at, text in enumerate(one.parameters) if "restrict" in text)
+        for one in declarations(code)
+    }
+    return {
+        kernel: positions.get(name.partition("<")[0].rpartition("::")[2], frozenset())
+        for kernel, name in names.items()
+    }
+
+
 def _is_function(name: str, text: str) -> bool:
     """Whether there is a device function that is called like the kernel `name`."""
     return re.search(rf"__device__[^;{{}}()]*\b{name}\s*\(", text) is not None

@@ -52,6 +52,8 @@ class SimtBuilt:
     path: Path
     on_gpu: Mapping[str, Kernel] = field(default_factory=dict)
     """What its kernels are on a GPU, by their names in a plan, where a GPU's compiler was asked."""
+    restricted: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """Positions of their `__restrict__` parameters, by the same names."""
 
     def refuse(self, plan: Plan) -> Refusal | None:
         """Why a GPU would not launch `plan`, as far as its compiler tells."""
@@ -98,7 +100,8 @@ class SimtBackend:
         if isinstance(path, Refusal):
             return path if on_gpu is None or isinstance(on_gpu, Refusal) else _unsupported(path)
         found = {} if isinstance(on_gpu, Refusal) or on_gpu is None else on_gpu
-        built = SimtBuilt(path, {kernel: found[name] for kernel, name in names.items() if name in found})
+        known = {kernel: found[name] for kernel, name in names.items() if name in found}
+        built = SimtBuilt(path, known, kernel_names.restricted(text, names))
         weakref.finalize(built, path.unlink, missing_ok=True)
         return on_gpu if isinstance(on_gpu, Refusal) else built
 
@@ -130,7 +133,7 @@ class SimtBackend:
         outputs: list[dict[str, np.ndarray]] = []
         reports: list[Report] = []
         for number, run in enumerate(runs):
-            result = self._runner.run(built.path, run, _variant(run, number))
+            result = self._runner.run(built.path, run, _variant(run, number), built.restricted)
             if isinstance(result, Refusal):
                 return result
             outputs.append(result[0])
@@ -139,7 +142,7 @@ class SimtBackend:
         return repeats if isinstance(repeats, Refusal) else RunOutcome(tuple(outputs), repeats)
 
     def _repeat(
-        self, built: Built, runs: Sequence[Run], reports: Sequence[Report]
+        self, built: SimtBuilt, runs: Sequence[Run], reports: Sequence[Report]
     ) -> tuple[tuple[int, dict[str, np.ndarray]], ...] | Refusal:
         """Do a run whose threads met again, one of telling length, in more orders, as one budget allows."""
         contended = [index for index, report in enumerate(reports) if report.contended]
@@ -149,7 +152,9 @@ class SimtBackend:
         repeats = []
         steps = 0
         for number in range(len(runs), _LEAST_RUNS):
-            result = self._runner.run(built.path, runs[index], _variant(runs[index], number))
+            result = self._runner.run(
+                built.path, runs[index], _variant(runs[index], number), built.restricted
+            )
             if isinstance(result, Refusal):
                 return result
             repeats.append((index, result[0]))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from evaluation.settings import EvaluationSettings
 from evaluation.toolchain import NATIVE, artifact, compile_program, find_compiler
 from evaluation.verdict import Refusal, Status
 
+_NONE: Mapping[str, frozenset[int]] = MappingProxyType({})
 _ALIGNMENT = 64  #: of each buffer in the data file
 _SERVER_CPU_SECONDS = 86_400
 #: STATUS, kernel, block, thread, steps, message; see native/runner/main.cpp.
@@ -109,8 +111,13 @@ class KernelRunner:
         self._program = runner(settings.compiler)
         self._server = self._start()
 
-    def run(self, built: Path, run: Run, variant: Variant) -> tuple[dict[str, np.ndarray], Report] | Refusal:
-        """Run all launches of a plan on fresh buffers; returns the outputs and what else is known."""
+    def run(
+        self, built: Path, run: Run, variant: Variant, restricted: Mapping[str, frozenset[int]] = _NONE
+    ) -> tuple[dict[str, np.ndarray], Report] | Refusal:
+        """Run all launches of a plan on fresh buffers; returns the outputs and what else is known.
+
+        `restricted` are the positions of the parameters that are `__restrict__`, by kernel.
+        """
         plan, budget, seconds = run.plan, self._settings.access_budget, self._settings.time_limit_s
         if len(plan.buffers) > _MAX_BUFFERS or len(plan.launches) > _MAX_LAUNCHES:
             return Refusal(
@@ -119,7 +126,7 @@ class KernelRunner:
         offsets = self._write_inputs(run)
         words = f"{budget} {seconds:.6f} {self._settings.memory_mb} 0"
         words += f" {variant.seed} {variant.order} {variant.stop}"
-        report = self._ask(self._request(built, words, plan, offsets), seconds)
+        report = self._ask(self._request(built, words, plan, offsets, restricted), seconds)
         if isinstance(report, Refusal):
             return report.model_copy(update={"reason": _named(report.reason, plan)})
         return self._read_outputs(plan.buffers, offsets), report
@@ -145,11 +152,18 @@ class KernelRunner:
                 return None
         return first
 
-    def _request(self, built: Path, words: str, plan: Plan, offsets: Sequence[int]) -> str:
+    def _request(
+        self,
+        built: Path,
+        words: str,
+        plan: Plan,
+        offsets: Sequence[int],
+        restricted: Mapping[str, frozenset[int]] = _NONE,
+    ) -> str:
         lines = [f"run {built} {self._data} {words}"]
         lines += [_buffer_line(buffer, offset) for buffer, offset in zip(plan.buffers, offsets, strict=True)]
         index = {buffer.tensor.name: position for position, buffer in enumerate(plan.buffers)}
-        lines += [_launch_line(launch, index) for launch in plan.launches]
+        lines += [_launch_line(launch, index, restricted.get(launch.kernel, ())) for launch in plan.launches]
         return "\n".join(lines) + "\nend\n"
 
     def close(self) -> None:
@@ -229,8 +243,12 @@ def _buffer_line(buffer: Buffer, offset: int) -> str:
     return f"buffer {tensor.name} {buffer.role.value} {tensor.nbytes} {offset}"
 
 
-def _launch_line(launch: PlannedLaunch, index: dict[str, int]) -> str:
-    arguments = [_argument(argument, index) for argument in launch.arguments]
+def _launch_line(launch: PlannedLaunch, index: dict[str, int], restricted: Collection[int]) -> str:
+    plain = [_argument(argument, index) for argument in launch.arguments]
+    arguments = [
+        "r" + word[1:] if at in restricted and word[0] == "b" and plain.count(word) > 1 else word
+        for at, word in enumerate(plain)
+    ]
     extents = " ".join(str(extent) for extent in (*launch.grid, *launch.block))
     return " ".join(
         [f"launch {symbol_of(launch.kernel)} {extents} {launch.shared_bytes} {len(arguments)}", *arguments]

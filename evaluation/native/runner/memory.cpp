@@ -92,6 +92,21 @@ void touch(size_t offset, size_t bytes, bool input) {
     }
 }
 
+inline void check_contents(const Buffer& buffer, size_t at, size_t bytes, Access access) {
+    if (!note_access(buffer.written + at, bytes, access, 1))
+        finish("fault", "%s of %zu bytes at byte %zu of %s, which nobody has written", verb(access), bytes, at,
+               buffer.name);
+    check_global(buffer, at, bytes, access);
+}
+
+// What a kernel stores through another pointer, a restricted one need not see: the compiler may read it before, or
+// through the read-only cache.
+__attribute__((noinline)) void check_view(Buffer& view, size_t at, size_t bytes, Access access) {
+    if (!is_read(access)) view.stored_in = machine.launch_begin + 1;
+    else if (view.stored_in <= machine.launch_begin) check_read_only(*view.real, at, bytes);
+    check_contents(*view.real, at, bytes, access);
+}
+
 inline void check(void* pointer, size_t bytes, Access access) {
     if (!machine.current) return;
     spend();
@@ -106,13 +121,10 @@ inline void check(void* pointer, size_t bytes, Access access) {
         report_arena(address, bytes, access);
     if (!buffer.written) {
         if (machine.rehearsing) touch(offset, bytes, buffer.role == Role::kInput);
+        else if (buffer.role == Role::kView) check_view(all_buffers[index - 1], address - buffer.address, bytes, access);
         return;
     }
-    const size_t at = address - buffer.address;
-    if (!note_access(buffer.written + at, bytes, access, 1))
-        finish("fault", "%s of %zu bytes at byte %zu of %s, which nobody has written", verb(access), bytes, at,
-               buffer.name);
-    check_global(buffer, at, bytes, access);
+    check_contents(buffer, address - buffer.address, bytes, access);
 }
 
 void check_atomic(void* address, int bytes, Access access) {
@@ -124,6 +136,22 @@ void check_atomic(void* address, int bytes, Access access) {
 void check_range(const void* pointer, size_t bytes, Access access) {
     machine.steps += bytes / 16;  // a structure is as much work as its parts
     if (bytes) check((void*)pointer, bytes, access);
+}
+
+}  // namespace
+
+namespace {
+
+// Maps the memory of the buffer that `view` shows once more, at the view's address.
+void show_again(const Buffer& view) {
+    const uintptr_t offset = view.address % kPage, real = view.real->address - offset;
+    const size_t bytes = offset + view.bytes;
+    bool first = true;
+    for (const Buffer* other = all_buffers; other < &view; other++) first = first && other->real != view.real;
+    const int shared = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    if ((first && mmap((void*)real, bytes, PROT_READ | PROT_WRITE, shared, -1, 0) == MAP_FAILED) ||
+        mremap((void*)real, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, view.address - offset) == MAP_FAILED)
+        finish("unsupported", "a buffer could not be mapped twice");
 }
 
 }  // namespace
@@ -140,14 +168,15 @@ void map_buffers(Buffer* buffers, unsigned count) {
     arena_bytes = least * slot;
     size_t states = 0;
     for (unsigned i = 0; i < count; i++) {
-        const size_t shift = next_random() % 16 * 256, empty = least + next_random() % 3;
+        const size_t shift = buffers[i].real ? buffers[i].real->address % slot : next_random() % 16 * 256,
+                      empty = least + next_random() % 3;
         const size_t slots = (shift + buffers[i].bytes + slot - 1) / slot;
         buffers[i].address = arena_begin + arena_bytes + shift;
         if ((arena_bytes >> slot_shift) + slots + empty > kMaxSlots)
             finish("unsupported", "the buffers take more than %zu GiB", kMaxSlots * slot >> 30);
         memset(buffer_of_slot + (arena_bytes >> slot_shift), (int)i + 1, slots);
         arena_bytes += (slots + empty) * slot;
-        if (buffers[i].role != Role::kInput) states += buffers[i].bytes;
+        if (buffers[i].role != Role::kInput && !buffers[i].real) states += buffers[i].bytes;
     }
     if (machine.rehearsing) states = arena_bytes / kPage * sizeof *touched_by;
     const auto map = [](uintptr_t address, size_t bytes, int fixed) {
@@ -158,11 +187,13 @@ void map_buffers(Buffer* buffers, unsigned count) {
     if (map(arena_begin, arena_bytes, MAP_FIXED_NOREPLACE) != (void*)arena_begin || next == MAP_FAILED)
         finish("unsupported", "the buffers (%zu MiB) do not fit into the memory limit", arena_bytes >> 20);
     touched_by = (uint16_t*)next;
+    for (unsigned i = 0; i < count; i++)
+        if (buffers[i].real) show_again(buffers[i]);
     for (unsigned i = 0; i < count && machine.zero_filled; i++)  // large pages of zeros cost one fault each
         if (buffers[i].role == Role::kInput)
             madvise((void*)(buffers[i].address / kPage * kPage), buffers[i].bytes, MADV_HUGEPAGE);
     for (unsigned i = 0; i < count && !machine.rehearsing; i++) {
-        if (buffers[i].role == Role::kInput) continue;
+        if (buffers[i].role == Role::kInput || buffers[i].real) continue;
         poison((void*)buffers[i].address, buffers[i].bytes);
         buffers[i].written = next;
         next += buffers[i].bytes;

@@ -6,7 +6,7 @@ namespace simt {
 
 struct Cell;
 
-enum class Role { kInput, kOutput, kScratch };
+enum class Role { kInput, kOutput, kScratch, kView };
 
 struct Buffer {
     char name[72];
@@ -16,6 +16,8 @@ struct Buffer {
     uint8_t* written;    // 1 for each byte that a thread has written; null for inputs, and in a rehearsal
     Cell* cells;         // what the race check remembers of each 4 bytes
     size_t raced_bytes;  // how many bytes, from the first on, it remembers; 0 for inputs
+    const Buffer* real;  // of a view: the buffer whose memory it shows at another address
+    uint32_t stored_in;  // of a view: 1 more than when the last launch began that stored through it
 };
 
 constexpr unsigned kMaxBuffers = 255;

@@ -217,7 +217,7 @@ void synchronise(uintptr_t address, Access access, bool shared) {
 void map_race_cells(Buffer* buffers, unsigned count) {
     size_t left = 0;
     for (unsigned i = 0; i < count; i++)
-        if (buffers[i].role != Role::kInput) left += words_of(buffers[i]);
+        if (buffers[i].role == Role::kOutput || buffers[i].role == Role::kScratch) left += words_of(buffers[i]);
     if (left > kMaxRaceBytes / 4) left = kMaxRaceBytes / 4;
     parts = map_cells(kMaxParts);
     if (!parts) finish("unsupported", "the race check does not fit into the memory limit");
@@ -254,8 +254,8 @@ void check_read_only(const Buffer& buffer, size_t offset, size_t bytes) {
         const Cell& word = buffer.cells[at / 4];
         const Cell& cell = word.parts ? parts[word.parts + at % 4] : word;
         if (cell.write.time > machine.launch_begin)
-            finish("fault", "byte %zu of %s was written by this launch and is read through the read-only cache, which "
-                   "need not see that", at, buffer.name);
+            finish("fault", "byte %zu of %s was written by this launch and is read through the read-only cache or a "
+                   "__restrict__ pointer, which need not see that", at, buffer.name);
     }
 }
 

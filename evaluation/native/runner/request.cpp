@@ -1,7 +1,8 @@
 // The request is lines of words:
 //   run OBJECT DATA BUDGET SECONDS MEMORY_MB FILL SEED ascending|descending|shuffled STOP
 //   buffer NAME input|output|scratch BYTES OFFSET
-//   launch KERNEL GX GY GZ BX BY BZ SHARED COUNT ARGUMENT...     an argument is b<index>, i<integer> or f<hex float>
+//   launch KERNEL GX GY GZ BX BY BZ SHARED COUNT ARGUMENT...     an argument is b<index>, i<integer> or f<hex float>;
+//                                         r<index> for a buffer's view: other arguments give the buffer, too
 #include "request.h"
 
 #include <cstdio>
@@ -35,10 +36,25 @@ bool parse_buffer(const char* line, Request& request) {
     return true;
 }
 
-bool parse_argument(const char* word, const Request& request, Argument& argument) {
+// Makes the argument a view of its buffer, if there is room for one more and it is not a rehearsal.
+bool add_view(Request& request, Argument& argument) {
+    if (argument.integer < 0 || argument.integer >= request.buffer_count) return false;
+    argument.kind = 'b';
+    if (request.buffer_count == kMaxBuffers || request.fill != Fill::kPoison) return true;
+    const Buffer& real = request.buffers[argument.integer];
+    Buffer& view = request.buffers[request.buffer_count];
+    view = real;
+    view.role = Role::kView;
+    view.real = &real;
+    argument.integer = request.buffer_count++;
+    return true;
+}
+
+bool parse_argument(const char* word, Request& request, Argument& argument) {
     argument.kind = word[0];
     argument.integer = word[0] == 'f' ? 0 : strtoll(word + 1, nullptr, 10);
     argument.floating = word[0] == 'f' ? strtod(word + 1, nullptr) : (double)argument.integer;
+    if (word[0] == 'r') return add_view(request, argument);
     return word[0] != 'b' || (argument.integer >= 0 && argument.integer < request.buffer_count);
 }
 
