@@ -19,22 +19,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-try:
-    from evaluation.answer.response import THOUGHT, as_response
-    from evaluation.backends import open_backend
-    from evaluation.backends.base import Backend
-    from evaluation.check import SizeSet, check
-    from evaluation.errors import WarpsmithError
-    from evaluation.programs.program import problem_from_program
-    from evaluation.reference.pool import ReferencePool
-    from evaluation.settings import BackendName, EvaluationSettings
-    from evaluation.verdict import Verdict
-except KeyboardInterrupt:  # they take a second
-    print("error: interrupted", file=sys.stderr)
-    sys.exit(130)
+from evaluation.errors import WarpsmithError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # all else is imported where it is used: it takes a second
+    from evaluation.backends.base import Backend
+    from evaluation.reference.pool import ReferencePool
     from evaluation.timing.stopwatch import Stopwatch
+    from evaluation.verdict import Verdict
 
 _FAREWELL_S = 6.0
 """Seconds after the deadline in which workers are ended and the error is printed."""
@@ -150,7 +141,7 @@ def _add_benchmark(command: argparse.ArgumentParser) -> None:
 def _add_backend(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--backend",
-        choices=[name.value for name in BackendName],
+        choices=["cuda", "simt"],
         default="simt",
         help="CPU (simt) or GPU (cuda)",
     )
@@ -163,6 +154,7 @@ def _benchmark(options: argparse.Namespace) -> int:
     from evaluation.report.run import BenchmarkError, Response, run
     from evaluation.report.summary import Benchmark
     from evaluation.rows import read_rows
+    from evaluation.settings import EvaluationSettings
 
     try:
         settings = EvaluationSettings(backend=options.backend, workers=options.workers)
@@ -196,11 +188,25 @@ def _print_check(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> Verdict:
     """Judge the kernel of the command line; cheap errors come before the reference starts."""
-    response = THOUGHT * options.thought_open + as_response(_read(options.kernel, "kernel"))
-    program = _read(options.program, "program")
+    kernel, program = _read(options.kernel, "kernel"), _read(options.program, "program")
+    from evaluation.reference.pool import ReferencePool
+
+    with ReferencePool() as reference:
+        reference.start()  # everything else is imported and started while it imports torch
+        return _judged(kernel, program, reference, options)
+
+
+def _judged(kernel: str, program: str, reference: ReferencePool, options: argparse.Namespace) -> Verdict:
+    from evaluation.answer.response import THOUGHT, as_response
+    from evaluation.backends import open_backend
+    from evaluation.check import SizeSet, check
+    from evaluation.programs.program import problem_from_program
+    from evaluation.settings import EvaluationSettings
+
+    response = THOUGHT * options.thought_open + as_response(kernel)
     backend = open_backend(EvaluationSettings(backend=options.backend))
     try:
-        with ReferencePool() as reference, _stopwatch(backend) as stopwatch:
+        with _stopwatch(backend) as stopwatch:
             problem = problem_from_program(
                 program,
                 id=options.program.stem,
@@ -223,6 +229,8 @@ def _check(options: argparse.Namespace) -> Verdict:
 
 def _stopwatch(backend: Backend) -> AbstractContextManager[Stopwatch | None]:
     """Times on the GPU, against both baselines; nothing on the CPU."""
+    from evaluation.settings import BackendName
+
     if backend.name != BackendName.CUDA:
         return nullcontext()
     from evaluation.backends.cascade import CascadeBackend

@@ -29,7 +29,8 @@ def describe(program: str, seeds: Sequence[int]) -> dict[str, Any]:
 
     What is degenerate for the program's own inputs (relu of numbers from 0 to 1) is looked at on wider ones.
     """
-    first, second = (run(program, Draw(Kind.OWN, seed)) for seed in seeds)
+    first = run(program, Draw(Kind.OWN, seeds[0]))
+    second = run(program, Draw(Kind.OWN, seeds[1]), bounded=False)
     seed_everything(seeds[1])
     _require_determinism(first, first.content.outputs())
     flags = _flags(first, second)

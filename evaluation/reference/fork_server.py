@@ -117,6 +117,7 @@ def warm_up() -> None:
     """Run a harmless program in every way, so that children find all lazy imports done."""
     jobs: list[dict[str, Any]] = [
         {"kind": "survey", "program": _WARM_UP, "limit": 1024},
+        {"kind": "survey", "program": _WARM_UP, "limit": None},
         {"kind": "describe", "program": _WARM_UP, "seeds": [0, 1]},
         *({"kind": "trial", "program": _WARM_UP, "draw": (kind, 1)} for kind in Kind),
     ]
@@ -131,8 +132,8 @@ def main(lock_path: str) -> None:
     lock = ctypes.CDLL(lock_path)
     torch.set_num_threads(1)
     warm_up()
-    gc.collect()
     gc.freeze()
+    gc.enable()
     frames.write_all(1, frames.frame(frames.READY))
     while (header := frames.read_exactly(0, frames.HEADER_BYTES)) is not None:
         request = frames.read_exactly(0, frames.length(header))

@@ -143,6 +143,10 @@ class ReferencePool:
             self._end(worker)
         self._scratch.close()
 
+    def start(self) -> None:
+        """Start a worker, and do not wait for it: the first call finds it on its way or ready."""
+        self._idle.put(self._idle.get() or self._starter.submit(self._start).result())
+
     def survey(
         self, programs: Sequence[str], limit: int | None = None, *, seconds: float | None = None
     ) -> list[Survey | ProgramError]:
@@ -264,9 +268,8 @@ class ReferencePool:
             raise WarpsmithError("the reference pool is closed; open a new one")
         worker = self._idle.get()
         try:
-            if worker is None:
-                worker = self._starter.submit(self._start).result()
-                worker.wait_until_ready()  # in this thread: who interrupts it need not wait for torch
+            worker = worker or self._starter.submit(self._start).result()
+            worker.wait_until_ready()  # in this thread: who interrupts it need not wait for torch
             yield worker
         except BaseException:
             if worker is not None:

@@ -25,6 +25,7 @@ import sys, types
 package = types.ModuleType("evaluation")
 package.__path__ = [sys.argv[1]]
 sys.modules["evaluation"] = package
+import evaluation.reference.lean_torch
 from evaluation.reference.fork_server import main
 main(sys.argv[2])
 """
@@ -73,11 +74,15 @@ class Worker:
             )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
+        self._ready = False
 
     def wait_until_ready(self) -> None:
-        """Wait until torch is imported, for seconds; raises `WarpsmithError` when that fails."""
+        """Wait until torch is imported, for seconds at first; raises `WarpsmithError` when that fails."""
+        if self._ready:
+            return
         try:
             self._receive(time.monotonic() + _START_SECONDS, len(frames.READY))
+            self._ready = True
         except WorkerDied:
             raise WarpsmithError(
                 f"the reference worker did not start ({self._last_words()}); "

@@ -57,6 +57,11 @@ class WorkCounter(TorchDispatchMode):
         self.flops = 0
         self._ends = None if seconds is None else time.process_time() + seconds
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to skip torch.compile's compiler, which never comes here, torch would import all of it."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

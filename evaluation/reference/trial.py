@@ -99,17 +99,17 @@ class Content:
             state = {name: _double(tensor) for name, tensor in self.state.items()}
             yield evaluate, [_double(value) for value in self.values], state
 
-    def run(self, device: str = "cpu") -> Run:
-        """Run it in its own precision and in float64, and find how exactly the outputs are determined.
+    def run(self, device: str = "cpu", *, bounded: bool = True) -> Run:
+        """Run it in its own precision and in float64.
 
-        The last only where float64 is not too far off.
+        `bounded`: find how exactly the outputs are determined, too, where float64 is not too far off.
         """
         outputs = self.outputs(device)
         with self.wide(device) as (evaluate, values, state):
             expected = _expected(evaluate(values, state), outputs)
             result = Run(self, outputs, expected)
-            for first_of_equals in (False, True):
-                if result.finite and result.disagreement() is None and result.is_open:
+            for first_of_equals in (False, True) if bounded and result.is_sound else ():
+                if result.is_open:
                     result.bounds = sensitivity.bounds(
                         evaluate, values, state, expected, outputs, self.exact, self.seed,
                         first_of_equals=first_of_equals,
@@ -146,6 +146,11 @@ class Run:
             bool(((value.isfinite() & want.isfinite()) | (value.double() == want)).all())
             for value, want in ((value, self.expected[name]) for name, value in self.outputs.items())
         )
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is finite, and both precisions agree."""
+        return self.finite and self.disagreement() is None
 
     @property
     def has_infinities(self) -> bool:
@@ -289,16 +294,16 @@ class Source:
 
 
 @lru_cache(maxsize=4)
-def run(program: str, draw: Draw) -> Run:
-    """Run `program` on one draw of inputs and parameters.
+def run(program: str, draw: Draw, *, bounded: bool = True) -> Run:
+    """Run `program` on one draw of inputs and parameters, not `bounded` only where nothing is judged by it.
 
     A wider draw that is of no use is replaced by a tamer one, at last by the program's own inputs, with
     buffers as the program makes them where even those cannot be judged.
     """
     source = Source(program, draw.seed)
     for width in attempts(draw.kind):
-        result = source.draw(width).run()
-        if result.bounds is not None and (width.kind is Kind.OWN or _is_kept(result, source)):
+        result = source.draw(width).run(bounded=bounded)
+        if result.is_sound and (width.kind is Kind.OWN or _is_kept(result, source)):
             break
     return result
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import __main__ as command
 from evaluation.__main__ import main
+from evaluation.settings import BackendName
 from tests.evaluation.cuda_kernels import missing
 
 PROGRAM = """
@@ -44,7 +44,7 @@ def run(tmp_path, capsys, monkeypatch, reference):
 
     One reference pool serves all tests: starting one takes seconds.
     """
-    monkeypatch.setattr(command, "ReferencePool", lambda: nullcontext(reference))
+    monkeypatch.setattr("evaluation.reference.pool.ReferencePool", lambda: nullcontext(reference))
 
     def invoke(kernel, program=PROGRAM, *options):
         (tmp_path / "kernel.cu").write_text(kernel)
@@ -190,6 +190,22 @@ def test_without_a_compiler_it_says_so(tmp_path):
     assert (result.returncode, result.stdout) == (2, "")
     _is_one_sentence(result.stderr)
     assert "compiler" in result.stderr
+
+
+def test_every_backend_can_be_named(capsys):
+    for name in BackendName:
+        assert main(["check", "no.cu", "--program", "no.py", "--backend", name]) == 2
+        assert "no.cu cannot be read" in capsys.readouterr().err
+
+
+def test_what_takes_long_is_not_imported_before_it_is_needed():
+    """The worker that imports torch starts first, and no other process imports it."""
+    code = "import sys, evaluation.__main__; print({'numpy', 'pydantic', 'torch'} & set(sys.modules))"
+    root = Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set()\n"
 
 
 def _is_one_sentence(text):

@@ -461,3 +461,32 @@ def test_a_kernel_without_landlock_is_refused_where_confinement_is_required(monk
     monkeypatch.setattr(confine, "has_landlock", lambda: False)
     with ReferencePool(require_confinement=True) as pool, pytest.raises(WarpsmithError, match="no Landlock"):
         pool.describe(SOFTMAX)
+
+
+LARGE = """
+import sys
+import torch
+
+def get_inputs():
+    return [torch.randn(4096, 4096)]
+
+def fused_operator(x):
+    found = torch.relu(torch.mm(x, x))
+    if "torch._dynamo" in sys.modules:
+        raise RuntimeError("the compiler of torch was imported")
+    return found
+"""
+
+
+def test_working_out_shapes_does_not_import_the_compiler(reference):
+    (found,) = reference.survey([LARGE], 0)
+    assert isinstance(found, Survey), found
+    assert found.flops > 2 * 4096**3
+
+
+def test_a_worker_that_was_started_early_is_the_one_that_answers():
+    with ReferencePool() as pool:
+        pool.start()
+        (started,) = pool._workers
+        assert isinstance(pool.describe(SOFTMAX), Description)
+        assert pool._workers == {started}
