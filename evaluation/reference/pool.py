@@ -145,7 +145,11 @@ class ReferencePool:
 
     def start(self) -> None:
         """Start a worker, and do not wait for it: the first call finds it on its way or ready."""
-        self._idle.put(self._idle.get() or self._starter.submit(self._start).result())
+        worker = self._idle.get()
+        try:
+            worker = worker or self._starter.submit(self._start).result()
+        finally:
+            self._idle.put(worker)
 
     def survey(
         self, programs: Sequence[str], limit: int | None = None, *, seconds: float | None = None

@@ -43,6 +43,8 @@ _ROOM = 4
 """How many files of the largest size memory must have room for, to hold the scratch folder."""
 _LEAST_RUNS = 7  #: of a candidate for which the order of threads may matter
 _TELLING_STEPS = 50_000  #: of a run that is long enough to show that
+_REPEATED_STEPS = 1_000_000  #: after which there are no more runs than a shuffled and the descending one
+_DESCENDING = 2  #: the number of the run that takes everything in the descending order
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class SimtBackend:
     def _repeat(
         self, built: SimtBuilt, runs: Sequence[Run], reports: Sequence[Report]
     ) -> tuple[tuple[int, dict[str, np.ndarray]], ...] | Refusal:
-        """Do a run whose threads met again, one of telling length, in more orders, as one budget allows."""
+        """Do a run whose threads met again, one of telling length, in more orders."""
         contended = [index for index, report in enumerate(reports) if report.contended]
         if not contended:
             return ()
@@ -152,6 +154,8 @@ class SimtBackend:
         repeats = []
         steps = 0
         for number in range(len(runs), _LEAST_RUNS):
+            if number > _DESCENDING and steps > _REPEATED_STEPS:
+                break
             result = self._runner.run(
                 built.path, runs[index], _variant(runs[index], number), built.restricted
             )
@@ -159,8 +163,6 @@ class SimtBackend:
                 return result
             repeats.append((index, result[0]))
             steps += result[1].steps
-            if steps > self._settings.access_budget:
-                break
         return tuple(repeats)
 
     def _require_room(self) -> None:
@@ -194,7 +196,7 @@ class SimtBackend:
 
 def _variant(run: Run, number: int) -> Variant:
     """What a candidate's run of this number shows; the second and all after the third are shuffled."""
-    order = {0: Order.ASCENDING, 2: Order.DESCENDING}.get(number, Order.SHUFFLED)
+    order = {0: Order.ASCENDING, _DESCENDING: Order.DESCENDING}.get(number, Order.SHUFFLED)
     return Variant(_seed(run, number), order, number % 4)
 
 
