@@ -35,6 +35,7 @@ from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.tracking import Tracking
 from training.arguments.parse import changes
+from training.gpu_memory import check_memory
 from training.machine import check_gpu_users, check_gpus
 from training.model.architecture import planned_architecture, read_architecture
 from training.model.implied import check_given
@@ -104,6 +105,10 @@ def _check_model(layout: Layout, profile: Profile, night: Night) -> None:
     architecture = starts_from or planned_architecture(profile.model)
     architecture.check_split(megatron.tensor_model_parallel_size, megatron.pipeline_model_parallel_size)
     check_given(architecture, megatron.model_dump())
+    for judged in (None, profile.evaluation):  # SFT, then GRPO
+        memory = check_memory(profile.training, architecture, judged)
+        if memory:
+            say(memory)
 
 
 def _say_what_flags_change(layout: Layout, night: Night, before: Night | None) -> None:

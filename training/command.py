@@ -23,6 +23,7 @@ from training.arguments.parse import changes, read_arguments
 from training.arguments.profile_file import read_settings, validated
 from training.config import GrpoJob, SftJob, TrainingSettings
 from training.folders import METRICS, OUTPUT, SAMPLES, SNAPSHOTS
+from training.gpu_memory import check_memory
 from training.grpo_checks import prompt_room, require_validation
 from training.launch import REQUEUE, ProcessError, Requeue, run_job
 from training.machine import check_gpu_users, check_gpus
@@ -136,6 +137,10 @@ def _check(options: argparse.Namespace, settings: RunSettings) -> None:
     architecture = read_architecture(options.checkpoint / "hf")
     architecture.check_split(megatron.tensor_model_parallel_size, megatron.pipeline_model_parallel_size)
     check_given(architecture, megatron.model_dump())
+    judged = settings.evaluation if options.command == "grpo" else None
+    memory = check_memory(settings, architecture, judged)
+    if memory:
+        print(memory, flush=True)
     for name in ("rows", "prompts", "problems", "validation"):
         path = getattr(options, name, None)
         if path is not None and not path.is_file():

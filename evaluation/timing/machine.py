@@ -96,6 +96,10 @@ class Clocks:
         version = self._nvml.nvmlSystemGetDriverVersion()
         return version.decode() if isinstance(version, bytes) else str(version)
 
+    def memory_bytes(self) -> int | None:
+        """The GPU's memory."""
+        return None if self._nvml is None else int(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).total)
+
     def name(self) -> str | None:
         """Name of the GPU."""
         if self._nvml is None:
