@@ -103,8 +103,9 @@ def judge(
     fault = backend.rehearse(built, shipped_plan)
     if fault is not None:
         return refused(_at(shipped, fault))
+    once = [(case, got) for case, got in zip(cases, outcome.outputs, strict=True) if got is not None]
     again = [(cases[index], outputs) for index, outputs in outcome.repeats]
-    return _compared([*zip(cases, outcome.outputs, strict=True), *again], len(cases), tolerance)
+    return _compared([*once, *again], len(once), tolerance)
 
 
 def refused(refusal: Refusal) -> Verdict:

@@ -31,8 +31,9 @@ class Run:
 class RunOutcome:
     """What the runs of one candidate left in their output buffers, in the order of the runs."""
 
-    outputs: tuple[dict[str, np.ndarray], ...]
-    """Per run, every buffer of role OUTPUT by name, in its declared dtype and shape (bfloat16 as uint16)."""
+    outputs: tuple[dict[str, np.ndarray] | None, ...]
+    """Per run, every buffer of role OUTPUT by name, in its declared dtype and shape (bfloat16 as uint16).
+    `None`: it would have been too much work for this backend, at a size far larger than the others."""
     repeats: tuple[tuple[int, dict[str, np.ndarray]], ...] = ()
     """The index of a run that was done again, and what it left then, which must be as right."""
 

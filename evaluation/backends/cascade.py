@@ -55,7 +55,8 @@ class CascadeBackend:
         outcome = self.last.run(built.last, runs)
         if isinstance(outcome, Refusal) or not isinstance(seen, RunOutcome):
             return outcome
-        repeats = (*outcome.repeats, *enumerate(seen.outputs), *seen.repeats)
+        first = [(index, outputs) for index, outputs in enumerate(seen.outputs) if outputs is not None]
+        repeats = (*outcome.repeats, *first, *seen.repeats)
         return RunOutcome(outcome.outputs, repeats)
 
     def rehearse(self, built: Built, plan: Plan) -> Refusal | None:

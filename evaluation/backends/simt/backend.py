@@ -30,7 +30,8 @@ from evaluation.backends.cuda.ptx import Kernel
 from evaluation.backends.simt import rules
 from evaluation.backends.simt.compile import KernelCompiler
 from evaluation.backends.simt.gpu_gate import GpuGate
-from evaluation.backends.simt.run import KernelRunner, Order, Report, Variant
+from evaluation.backends.simt.growth import steps_a_thread
+from evaluation.backends.simt.run import KernelRunner, Order, Report, Variant, too_slow
 from evaluation.backends.simt.source import expanded, missing_header, shim_of, to_expand, translation_unit
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan
@@ -132,25 +133,31 @@ class SimtBackend:
             if refusal is not None:
                 return refusal
         self._require_room()
-        outputs: list[dict[str, np.ndarray]] = []
-        reports: list[Report] = []
+        outputs: list[dict[str, np.ndarray] | None] = []
+        reports: list[Report | None] = []
         for number, run in enumerate(runs):
-            result = self._runner.run(built.path, run, _variant(run, number), built.restricted)
-            if isinstance(result, Refusal):
+            finished = [(other, report.steps) for other, report in zip(runs, reports, strict=False) if report]
+            expected, variant = steps_a_thread(finished, run), _variant(run, number)
+            if expected:
+                variant = Variant(variant.seed, slow=True)
+            result = self._runner.run(built.path, run, variant, built.restricted)
+            if isinstance(result, Refusal) and not too_slow(result, expected, self._settings):
                 return result
-            outputs.append(result[0])
-            reports.append(result[1])
+            outputs.append(None if isinstance(result, Refusal) else result[0])
+            reports.append(None if isinstance(result, Refusal) else result[1])
         repeats = self._repeat(built, runs, reports)
         return repeats if isinstance(repeats, Refusal) else RunOutcome(tuple(outputs), repeats)
 
     def _repeat(
-        self, built: SimtBuilt, runs: Sequence[Run], reports: Sequence[Report]
+        self, built: SimtBuilt, runs: Sequence[Run], reports: Sequence[Report | None]
     ) -> tuple[tuple[int, dict[str, np.ndarray]], ...] | Refusal:
         """Do a run whose threads met again, one of telling length, in more orders."""
-        contended = [index for index, report in enumerate(reports) if report.contended]
+        contended = {
+            index: report.steps for index, report in enumerate(reports) if report and report.contended
+        }
         if not contended:
             return ()
-        index = min(contended, key=lambda index: abs(reports[index].steps - _TELLING_STEPS))
+        index = min(contended, key=lambda index: abs(contended[index] - _TELLING_STEPS))
         repeats = []
         steps = 0
         for number in range(len(runs), _LEAST_RUNS):

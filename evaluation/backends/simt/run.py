@@ -43,6 +43,8 @@ _BAD_NEWS = (
 _ADDRESS_SPACE_MB = 16 << 20  #: of the server; a rehearsal maps far more than there is
 _FILLS = (1, 2, 3)  #: of memory in a rehearsal: zeros, usual numbers, any bits; see native/runner/poison.h
 _REHEARSAL_SECONDS = 2.0
+_MOST = 20  #: budgets that a run may use up in all
+_SLOW_MOST, _SLOW_SECONDS = 4, 5.0  #: of a run of which nobody expects that it ends
 _TOLD_BY_SIZES = (Status.LAUNCH_ERROR, Status.FAULT, Status.WRONG)
 _MAX_BUFFERS, _MAX_LAUNCHES, _MAX_ARGUMENTS = 255, 64, 64  #: as in native/runner
 _BUILD = [
@@ -90,6 +92,8 @@ class Variant:
     order: Order = Order.ASCENDING
     stop: int = 0
     """In the shuffled order, before which of its atomics (and flags) a thread may wait for long, from 0."""
+    slow: bool = False
+    """Nobody expects that the run ends, and it is soon given up."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,10 @@ class Report:
     steps: int
     contended: bool
     """Threads met at atomics or flags with nothing to say which comes first; another order may matter."""
+
+
+class Unfinished(Refusal):
+    """The run went on, and used up all the steps or the time that it may take."""
 
 
 class KernelRunner:
@@ -119,12 +127,16 @@ class KernelRunner:
         `restricted` are the positions of the parameters that are `__restrict__`, by kernel.
         """
         plan, budget, seconds = run.plan, self._settings.access_budget, self._settings.time_limit_s
+        most = budget * _MOST
+        if variant.slow:
+            budget = most = budget * _SLOW_MOST
+            seconds = min(seconds, _SLOW_SECONDS)
         if len(plan.buffers) > _MAX_BUFFERS or len(plan.launches) > _MAX_LAUNCHES:
             return Refusal(
                 status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"
             )
         offsets = self._write_inputs(run)
-        words = f"{budget} {seconds:.6f} {self._settings.memory_mb} 0"
+        words = f"{budget} {most} {seconds:.6f} {self._settings.memory_mb} 0"
         words += f" {variant.seed} {variant.order} {variant.stop}"
         report = self._ask(self._request(built, words, plan, offsets, restricted), seconds)
         if isinstance(report, Refusal):
@@ -140,7 +152,7 @@ class KernelRunner:
             return None
         first = None
         for fill in _FILLS:
-            words = f"{self._settings.access_budget} {_REHEARSAL_SECONDS} 0 {fill} 0 ascending 0"
+            words = f"{self._settings.access_budget} 0 {_REHEARSAL_SECONDS} 0 {fill} 0 ascending 0"
             request = self._request(built, words, plan, [0] * len(plan.buffers))
             found = self._ask(request, _REHEARSAL_SECONDS)
             if not isinstance(found, Refusal) or found.status not in _TOLD_BY_SIZES:
@@ -224,6 +236,12 @@ class KernelRunner:
         raise EvaluatorFailure("the process that runs kernels ended twice")
 
 
+def too_slow(refusal: Refusal, expected: float, settings: EvaluationSettings) -> bool:
+    """Whether a run ended because it is too much work: threads ended, or take as many steps as `expected`."""
+    endless = refusal.status is Status.TIMEOUT and expected > _SLOW_MOST * settings.access_budget
+    return endless or (isinstance(refusal, Unfinished) and expected > 0)
+
+
 def numpy_dtype(tensor: Tensor) -> np.dtype:
     """The NumPy dtype of a tensor's buffer: bfloat16 is kept as uint16 bit patterns."""
     return np.dtype("uint16" if tensor.dtype == "bfloat16" else tensor.dtype)
@@ -281,6 +299,8 @@ def _interpret(wait_status: int, report: str, used: float, seconds: float) -> Re
     status, kernel, block, thread, steps, message = found.groups() if found else ("",) * 6
     if status in ("ok", "ok_contended") and not message and os.WEXITSTATUS(wait_status) == 0:
         return Report(int(steps), status == "ok_contended")
+    if status == "unfinished":
+        return Unfinished(status=Status.TIMEOUT, reason=_place(kernel, block, thread) + _printable(message))
     if status not in _BAD_NEWS:
         return Refusal(status=Status.FAULT, reason="the kernel damaged the process that runs it")
     return Refusal(status=Status(status), reason=_place(kernel, block, thread) + _printable(message))
@@ -290,7 +310,7 @@ def _killed(number: int, used: float, seconds: float) -> Refusal:
     # SIGKILL is how the hard limit on CPU time ends a process that has blocked every other signal.
     late = number == signal.SIGKILL and used >= seconds
     if late or number in (signal.SIGPROF, signal.SIGALRM, signal.SIGXCPU):
-        return Refusal(status=Status.TIMEOUT, reason=f"the kernel ran longer than {seconds:g} s")
+        return Unfinished(status=Status.TIMEOUT, reason=f"the kernel ran longer than {seconds:g} s")
     if number == signal.SIGSYS:
         return Refusal(status=Status.CHEATED, reason="the kernel tried to call the operating system")
     return Refusal(status=Status.FAULT, reason=f"the kernel crashed (signal {number})")

@@ -106,13 +106,13 @@ struct Machine {
     bool contended;  // threads met at a word with nothing to say which comes first
     bool optimized;  // the candidate's code, in which one call may have become several
     uint64_t steps, quantum_end;
-    uint64_t budget, patience;  // the last step that is allowed; how many more progress allows
+    uint64_t budget, patience, most;  // the last step that is allowed; how many more progress allows, and in all
     uint64_t alarm;  // the step after which `ring` is due
 };
 extern Machine machine;
 extern thread_local char static_shared[kSharedRoom];
 
-// Ends the run: writes the status (a name of the Python enum `Status`, or "ok") and the message, and exits.
+// Ends the run: writes the status (a name of the Python enum `Status`, "unfinished" or "ok") and the message, and exits.
 [[noreturn]] void finish(const char* status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 // branches.cpp

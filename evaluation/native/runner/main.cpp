@@ -74,6 +74,7 @@ unsigned most_stacks() {
     machine.zero_filled = request.fill == Fill::kZeros;
     if (!machine.rehearsing) limit_memory(request.memory_mb);
     machine.patience = request.budget;
+    machine.most = request.most;
     seed_poison(request.seed, request.fill);
     machine.order = request.order;
     machine.stop = request.stop;

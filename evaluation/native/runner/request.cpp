@@ -1,5 +1,5 @@
 // The request is lines of words:
-//   run OBJECT DATA BUDGET SECONDS MEMORY_MB FILL SEED ascending|descending|shuffled STOP
+//   run OBJECT DATA BUDGET MOST SECONDS MEMORY_MB FILL SEED ascending|descending|shuffled STOP
 //   buffer NAME input|output|scratch BYTES OFFSET
 //   launch KERNEL GX GY GZ BX BY BZ SHARED COUNT ARGUMENT...     an argument is b<index>, i<integer> or f<hex float>;
 //                                         r<index> for a buffer's view: other arguments give the buffer, too
@@ -16,8 +16,8 @@ namespace {
 bool parse_run(const char* line, Request& request) {
     char order[16];
     unsigned fill;
-    if (sscanf(line, "run %511s %511s %llu %lf %llu %u %llu %15s %u", request.object, request.data, &request.budget,
-               &request.seconds, &request.memory_mb, &fill, &request.seed, order, &request.stop) != 9)
+    if (sscanf(line, "run %511s %511s %llu %llu %lf %llu %u %llu %15s %u", request.object, request.data, &request.budget,
+               &request.most, &request.seconds, &request.memory_mb, &fill, &request.seed, order, &request.stop) != 10)
         return false;
     request.fill = (Fill)fill;
     request.order = order[0] == 'a' ? Order::kAscending : order[0] == 'd' ? Order::kDescending : Order::kShuffled;

@@ -24,7 +24,7 @@ struct RequestedLaunch {
 
 struct Request {
     char object[512], data[512];
-    unsigned long long budget, memory_mb;
+    unsigned long long budget, most, memory_mb;
     Fill fill;  // kPoison for an ordinary run, else of a rehearsal
     double seconds;
     unsigned long long seed;  // of what nobody has written, of where buffers lie, and of the shuffled order

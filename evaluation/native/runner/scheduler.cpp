@@ -15,8 +15,8 @@ Machine machine;
 namespace {
 
 constexpr uint64_t kQuantum = 1 << 12;   // steps after which a spinning thread lets the others run
+constexpr uint64_t kLong = 1 << 16;       // times that in a run of which nobody expects that it ends
 constexpr uint64_t kPatience = 1 << 14;  // steps after which a block that only waits lets another block begin
-constexpr uint64_t kMostPatience = 20;   // of which a run has so many times the steps in all
 constexpr unsigned kMostBarriers = 1 << 16;  // of a block; from then on they are no progress
 constexpr unsigned kWindow = 8;          // of blocks from which the next is drawn
 
@@ -31,6 +31,7 @@ struct Resident {
 Resident residents[kMaxResidents];
 uint32_t serial;        // of the last block that began
 uint64_t progress_at;   // the step at which a thread ended or a barrier opened
+bool progressed;        // one has, in this launch
 bool turn_is_over;      // of the block that runs
 
 // The blocks that have not begun: a range, and some from below it from which the next is drawn.
@@ -40,16 +41,19 @@ struct {
     unsigned in_window;
 } blocks_left;
 
+// How much later than usual others get their turn: where only the whole run has a budget, one thread shall end.
+uint64_t delay() { return machine.patience < machine.most ? 1 : kLong; }
+
 // A run may go on for a while until a thread ends or a barrier opens, the longer the more threads take turns.
 uint64_t last_step_allowed() {
     const uint64_t more = progress_at + machine.patience + machine.patience / kMaxThreads * stacks_in_use();
-    const uint64_t most = machine.patience * kMostPatience;
-    return more < most ? more : most;
+    return more < machine.most ? more : machine.most;
 }
 
 void note_progress() {
     if (machine.rehearsing) return;
     progress_at = machine.steps;
+    progressed = true;
     machine.budget = last_step_allowed();
 }
 
@@ -123,7 +127,7 @@ struct {
 void start_turn(Thread& thread) {
     if (thread.state == State::kFresh) spend();
     thread.state = State::kReady;
-    machine.quantum_end = machine.steps + kQuantum;
+    machine.quantum_end = machine.steps + kQuantum * delay();
     set_alarm();
 }
 
@@ -188,7 +192,7 @@ bool run_warps() {
         const unsigned first = walk.at(n) * kWarpSize;
         progress |= run_warp(machine.threads + first, threads - first < kWarpSize ? threads - first : kWarpSize);
     }
-    turn_is_over |= machine.block.waited > kPatience;
+    turn_is_over |= machine.block.waited > kPatience * delay();
     return progress;
 }
 
@@ -276,7 +280,7 @@ void run_blocks() {
         switch_to(slot);
         if (!residents[slot].active) begin_block(next_block(waits));
         run_turn();
-        if (machine.block.waited > kPatience) waits = true, limit = most;
+        if (machine.block.waited > kPatience * delay()) waits = true, limit = most;
     }
 }
 
@@ -291,9 +295,9 @@ void suspend(State state) {
 void ring() {
     if (machine.rehearsing && machine.steps > machine.budget) end_sample();
     if (machine.steps > machine.budget && machine.steps > (machine.budget = last_step_allowed()))
-        finish("timeout", "the budget is used up after %llu steps: a run may take %llu, and between the ends of threads "
-               "and barriers %llu", (unsigned long long)machine.steps,
-               (unsigned long long)(kMostPatience * machine.patience), (unsigned long long)machine.patience);
+        finish(machine.steps > machine.most && progressed ? "unfinished" : "timeout", "the budget is used up after %llu steps: a run may "
+               "take %llu, and between the ends of threads and barriers %llu", (unsigned long long)machine.steps,
+               (unsigned long long)machine.most, (unsigned long long)machine.patience);
     if (!machine.current) return;
     settle_writes();
     if (machine.steps > machine.quantum_end) preempt();
@@ -347,6 +351,7 @@ void run_launch(const Launch& launch) {
     machine.threads = residents[machine.resident].threads;
     machine.launch_begin = machine.now++;
     note_progress();
+    progressed = false;
     blocks_left = {};
     blocks_left.high = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
     run_blocks();

@@ -307,6 +307,32 @@ def test_work_that_goes_on_is_no_hang(backend, body, grid, block, ends):
     assert isinstance(outcome, RunOutcome) if ends else outcome.status is Status.TIMEOUT
 
 
+SUM_FOR_EACH = "float sum = 0.0f; for (int j = 0; j < n; j++) sum += a[j]; o[i] = sum;"
+
+
+@pytest.mark.parametrize(
+    ("body", "finished"),
+    [
+        (SUM_FOR_EACH, [True, True, False]),
+        (f"for (int j = 0; j < n; j++) {{ {SUM_FOR_EACH} }}", [True, True, False]),
+        ("for (int j = 0; n > 5000 && j < 100000; j++) o[i] = a[i]; o[i] = n;", None),
+        (f"{SUM_FOR_EACH} while (n > 5000);", None),
+    ],
+    ids=["square", "cube", "slow-where-large", "hangs-where-large"],
+)
+def test_a_large_size_that_takes_too_long_is_left_out(body, finished):
+    """But only for a kernel whose work grew like that at the smaller sizes, and whose threads end."""
+    runs = [plain_run(n, grid=n // 32, block=32) for n in (64, 128, 9600)]
+    with SimtBackend(SETTINGS.model_copy(update={"access_budget": 4_000_000})) as small:
+        built = small.build(f"{HEAD} {body} }}", ["k"])
+        assert not isinstance(built, Refusal), built.reason
+        outcome = small.run(built, runs)
+    if finished is None:
+        assert outcome.status is Status.TIMEOUT
+    else:
+        assert [outputs is not None for outputs in outcome.outputs] == finished
+
+
 def test_an_object_with_too_many_sections_is_called_that(backend):
     constants = "".join(f"C value{number};" for number in range(4096))
     source = f"#define C __constant__ int\n{constants}\n{HEAD} o[i] = value0; }}"
