@@ -16,7 +16,7 @@ from types import FrameType
 
 from evaluation.errors import WarpsmithError
 from flows.server import prefect_api
-from tasks import dvc_stage, tracking
+from tasks import dvc_stage, mlflow_client
 from tasks.disk import explain_full_disk
 from tasks.layout import Layout
 from tasks.night import resolve_name
@@ -44,7 +44,7 @@ def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> N
         from flows.nightly import nightly
 
         dvc_stage.preload()
-        tracking.preload()
+        mlflow_client.preload()
         api.wait()
         with temporary_settings({PREFECT_API_URL: api.url}):
             nightly(profile=profile, night=name, arguments=tuple(flags))

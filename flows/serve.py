@@ -19,7 +19,7 @@ from pathlib import Path
 from evaluation.errors import WarpsmithError
 from flows.server import SERVE_FILE, PrefectApi, start_server
 from tasks.files import write_atomically
-from tasks.tracking import make_database, tracking_uri
+from tasks.mlflow_client import make_database, tracking_uri
 from training.ports import is_free
 
 POOL = "warpsmith"

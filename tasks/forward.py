@@ -19,24 +19,19 @@ class Sink(Protocol):
     """Where metrics go: `Tracking`, of which this module needs no more."""
 
     def log_steps(self, run_id: str, rows: list[Row]) -> None:
-        """Log one mapping per step."""
-
-    def last_step(self, run_id: str, metric: str) -> int:
-        """The highest step that is already there, or -1."""
+        """Log one mapping per step, but those that the run has already."""
 
 
 class Forwarder:
     """Follows `path` in a thread while the block runs and logs the steps that it gains.
 
-    Steps that the run already has are left out, so that a resumed stage adds no second point. A
-    trouble with MLflow does not stop training: the steps are offered again at the next look, and
-    what is still refused at the end is raised there.
+    A trouble with MLflow is the sink's: it makes up for it.
     """
 
     def __init__(self, path: Path, sink: Sink, run_id: str, *, poll_s: float = 2.0) -> None:
         """Follow `path` every `poll_s` seconds into the MLflow run `run_id`."""
         self._path, self._sink, self._run_id, self._poll_s = path, sink, run_id, poll_s
-        self._logged: int | None = None
+        self._logged = -1
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="forward-metrics", daemon=True)
 
@@ -49,24 +44,14 @@ class Forwarder:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if kind is None:
-            self._forward()
+        self._forward()
 
     def _follow(self) -> None:
         while not self._stop.wait(self._poll_s):
-            try:
-                self._forward()
-            except Exception as error:  # MLflow's, of any kind; offered again at the next look
-                print(f"metrics wait for MLflow: {error}", flush=True)
+            self._forward()
 
     def _forward(self) -> None:
-        rows = read_steps(self._path)
-        if not rows:
-            return
-        if self._logged is None:
-            metric = next(name for name in rows[0] if name != "step")
-            self._logged = self._sink.last_step(self._run_id, metric)
-        fresh = [row for row in rows if row["step"] > self._logged]
+        fresh = [row for row in read_steps(self._path) if row["step"] > self._logged]
         if fresh:
             self._sink.log_steps(self._run_id, fresh)
             self._logged = int(fresh[-1]["step"])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from evaluation.errors import WarpsmithError
 from evaluation.report.summary import Benchmark
 from tasks.layout import Layout
+from tasks.mlflow_client import MlflowTrouble
 from tasks.night import Champion
 from tasks.tracking import NIGHT, Tracking
 
@@ -31,8 +32,6 @@ def model_folder(tracking: Tracking, uri: str) -> Path:
     Raises:
         WarpsmithError: if there is no such model, or its folder is gone.
     """
-    from mlflow.exceptions import MlflowException
-
     name, at, alias = uri.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
     try:
@@ -41,9 +40,11 @@ def model_folder(tracking: Tracking, uri: str) -> Path:
             if at
             else tracking.client.get_model_version(name, number)
         )
-    except MlflowException as error:
-        raise WarpsmithError(f"there is no registered model {uri}: {error.message}") from None
-    folder = tracking.layout.root / version.tags.get(_FOLDER, "")
+    except MlflowTrouble as trouble:
+        if trouble.passing:
+            raise
+        raise WarpsmithError(f"there is no registered model {uri}; MLflow's models page lists them") from None
+    folder = tracking.layout.root / str(version.tags.get(_FOLDER, ""))
     if not (folder / "config.json").is_file():
         raise WarpsmithError(f"the folder {folder} of {uri} is missing; restore it, or name another version")
     return folder
@@ -107,12 +108,14 @@ class Registry:
             self._client.create_registered_model(self.name)
         run_id = self._tracking.night_run(night)
         tags = {NIGHT: night, _MD5: md5, _FOLDER: self._relative(model)}
-        logged = mlflow.create_external_model(
-            name=f"{self.name}-{night}",
-            source_run_id=run_id,
-            experiment_id=self._tracking.experiment,
-            tags=tags,
-            model_type="causal-lm",
+        logged = self._client.ask(
+            lambda: mlflow.create_external_model(
+                name=f"{self.name}-{night}",
+                source_run_id=run_id,
+                experiment_id=self._tracking.experiment,
+                tags=tags,
+                model_type="causal-lm",
+            )
         )
         now = int(time.time() * 1000)
         metrics = [Metric(k, v, now, 0, model_id=logged.model_id) for k, v in benchmark.metrics().items()]

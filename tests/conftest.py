@@ -51,7 +51,7 @@ def _group(item) -> str:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """An MLflow database without runs: making one takes seconds, so tests get copies."""
-    from tasks.tracking import preload
+    from tasks.mlflow_client import preload
 
     preload()
     from mlflow import MlflowClient

@@ -11,6 +11,7 @@ import pytest
 
 from evaluation.errors import WarpsmithError
 from tasks import stage as stage_module
+from tasks import tracking
 from tasks.layout import Layout, Stage
 from tasks.manifest import Manifest
 from tasks.night import open_night
@@ -152,8 +153,10 @@ def test_command_line_explains_itself(layout, capsys, monkeypatch):
     assert capsys.readouterr().err == "error: there is no profile `nosuch`; the nearest valid name is `cpu`\n"
 
 
-def test_an_unreachable_mlflow_is_named(layout, monkeypatch):
+def test_an_unreachable_mlflow_is_named_and_ends_nothing(layout, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(tracking, "_LOGGING_S", 0.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(WarpsmithError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be used"):
-        run_stage(layout, Stage.SFT, tiny_steps.sft)
+    run_stage(layout, Stage.SFT, tiny_steps.sft)
+    assert "MLflow at http://127.0.0.1:9 cannot be used" in capsys.readouterr().out
+    assert layout.manifest(Stage.SFT).exists()
