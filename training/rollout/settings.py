@@ -67,9 +67,9 @@ class RolloutSettings(Frozen):
     """How new weights reach the engines."""
     weight_bucket_mb: int = Field(default=512, ge=1)
     """Size of the pieces in which weights are sent, in MiB."""
-    weight_check_interval: int = Field(default=10, ge=0)
-    """Updates between proofs, by checksums, that the engines have the trainer's weights. The first update is
-    always proven; 0 proves none."""
+    weight_check_interval: int | None = Field(default=None, ge=0)
+    """Updates between proofs, by checksums, that the engines have the trainer's weights, from the first on;
+    none proves the first alone, 0 not even that. An SGLang whose checksums are others costs a warning."""
     weight_folder: Path | None = None
     """Folder for weights that go by disk; every engine must see it. None is in memory, for one machine."""
     server_python: str | None = None

@@ -7,7 +7,7 @@ one, a slice of each on every GPU), so the trainer's side fuses and slices its o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -82,11 +82,21 @@ class ExpectedDigests:
         return tensor
 
 
+class CannotTell(Exception):
+    """A server's digests prove nothing: it gives none, or takes all of them by another rule."""
+
+
 def require_equal(client: Client, expected: list[dict[str, str]]) -> None:
-    """Raise WarpsmithError unless the engine's digests are the `expected` ones on each of its GPUs."""
-    for rank in _checksums(client):
-        number = int(rank["parallelism_info"]["tp_rank"])
-        wrong = _differences(expected[number], rank["checksums"])
+    """Compare the engine's digests with the `expected` ones on each of its GPUs.
+
+    Raises:
+        WarpsmithError: parameters differ, though others are equal.
+        CannotTell: none is equal, or there are none.
+    """
+    for number, checksums in _checksums(client).items():
+        wrong = _differences(expected[number], checksums)
+        if not expected[number].items() & checksums.items():
+            raise CannotTell("not one of its checksums is ours")
         if wrong:
             more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
             raise WarpsmithError(
@@ -96,20 +106,20 @@ def require_equal(client: Client, expected: list[dict[str, str]]) -> None:
             )
 
 
-def _checksums(client: Client) -> list[dict[str, Any]]:
-    """The engine's own digests, for each of its GPUs."""
-    reason = "it names none"
+def _checksums(client: Client) -> dict[int, dict[str, str]]:
+    """The engine's own digests by its GPUs' numbers."""
     try:
-        ranks: list[dict[str, Any]] = client.control("/weights_checker", {"action": "checksum"}).get(
-            "ranks", []
-        )
+        answer = client.control("/weights_checker", {"action": "checksum"})
     except ServerRefused as error:
-        ranks, reason = [], str(error)
+        raise CannotTell(f"it gives none: {error}") from None
+    try:
+        ranks = {
+            int(rank["parallelism_info"]["tp_rank"]): dict(rank["checksums"]) for rank in answer["ranks"]
+        }
+    except (KeyError, TypeError, ValueError):
+        ranks = {}
     if not ranks:
-        raise WarpsmithError(
-            f"an SGLang server cannot give checksums of its weights ({reason}); use SGLang 0.5.16 or later, "
-            "or set rollout.weight_check_interval: 0 to go without this proof"
-        )
+        raise CannotTell("it gives none that we can read")
     return ranks
 
 

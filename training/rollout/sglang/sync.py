@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from evaluation.errors import WarpsmithError
 from training.rollout.sglang.buckets import Bucket, HostCopy, pack
-from training.rollout.sglang.checksum import ExpectedDigests, require_equal
+from training.rollout.sglang.checksum import CannotTell, ExpectedDigests, require_equal
 from training.rollout.sglang.client import Client
 from training.rollout.sglang.disk import load_buckets
 from training.rollout.sglang.fleet import Fleet
@@ -62,7 +63,7 @@ class Leader:
         form: Format,
         *,
         new_digests: Callable[[], ExpectedDigests],
-        check_interval: int,
+        check_interval: int | None,
         copy: HostCopy,
         folder: Path,
     ) -> None:
@@ -73,7 +74,8 @@ class Leader:
             transfer: the way there.
             form: how weights are cut up.
             new_digests: starts the trainer's side of a proof.
-            check_interval: every how many updates the engines must prove their weights; 0 is never.
+            check_interval: every how many updates the engines must prove their weights; none is at the first
+                alone, 0 never.
             copy: keeps the weights for engines that lose theirs.
             folder: where all engines can read files.
         """
@@ -81,7 +83,8 @@ class Leader:
         self._new_digests, self._check_interval = new_digests, check_interval
         self._copy, self._folder = copy, folder
         self._updates = 0
-        self._lock = threading.Lock()
+        self._lock, self._proving = threading.Lock(), threading.Lock()
+        self._digests_agree = False
 
     def update(self, tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Send all tensors to all engines, and prove it when that is due.
@@ -118,8 +121,7 @@ class Leader:
             for bucket in self._copy.buckets():
                 expected.add(bucket.tensors())
             load_buckets(client, self._copy.buckets(), version, self._folder)
-            if self._check_interval:
-                require_equal(client, expected.by_rank())
+            self._require_equal(client, expected.by_rank())
             return True
 
     def close(self) -> None:
@@ -135,7 +137,29 @@ class Leader:
     def _prove(self, client: Client, version: int, digests: list[dict[str, str]]) -> None:
         """An engine that was lost on the way is not asked: it gets its weights by `restore`."""
         if client.weight_version() == str(version):
-            require_equal(client, digests)
+            self._require_equal(client, digests)
+
+    def _require_equal(self, client: Client, digests: list[dict[str, str]]) -> None:
+        """Compare an engine's digests with ours, unless it was found that they tell nothing."""
+        with self._proving:
+            if self._check_interval == 0:
+                return
+            try:
+                require_equal(client, digests)
+            except CannotTell as reason:
+                if self._digests_agree:
+                    raise WarpsmithError(
+                        f"{client.url} proved its weights before and does not now ({reason}); see its log"
+                    ) from None
+                self._check_interval = 0
+                print(
+                    f"warning: checksums of {client.url} cannot prove its weights ({reason}); the run goes "
+                    "on without, and train/logprob_difference tells whether it generates with the trainer's",
+                    flush=True,
+                )
+            else:
+                self._digests_agree = True
 
     def _is_check_due(self) -> bool:
-        return self._check_interval > 0 and self._updates % self._check_interval == 0
+        every = self._check_interval
+        return self._updates == 0 if every is None else every > 0 and self._updates % every == 0

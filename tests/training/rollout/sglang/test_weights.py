@@ -2,18 +2,25 @@
 
 import hashlib
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import Qwen3Config
 
 from evaluation.errors import WarpsmithError
-from tests.training.rollout.sglang.scripted import serving
+from tests.training.rollout.sglang.scripted import Scripted, serving
 from tests.training.tiny import qwen3
 from training.rollout.sglang.buckets import HostCopy, pack
-from training.rollout.sglang.checksum import ExpectedDigests, require_equal
+from training.rollout.sglang.checksum import CannotTell, ExpectedDigests, require_equal
 from training.rollout.sglang.client import Client
 from training.rollout.sglang.digest import digest
+from training.rollout.sglang.fleet import Fleet
+from training.rollout.sglang.given import GivenEngine
+from training.rollout.sglang.sync import Format, Leader
+from training.rollout.sglang.transfer import ValueTransfer
 
 
 def tensors(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -108,7 +115,7 @@ def test_digests_are_of_fused_parameters_whatever_the_order():
     prefix = "model.layers.1.self_attn."
     qkv = torch.cat([tensors()[f"{prefix}{part}_proj.weight"] for part in "qkv"])
     assert digests[f"{prefix}qkv_proj.weight"] == sha(qkv)
-    assert not any(part in name for name in digests for part in ("q_proj", "v_proj.weight_", "gate_proj"))
+    assert not any(part in name for name in digests for part in (".q_proj", ".v_proj", ".gate_proj"))
 
 
 def test_each_gpu_of_an_engine_has_its_own_slices():
@@ -165,8 +172,78 @@ def test_a_parameter_that_differs_is_named(digests, named):
 
 
 @pytest.mark.parametrize(
-    "answer", [(400, {"success": False, "message": "no CUDA"}), (404, {"detail": "?"}), {}]
+    "answer",
+    [
+        (400, {"success": False, "message": "no CUDA"}),
+        (404, {"detail": "?"}),
+        {},
+        {"ranks": [{"digests": "aa"}]},
+        {"ranks": "none"},
+        ranks(**{"model.norm.weight": "01aa", "lm_head.weight": "01bb"}),  # another rule
+    ],
 )
-def test_a_server_without_checksums_is_named(answer):
-    with pytest.raises(WarpsmithError, match="cannot give checksums"):
+def test_what_proves_nothing_is_told_from_wrong_weights(answer):
+    with pytest.raises(CannotTell):
         checked(answer)
+
+
+@contextmanager
+def leading(check_interval: int | None) -> Iterator[tuple[Scripted, Callable[[int], None]]]:
+    """A server, and an update of its weights to a version."""
+    with serving(lambda body: []) as server:
+        client = Client(server.url)
+        fleet = Fleet([GivenEngine(client, patience_s=1, restore=lambda _: False)])
+        leader = Leader(
+            fleet,
+            ValueTransfer(fleet, 1),
+            Format(torch.float32, 1 << 20),
+            new_digests=lambda: ExpectedDigests(1, 2, sha),
+            check_interval=check_interval,
+            copy=HostCopy(keep=False),
+            folder=Path(),
+        )
+
+        def update(version: int) -> None:
+            server.others["/model_info"] = {"weight_version": str(version)}
+            leader.update(tensors().items(), version)
+
+        yield server, update
+        client.close()
+
+
+def true_digests() -> dict:
+    expected = ExpectedDigests(1, 2, sha)
+    expected.add(tensors().items())
+    return ranks(**expected.by_rank()[0])
+
+
+def test_a_server_that_hashes_otherwise_costs_one_warning(capsys):
+    with leading(1) as (server, update):
+        server.others["/weights_checker"] = ranks(
+            **dict.fromkeys(true_digests()["ranks"][0]["checksums"], "00")
+        )
+        for version in (1, 2, 3):
+            update(version)
+        assert server.paths().count("/weights_checker") == 1
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert said.startswith("warning: checksums of http://127") and "not one of its checksums is ours" in said
+
+
+@pytest.mark.parametrize(("interval", "proofs"), [(None, 1), (0, 0), (1, 4), (3, 2)])
+def test_weights_are_proven_as_often_as_asked(interval, proofs, capsys):
+    with leading(interval) as (server, update):
+        server.others["/weights_checker"] = true_digests()
+        for version in range(4):
+            update(version)
+        assert server.paths().count("/weights_checker") == proofs
+    assert capsys.readouterr().out == ""
+
+
+def test_weights_that_were_proven_once_cannot_all_be_others():
+    with leading(1) as (server, update):
+        server.others["/weights_checker"] = true_digests()
+        update(1)
+        server.others["/weights_checker"] = ranks(**{"model.norm.weight": "00"})
+        with pytest.raises(WarpsmithError, match="proved its weights before and does not now"):
+            update(2)
