@@ -17,7 +17,7 @@ from __future__ import annotations
 import weakref
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -31,7 +31,7 @@ from evaluation.backends.simt import rules
 from evaluation.backends.simt.compile import KernelCompiler
 from evaluation.backends.simt.gpu_gate import GpuGate
 from evaluation.backends.simt.growth import steps_a_thread
-from evaluation.backends.simt.run import KernelRunner, Order, Report, Variant, too_slow
+from evaluation.backends.simt.run import KernelRunner, Order, Report, Unfinished, Variant, too_slow
 from evaluation.backends.simt.source import expanded, missing_header, shim_of, to_expand, translation_unit
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan
@@ -137,16 +137,27 @@ class SimtBackend:
         reports: list[Report | None] = []
         for number, run in enumerate(runs):
             finished = [(other, report.steps) for other, report in zip(runs, reports, strict=False) if report]
-            expected, variant = steps_a_thread(finished, run), _variant(run, number)
-            if expected:
-                variant = Variant(variant.seed, slow=True)
-            result = self._runner.run(built.path, run, variant, built.restricted)
-            if isinstance(result, Refusal) and not too_slow(result, expected, self._settings):
+            result = self._run_once(built, run, number, steps_a_thread(finished, run))
+            if isinstance(result, Refusal):
                 return result
-            outputs.append(None if isinstance(result, Refusal) else result[0])
-            reports.append(None if isinstance(result, Refusal) else result[1])
+            outputs.append(result[0] if result else None)
+            reports.append(result[1] if result else None)
         repeats = self._repeat(built, runs, reports)
         return repeats if isinstance(repeats, Refusal) else RunOutcome(tuple(outputs), repeats)
+
+    def _run_once(
+        self, built: SimtBuilt, run: Run, number: int, expected: float
+    ) -> tuple[dict[str, np.ndarray], Report] | Refusal | None:
+        """One run; none if it is too much work, as the steps `expected` of a thread tell: see `growth`."""
+        variant = replace(_variant(run, number), slow=expected > 0)
+        result = self._runner.run(built.path, run, variant, built.restricted)
+        if expected and isinstance(result, Refusal) and result.status is Status.TIMEOUT:
+            if not isinstance(result, Unfinished):
+                variant = Variant(variant.seed, slow=True, patient=True)
+                result = self._runner.run(built.path, run, variant, built.restricted)
+            if isinstance(result, Refusal) and too_slow(result, expected, self._settings):
+                return None
+        return result
 
     def _repeat(
         self, built: SimtBuilt, runs: Sequence[Run], reports: Sequence[Report | None]

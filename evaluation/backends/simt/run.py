@@ -44,7 +44,7 @@ _ADDRESS_SPACE_MB = 16 << 20  #: of the server; a rehearsal maps far more than t
 _FILLS = (1, 2, 3)  #: of memory in a rehearsal: zeros, usual numbers, any bits; see native/runner/poison.h
 _REHEARSAL_SECONDS = 2.0
 _MOST = 20  #: budgets that a run may use up in all
-_SLOW_MOST, _SLOW_SECONDS = 4, 5.0  #: of a run of which nobody expects that it ends
+_MOST_OF_SLOW, _SECONDS_OF_SLOW = 4, 5.0  #: the same where it may be too much work
 _TOLD_BY_SIZES = (Status.LAUNCH_ERROR, Status.FAULT, Status.WRONG)
 _MAX_BUFFERS, _MAX_LAUNCHES, _MAX_ARGUMENTS = 255, 64, 64  #: as in native/runner
 _BUILD = [
@@ -93,7 +93,9 @@ class Variant:
     stop: int = 0
     """In the shuffled order, before which of its atomics (and flags) a thread may wait for long, from 0."""
     slow: bool = False
-    """Nobody expects that the run ends, and it is soon given up."""
+    """The run may be too much work, and is soon given up."""
+    patient: bool = False
+    """Threads run to their ends one after the other, however long that takes."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,9 @@ class KernelRunner:
         `restricted` are the positions of the parameters that are `__restrict__`, by kernel.
         """
         plan, budget, seconds = run.plan, self._settings.access_budget, self._settings.time_limit_s
-        most = budget * _MOST
-        if variant.slow:
-            budget = most = budget * _SLOW_MOST
-            seconds = min(seconds, _SLOW_SECONDS)
+        most = budget * (_MOST_OF_SLOW if variant.slow else _MOST)
+        budget = most if variant.patient else budget
+        seconds = min(seconds, _SECONDS_OF_SLOW) if variant.slow else seconds
         if len(plan.buffers) > _MAX_BUFFERS or len(plan.launches) > _MAX_LAUNCHES:
             return Refusal(
                 status=Status.UNSUPPORTED, reason="the plan has too many buffers or launches for the CPU"
@@ -238,7 +239,7 @@ class KernelRunner:
 
 def too_slow(refusal: Refusal, expected: float, settings: EvaluationSettings) -> bool:
     """Whether a run ended because it is too much work: threads ended, or take as many steps as `expected`."""
-    endless = refusal.status is Status.TIMEOUT and expected > _SLOW_MOST * settings.access_budget
+    endless = refusal.status is Status.TIMEOUT and expected > _MOST_OF_SLOW * settings.access_budget
     return endless or (isinstance(refusal, Unfinished) and expected > 0)
 
 
