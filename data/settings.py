@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from evaluation.marks import Result
 from evaluation.problem import Frozen
 
 
@@ -41,22 +42,22 @@ _STYLE_WEIGHTS = {
 class Counts(Frozen):
     """How many generated problems of the composed levels one split gets."""
 
-    level2: int = Field(ge=0)
+    level2: Result[int] = Field(ge=0)
     """Problems of two operators."""
-    level3: int = Field(ge=0)
+    level3: Result[int] = Field(ge=0)
     """Problems of three operators."""
 
 
 class DataSettings(Frozen):
     """What `prepare` draws, teaches and holds out. The defaults suit the `cpu` profile's tiny model."""
 
-    seed: int = 0
+    seed: Result[int] = 0
     """Joined with the night's name to seed the training problems and kernels."""
-    split_seed: int = 1234
+    split_seed: Result[int] = 1234
     """Seeds the splits and the held-out and validation problems: the same on every night."""
-    prompt_style: PromptStyle = PromptStyle.SHORT
+    prompt_style: Result[PromptStyle] = PromptStyle.SHORT
     """How prompts are written."""
-    level1_per_operator: int = Field(default=4, ge=1)
+    level1_per_operator: Result[int] = Field(default=4, ge=1)
     """At most this many single-operator problems for each operator, all of them for training."""
     train: Counts = Counts(level2=230, level3=230)
     """Composed problems for training."""
@@ -64,34 +65,34 @@ class DataSettings(Frozen):
     """Composed problems for choosing settings."""
     heldout: Counts = Counts(level2=50, level3=100)
     """Composed problems for the report: never used to choose anything."""
-    heldout_share: float = Field(default=0.25, gt=0, lt=1)
+    heldout_share: Result[float] = Field(default=0.25, gt=0, lt=1)
     """Share of the two- and three-operator combinations that is held out."""
-    validation_share: float = Field(default=0.05, gt=0, lt=1)
+    validation_share: Result[float] = Field(default=0.05, gt=0, lt=1)
     """Share of the combinations that is kept for validation."""
-    structured_share: float = Field(default=0.05, ge=0, le=1)
+    structured_share: Result[float] = Field(default=0.05, ge=0, le=1)
     """Share of the level-2 problems with softmax, a norm, a matmul, a transpose or a cumulative sum."""
-    broadcast_share: float = Field(default=0.1, ge=0, le=1)
+    broadcast_share: Result[float] = Field(default=0.1, ge=0, le=1)
     """Share of the composed two-input problems whose second input is one row, broadcast."""
-    refuse_idle_inputs: bool = False
+    refuse_idle_inputs: Result[bool] = False
     """Whether to refuse generated problems one of whose inputs cancels out, `y` in `min(max(x, y), y)` say.
 
     To leave it out is right there. Where kernels are timed it reads less than the roofline takes for
     possible, so profiles of GPU machines should refuse such problems.
     """
-    tolerance: float = Field(default=2e-4, gt=0)
+    tolerance: Result[float] = Field(default=2e-4, gt=0)
     """Allowed error of generated problems, relative to the size of the expected values."""
-    sft_rows: int = Field(default=780, ge=0)
+    sft_rows: Result[int] = Field(default=780, ge=0)
     """At most this many rows in sft.jsonl."""
-    kernels_per_problem: int = Field(default=2, ge=1)
+    kernels_per_problem: Result[int] = Field(default=2, ge=1)
     """Kernels of different styles written for one training problem."""
-    unguarded_share: float = Field(default=0.5, ge=0, le=1)
+    unguarded_share: Result[float] = Field(default=0.5, ge=0, le=1)
     """Share of SFT kernels without a bounds guard: the planted bug that GRPO can unlearn.
 
     A problem gets one such kernel at most, so values above 1 / kernels_per_problem change nothing.
     """
-    style_weights: dict[KernelStyle, float] = Field(default=_STYLE_WEIGHTS, validate_default=True)
+    style_weights: Result[dict[KernelStyle, float]] = Field(default=_STYLE_WEIGHTS, validate_default=True)
     """Relative frequency of the guarded styles, among those that fit a problem."""
-    sources: tuple[Path, ...] = ()
+    sources: Result[tuple[Path, ...]] = ()
     """Extra JSONL files or folders of reference programs, relative to the working folder."""
 
     @model_validator(mode="after")

@@ -24,6 +24,11 @@ class Context:
         """Where the stage writes."""
         return self.layout.stage(self.stage)
 
+    @property
+    def work(self) -> Path:
+        """Where a training stage keeps its checkpoints and logs until it is done, and after."""
+        return self.layout.training(self.night.name, self.stage)
+
     def output_of(self, stage: Stage) -> Path:
         """What an earlier stage wrote."""
         return self.layout.stage(stage)

@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def night_file(self) -> Path:
-        """Parameters of the active night; DVC watches it."""
+        """Parameters and settings of the active night; DVC watches it, stages read nothing else."""
         return self.home / "night.yaml"
 
     @property
@@ -62,6 +62,10 @@ class Layout:
     def stage(self, stage: Stage) -> Path:
         """A stage's outputs."""
         return self.home / stage
+
+    def training(self, night: str, stage: Stage) -> Path:
+        """Where a training stage works: its checkpoints, which no other night and no DVC command touches."""
+        return self.home / "training" / night / stage
 
     def manifest(self, stage: Stage) -> Path:
         """The file without which a stage is not done."""

@@ -1,10 +1,12 @@
 """A night: its name, which seeds its problems, and the champion that it starts from.
 
-`night.yaml` holds the active night's parameters, which DVC watches. Every night's parameters are
-kept under `nights/`, so that naming an older night reproduces it, whatever was promoted since.
+`night.yaml` holds the active night's parameters and all its settings, resolved from profile and flags when
+the night is opened: stages read this file and nothing else, so that an edit of a profile enters with the next
+launch. DVC watches its sections under `result`; those under `machine` may change between two starts of a
+night (`evaluation.marks`). Every night's file is kept under `nights/`, so that naming an older night
+reproduces it, whatever was promoted since.
 
-What flags change is among them, by section, so that DVC runs exactly the stages again that read a changed
-section. The flags of a night are those of its last launch: launched without any, it has none.
+The flags of a night are those of its last launch: launched without any, it has none.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from evaluation.errors import WarpsmithError
+from evaluation.marks import Affects, joined
 from evaluation.problem import Frozen
 from tasks.files import write_atomically
 from tasks.hashing import path_md5
@@ -27,6 +31,7 @@ from tasks.layout import Layout
 from tasks.profile import SECTIONS, Profile, load_profile, read_flags
 from training.arguments.help import add_settings_help
 from training.arguments.parse import Overrides
+from training.arguments.profile_file import validated
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _DATE = re.compile(r"\d+-\d+-\d+")
@@ -52,13 +57,12 @@ class Night(Frozen):
     """Where training starts; none means the base model and SFT."""
     sources: dict[str, str] = Field(default_factory=dict)
     """DVC's hash of every extra source of problems: they lie outside the pipeline."""
-    overrides: Overrides = Field(default_factory=dict, validate_default=True)
-    """What flags change in each section of the profile; DVC wants every section to be there."""
-
-    @field_validator("overrides")
-    @classmethod
-    def _every_section(cls, overrides: Overrides) -> Overrides:
-        return {section: overrides.get(section, {}) for section in (*SECTIONS, *overrides)}
+    overrides: Overrides = Field(default_factory=dict)
+    """What flags changed in sections of the profile."""
+    result: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The settings, by section, that results depend on."""
+    machine: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Those that say where and how fast they are computed."""
 
 
 def resolve_name(name: str) -> str:
@@ -83,28 +87,29 @@ def open_night(
     layout: Layout,
     name: str,
     champion: Callable[[], Champion | None],
-    sources: Iterable[Path] = (),
     overrides: Overrides | None = None,
 ) -> Night:
-    """Make `name` the active night; a night that was opened before keeps its champion.
+    """Make `name` the active night, with the profile's settings as they are now; a night that was opened
+    before keeps its champion.
 
     Args:
         layout: the profile's folders.
         name: of the night, or `today`.
         champion: gives the model to start from; asked only about a new night.
-        sources: extra files and folders of problems, as the profile names them.
         overrides: what the flags of this launch change in the profile.
 
     Raises:
-        WarpsmithError: if the name is not one, or a source is missing.
+        WarpsmithError: if the name is not one, for a mistake in the profile, or if a source is missing.
     """
     name = resolve_name(name)
-    before = recorded_night(layout, name)
+    before, profile = recorded_night(layout, name), load_profile(layout, overrides)
     night = Night(
         name=name,
         champion=before.champion if before else champion(),
-        sources=_hash_sources(layout, sources),
-        overrides=overrides or {},
+        sources=_hash_sources(layout, profile.data.sources),
+        overrides={section: changed for section, changed in (overrides or {}).items() if changed},
+        result=profile.sections(Affects.RESULT),
+        machine=profile.sections(Affects.MACHINE),
     )
     text = yaml.safe_dump(night.model_dump(), sort_keys=False)
     for path in (layout.night_record(name), layout.night_file):
@@ -132,14 +137,18 @@ def active_night(layout: Layout) -> Night:
 
 
 def active_settings(layout: Layout) -> tuple[Profile, Night]:
-    """The profile with the active night's flags on top, and the night.
+    """The settings of the active night, as they were when it was opened, and the night.
 
     Raises:
-        WarpsmithError: for a mistake in the profile, or if no night is open.
+        WarpsmithError: if no night is open, or its file is that of another version.
     """
-    load_profile(layout)  # a profile that is not there is a better reason than its missing night
+    if not layout.night_file.exists():
+        load_profile(layout)  # a profile that is not there is a better reason than its missing night
     night = active_night(layout)
-    return load_profile(layout, night.overrides), night
+    if not night.result:
+        raise WarpsmithError(f"{layout.night_file} has no settings; `make nightly` opens the night anew")
+    settings = {**joined(night.result, night.machine), "name": layout.profile, "night": night.name}
+    return validated(Profile, settings, layout.night_file), night
 
 
 def _read(path: Path) -> Night:
@@ -164,7 +173,7 @@ def _check_date(name: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Open the profile's own night unless one is open; flags for settings become the open night's."""
+    """Give the open night, or else the profile's own, the profile's settings with the flags on top."""
     parser = argparse.ArgumentParser(
         prog="python -m tasks.night", description=main.__doc__, add_help=False, allow_abbrev=False
     )
@@ -174,9 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         layout = Layout(Path(), options.profile)
         profile, overrides = read_flags(layout, flags)
-        if flags or not layout.night_file.exists():
-            name = active_night(layout).name if layout.night_file.exists() else profile.night
-            open_night(layout, name, lambda: None, profile.data.sources, overrides)
+        name = active_night(layout).name if layout.night_file.exists() else profile.night
+        open_night(layout, name, lambda: None, overrides)
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

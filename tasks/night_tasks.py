@@ -79,7 +79,6 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
         layout,
         name or profile.night,
         lambda: Registry(Tracking(layout)).champion(),
-        profile.data.sources,
         overrides,
     )
     _check_model(layout, profile, night)

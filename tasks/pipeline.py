@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from evaluation.errors import WarpsmithError
+from evaluation.marks import Affects
 from tasks.hashing import path_md5, settings_hash
 from tasks.layout import Layout, Stage
 from tasks.night import Night
 from tasks.profile import Profile
 
-#: How dvc.yaml names what flags change in a section.
-OVERRIDES = "overrides."
+#: How dvc.yaml names the settings of a section that the result depends on.
+RESULT = "result."
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,20 @@ class Dependencies:
     paths: tuple[str, ...]
     """Files and folders, data and code, relative to the checkout."""
     sections: tuple[str, ...]
-    """Sections of the profile, with what flags change in them."""
+    """Sections of the settings; DVC watches the part of them that the result depends on."""
     night: tuple[str, ...]
-    """Parameters of the night, its flags apart."""
+    """Parameters of the night, its settings apart."""
 
 
 def dependencies(layout: Layout, stage: Stage) -> Dependencies:
     """The dependencies of `stage` for this profile."""
     text = (layout.root / "dvc.yaml").read_text(encoding="utf-8").replace("${profile}", layout.profile)
     entry: dict[str, Any] = yaml.safe_load(text)["stages"][stage]
-    params = {path: tuple(keys) for group in entry.get("params", ()) for path, keys in group.items()}
-    night = params.get(_relative(layout, layout.night_file), ())
+    params = [key for group in entry.get("params", ()) for keys in group.values() for key in keys]
     return Dependencies(
         paths=tuple(entry.get("deps", ())),
-        sections=params.get(_relative(layout, layout.profile_file), ()),
-        night=tuple(key for key in night if not key.startswith(OVERRIDES)),
+        sections=tuple(key.removeprefix(RESULT) for key in params if key.startswith(RESULT)),
+        night=tuple(key for key in params if not key.startswith(RESULT)),
     )
 
 
@@ -60,14 +60,10 @@ def hash_inputs(layout: Layout, paths: tuple[str, ...]) -> dict[str, str]:
 
 
 def config_hash(profile: Profile, night: Night, needs: Dependencies) -> str:
-    """Hash of the resolved settings and the night's parameters that a stage uses."""
+    """Hash of what the result of a stage depends on among the settings and the night's parameters."""
     return settings_hash(
         {
-            "settings": profile.sections(needs.sections),
+            "settings": profile.sections(Affects.RESULT, needs.sections),
             "night": night.model_dump(mode="json", include=set(needs.night)),
         }
     )
-
-
-def _relative(layout: Layout, path: Any) -> str:
-    return str(path.relative_to(layout.root).as_posix())

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from data.settings import DataSettings
 from evaluation.errors import WarpsmithError
+from evaluation.marks import Affects, Machine, Result, part
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from evaluation.timing.timer import REPORT, TimingSettings
@@ -34,20 +35,20 @@ class LauncherKind(StrEnum):
 class LauncherSettings(Frozen):
     """Where stages run."""
 
-    kind: LauncherKind = LauncherKind.LOCAL
+    kind: Machine[LauncherKind] = LauncherKind.LOCAL
     """Who starts a stage's processes."""
 
 
 class BenchmarkSettings(Frozen):
     """How the start and the trained model are compared on held-out problems."""
 
-    samples_per_problem: int = Field(default=4, ge=1)
+    samples_per_problem: Result[int] = Field(default=4, ge=1)
     """Responses that each model gives to each problem."""
-    start_seed: int = 11
+    start_seed: Result[int] = 11
     """Seed of the starting model's samples."""
-    trained_seed: int = 12
+    trained_seed: Result[int] = 12
     """Seed of the trained model's samples; it differs, because shared draws would be correlated."""
-    check_seed: int = 13
+    check_seed: Result[int] = 13
     """Seed of the random inputs that kernels are judged with."""
     timing: TimingSettings = REPORT
     """What correct kernels are compared with on a GPU; torch.compile takes seconds a problem."""
@@ -100,9 +101,9 @@ class Profile(Frozen):
         """The sections that training reads."""
         return TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.model_fields})
 
-    def sections(self, names: Iterable[str]) -> dict[str, Any]:
-        """The resolved values of some sections, as JSON has them."""
-        return self.model_dump(mode="json", include=set(names))
+    def sections(self, wanted: Affects, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+        """The resolved settings of some sections, by default of all, that have the mark `wanted`."""
+        return {name: part(getattr(self, name), wanted) for name in (SECTIONS if names is None else names)}
 
 
 #: The sections of a profile: all that flags can change.

@@ -1,12 +1,14 @@
 """Runs one stage: `python -m tasks.stage STAGE --profile PROFILE`, the command of every stage in dvc.yaml.
 
-What all stages share is here: one run at a time, checked settings, the MLflow run, resuming or
-starting clean, and the manifest that ends a stage. What a stage does is in `tasks.steps`.
+What all stages share is here: one run at a time, the night's settings, the MLflow run, resuming or
+starting clean, and the manifest that ends a stage. From then on it is done: what is logged afterwards can
+undo nothing. What a stage does is in `tasks.steps`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import signal
 import sys
@@ -31,16 +33,17 @@ from tasks.pipeline import config_hash, dependencies, hash_inputs
 from tasks.profile import flat
 from tasks.steps import STEPS, Step
 from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
+from training.folders import METRICS, set_aside
 from training.launch import REQUEUE, Requeue, die_with_parent
 from training.lock import exclusive
 from training.signals import handling
 
-#: What each stage leaves in MLflow, besides its metrics and settings.
+#: What each stage leaves in MLflow, from where it writes or works, besides its metrics and settings.
 _ARTIFACTS: dict[Stage, tuple[str, ...]] = {
     Stage.PREPARE: ("summary.json", "quarantine.jsonl"),
     Stage.VALIDATE: ("result.json", "docs"),
-    Stage.SFT: ("metrics.jsonl", "stderr.log"),
-    Stage.GRPO: ("metrics.jsonl", "stderr.log"),
+    Stage.SFT: (METRICS, "stderr.log"),
+    Stage.GRPO: (METRICS, "stderr.log"),
     Stage.EVALUATE: ("report.html", "report.json", "responses.jsonl", "kernels"),
 }
 
@@ -56,7 +59,7 @@ class _Attempt:
 
     @property
     def fingerprint(self) -> str:
-        """Names everything that the outputs depend on: checkpoints of another fingerprint are no use."""
+        """Names everything that the outputs depend on, code included."""
         return settings_hash([self.inputs, self.config_hash])
 
 
@@ -72,7 +75,6 @@ def run_stage(layout: Layout, stage: Stage, step: Step | None = None) -> Manifes
         try:
             return _run(_begin(context), step or STEPS[stage])
         except BaseException as error:
-            _clear_unless_resumable(context)
             full = explain_full_disk(error, layout.root)
             _leave_reason(layout.failure(stage), full or error)
             if full is not None:
@@ -81,7 +83,7 @@ def run_stage(layout: Layout, stage: Stage, step: Step | None = None) -> Manifes
 
 
 def _begin(context: Context) -> _Attempt:
-    """Hash the inputs, and make the stage's folder ready: to resume in, or empty."""
+    """Hash the inputs, and give the stage an empty folder to write to."""
     needs = dependencies(context.layout, context.stage)
     attempt = _Attempt(
         context=context,
@@ -89,13 +91,43 @@ def _begin(context: Context) -> _Attempt:
         config_hash=config_hash(context.profile, context.night, needs),
         sections=needs.sections,
     )
-    mark = context.out / "fingerprint"
-    if context.stage not in RESUMABLE or not mark.exists() or mark.read_text() != attempt.fingerprint:
-        shutil.rmtree(context.out, ignore_errors=True)
-        context.out.mkdir(parents=True)
-        write_atomically(mark, attempt.fingerprint)
-    context.layout.manifest(context.stage).unlink(missing_ok=True)
+    if context.layout.manifest(context.stage).exists():  # not under DVC, which has it in its cache
+        _set_aside(context, context.out)
+    shutil.rmtree(context.out, ignore_errors=True)  # what an attempt left that did not come to its end
+    context.out.mkdir(parents=True)
+    if context.stage in RESUMABLE:
+        _begin_anew_if_done(attempt)
     return attempt
+
+
+def _begin_anew_if_done(attempt: _Attempt) -> None:
+    """Set the checkpoints of a finished run aside if it is wanted again, by other code, say.
+
+    They are kept for the same run, which then has nothing to do, and for one of more steps, which goes on.
+    """
+    context, done = attempt.context, _done_file(attempt.context)
+    if not done.exists():
+        return
+    before = json.loads(done.read_text(encoding="utf-8"))
+    if attempt.fingerprint != before["fingerprint"] and _steps(context) <= before["steps"]:
+        _set_aside(context, context.work)
+
+
+def _set_aside(context: Context, folder: Path) -> None:
+    aside = set_aside(folder)
+    print(
+        f"[{context.stage}] runs anew; what it had made is in {aside} now, delete that if it is of no use",
+        flush=True,
+    )
+
+
+def _done_file(context: Context) -> Path:
+    """What says that the run in the working folder came to its end."""
+    return context.work / "done.json"
+
+
+def _steps(context: Context) -> int:
+    return int(getattr(context.profile, context.stage).steps)
 
 
 def _run(attempt: _Attempt, step: Step) -> Manifest:
@@ -105,25 +137,38 @@ def _run(attempt: _Attempt, step: Step) -> Manifest:
     start = time.monotonic()
     try:
         metrics = _follow(attempt, step, tracking, run_id)
-        manifest = Manifest(
-            stage=context.stage,
-            profile=context.profile.name,
-            inputs=attempt.inputs,
-            config_hash=attempt.config_hash,
-            code_revision=code_revision(context.layout.root),
-            mlflow_run_id=run_id,
-            seconds=round(time.monotonic() - start, 3),
-            metrics=metrics,
-        )
-        _record(attempt, tracking, manifest)
     except BaseException as error:
         with suppress(Exception):  # MLflow may be what failed; the error itself matters more
             _log_artifacts(context, tracking, run_id)  # they may show what is wrong, as the data docs do
             tracking.finish(run_id, "FAILED", _sentence(error))
         raise
-    tracking.finish(run_id)
-    manifest.write(context.layout.manifest(context.stage))
+    manifest = Manifest(
+        stage=context.stage,
+        profile=context.profile.name,
+        inputs=attempt.inputs,
+        config_hash=attempt.config_hash,
+        code_revision=code_revision(context.layout.root),
+        mlflow_run_id=run_id,
+        seconds=round(time.monotonic() - start, 3),
+        metrics=metrics,
+    )
+    _end(attempt, manifest)
+    try:
+        _record(attempt, tracking, manifest)
+        tracking.finish(run_id)
+    except Exception as error:
+        print(f"[{context.stage}] is done, but MLflow lacks a part of its record: {error}", flush=True)
     return manifest
+
+
+def _end(attempt: _Attempt, manifest: Manifest) -> None:
+    """Write what says that the stage is done, the manifest last."""
+    context = attempt.context
+    if context.work.exists():
+        done = {"fingerprint": attempt.fingerprint, "steps": _steps(context)}
+        write_atomically(_done_file(context), json.dumps(done))
+    write_atomically(context.out / "metrics.json", json.dumps(manifest.metrics, indent=2) + "\n")
+    manifest.write(context.layout.manifest(context.stage))
 
 
 def _follow(attempt: _Attempt, step: Step, tracking: Tracking, run_id: str) -> dict[str, float]:
@@ -131,7 +176,7 @@ def _follow(attempt: _Attempt, step: Step, tracking: Tracking, run_id: str) -> d
     context = attempt.context
     if context.stage not in RESUMABLE:
         return step(context)
-    with Forwarder(context.out / "metrics.jsonl", tracking, run_id):
+    with Forwarder(context.work / METRICS, tracking, run_id):
         return step(context)
 
 
@@ -141,7 +186,7 @@ def _record(attempt: _Attempt, tracking: Tracking, manifest: Manifest) -> None:
     if context.stage not in RESUMABLE:  # those have logged every step already
         tracking.log_metrics(run_id, manifest.metrics)
     tracking.log_datasets(run_id, {p: md5 for p, md5 in attempt.inputs.items() if p.startswith("artifacts/")})
-    settings = context.profile.sections(attempt.sections)
+    settings = context.profile.model_dump(mode="json", include=set(attempt.sections))
     tracking.log_json(run_id, "config.json", settings)
     tracking.log_params(run_id, dict(flat(settings)))
     tracking.set_tags(run_id, {CONFIG_HASH: attempt.config_hash, CODE_REVISION: manifest.code_revision})
@@ -153,15 +198,10 @@ def _record(attempt: _Attempt, tracking: Tracking, manifest: Manifest) -> None:
 
 def _log_artifacts(context: Context, tracking: Tracking, run_id: str) -> None:
     for name in _ARTIFACTS.get(context.stage, ()):
-        tracking.log_path(run_id, context.out / name)
+        made = context.out / name
+        tracking.log_path(run_id, made if made.exists() else context.work / name)
     if context.stage is Stage.EVALUATE:
         tracking.log_table(run_id, "table.json", read_table(context.out))
-
-
-def _clear_unless_resumable(context: Context) -> None:
-    """Half-written outputs are worth nothing, checkpoints are."""
-    if context.stage not in RESUMABLE:
-        shutil.rmtree(context.out, ignore_errors=True)
 
 
 def _leave_reason(path: Path, error: BaseException) -> None:

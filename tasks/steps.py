@@ -6,16 +6,25 @@ that a stage starts with only what it needs.
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from tasks.context import Context
-from tasks.forward import read_steps
+from tasks.forward import Row, read_steps
 from tasks.layout import Stage
+from training.folders import METRICS, OUTPUT, SAMPLES
+
+if TYPE_CHECKING:
+    from training.config import GrpoJob, SftJob
+
+#: The table of a training stage that `dvc plots` draws.
+CURVE = "curve.csv"
 
 Metrics = dict[str, float]
 Step = Callable[[Context], Metrics]
@@ -68,27 +77,24 @@ def sft(context: Context) -> Metrics:
     """Supervised fine-tuning; a champion has had it, so a warm start passes its checkpoint through."""
     checkpoint = context.output_of(Stage.CONVERT) / "torch_dist"
     if context.night.champion is not None:
-        shutil.copytree(checkpoint, context.out / "torch_dist", dirs_exist_ok=True)
-        (context.out / "checkpoints").mkdir(exist_ok=True)
-        (context.out / "metrics.jsonl").touch()
+        shutil.copytree(checkpoint, context.out / OUTPUT)
+        (context.out / METRICS).touch()
+        _write_curve([], context.out / CURVE)
         return {"train/steps": 0.0}
     from training.config import SftJob
-    from training.launch import run_job
 
     job = SftJob(
         settings=context.profile.training,
         checkpoint=checkpoint,
         rows=context.output_of(Stage.PREPARE) / "sft.jsonl",
-        out_dir=context.out,
+        out_dir=context.work,
     )
-    run_job("training.sft", job, context.out, context.profile.megatron.nproc_per_node)
-    return _last_step(context)
+    return _train(context, job)
 
 
 def grpo(context: Context) -> Metrics:
     """Reinforcement learning: the reward is what the kernels do when they run."""
     from training.config import GrpoJob
-    from training.launch import run_job
 
     prepared = context.output_of(Stage.PREPARE)
     job = GrpoJob(
@@ -98,10 +104,9 @@ def grpo(context: Context) -> Metrics:
         prompts=prepared / "prompts" / "train.jsonl",
         problems=prepared / "problems.jsonl",
         validation=prepared / "prompts" / "validation.jsonl",
-        out_dir=context.out,
+        out_dir=context.work,
     )
-    run_job("training.grpo", job, context.out, context.profile.megatron.nproc_per_node)
-    return _last_step(context)
+    return _train(context, job)
 
 
 def export(context: Context) -> Metrics:
@@ -128,12 +133,29 @@ def _texts(rows: Path) -> Iterator[str]:
             yield from (message["content"] for message in json.loads(line)["messages"])
 
 
-def _last_step(context: Context) -> Metrics:
-    """What training wrote last, under the names that it used."""
-    rows = read_steps(context.out / "metrics.jsonl")
+def _train(context: Context, job: SftJob | GrpoJob) -> Metrics:
+    """Train in the working folder, and hand in what came of it; returns what was logged of the last step."""
+    from training.launch import run_job
+
+    run_job(f"training.{context.stage}", job, context.work, context.profile.megatron.nproc_per_node)
+    (context.work / OUTPUT).rename(context.out / OUTPUT)
+    for name in (METRICS, SAMPLES):
+        if (context.work / name).exists():
+            shutil.copy(context.work / name, context.out / name)
+    rows = read_steps(context.out / METRICS)
+    _write_curve(rows, context.out / CURVE)
     if not rows:
         return {"train/steps": 0.0}
     return {name: float(value) for name, value in rows[-1].items() if name != "step"}
+
+
+def _write_curve(rows: Sequence[Row], path: Path) -> None:
+    """The metrics of every step as a table, which `dvc plots` can draw."""
+    names = ["step", *sorted({name for row in rows for name in row} - {"step"})]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, names)
+        table.writeheader()
+        table.writerows(rows)
 
 
 STEPS: Mapping[Stage, Step] = MappingProxyType(

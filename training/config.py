@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
+from evaluation.marks import Machine, Result
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from training.arguments.supported import require_supported
@@ -26,35 +27,35 @@ from training.rollout.sglang.settings import Device, SglangSettings
 class ModelSettings(Frozen):
     """Where the model of the first night comes from. The names are those of Hugging Face's Qwen3Config."""
 
-    hf_checkpoint: str | None = None
+    hf_checkpoint: Result[str | None] = None
     """Folder of a Hugging Face checkpoint to start from; none builds a random model of the shape below."""
-    vocab_size: int = Field(default=512, ge=300)
+    vocab_size: Result[int] = Field(default=512, ge=300)
     """Tokens of the BPE tokenizer that is trained beside the random model (its 256 bytes included)."""
-    num_hidden_layers: int = Field(default=3, ge=1)
+    num_hidden_layers: Result[int] = Field(default=3, ge=1)
     """Transformer layers."""
-    hidden_size: int = Field(default=128, ge=8)
+    hidden_size: Result[int] = Field(default=128, ge=8)
     """Width of the residual stream."""
-    intermediate_size: int = Field(default=384, ge=8)
+    intermediate_size: Result[int] = Field(default=384, ge=8)
     """Width of the SwiGLU feed-forward layer."""
-    num_attention_heads: int = Field(default=4, ge=1)
+    num_attention_heads: Result[int] = Field(default=4, ge=1)
     """Query heads."""
-    num_key_value_heads: int = Field(default=2, ge=1)
+    num_key_value_heads: Result[int] = Field(default=2, ge=1)
     """Key and value heads; divides `num_attention_heads` (grouped-query attention)."""
-    head_dim: int = Field(default=32, ge=2)
+    head_dim: Result[int] = Field(default=32, ge=2)
     """Width of one head; even, because rotary embeddings turn pairs of channels."""
-    max_position_embeddings: int = Field(default=512, ge=16)
+    max_position_embeddings: Result[int] = Field(default=512, ge=16)
     """Longest sequence, prompt and response together, in tokens."""
-    rope_theta: float = Field(default=10_000.0, gt=0)
+    rope_theta: Result[float] = Field(default=10_000.0, gt=0)
     """Base of the rotary embedding's frequencies."""
-    rms_norm_eps: float = Field(default=1e-6, gt=0)
+    rms_norm_eps: Result[float] = Field(default=1e-6, gt=0)
     """Added to the mean square inside RMSNorm."""
-    tie_word_embeddings: bool = True
+    tie_word_embeddings: Result[bool] = True
     """Whether the output layer shares the embedding's weights."""
-    initializer_range: float = Field(default=0.02, gt=0)
+    initializer_range: Result[float] = Field(default=0.02, gt=0)
     """Standard deviation of the random model's weights."""
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: Result[int] = Field(default=0, ge=0, lt=2**32)
     """Seed of the random model's weights."""
-    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    chat_template_kwargs: Result[dict[str, Any]] = Field(default_factory=dict)
     """What the tokenizer's chat template is told besides the chat (`enable_thinking: false`, say), in SFT,
     rollouts and evaluations alike."""
 
@@ -90,28 +91,39 @@ class MegatronSettings(ImpliedSettings):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    nproc_per_node: int = Field(default=2, ge=1)
+    MACHINE_EXTRAS: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("recompute_granularity", "recompute_method", "recompute_modules", "recompute_num_layers"),
+            *("distribute_saved_activations", "deallocate_pipeline_outputs", "gradient_accumulation_fusion"),
+            *("bias_activation_fusion", "bias_dropout_fusion", "bucket_size", "overlap_grad_reduce"),
+            *("pad_buckets_for_high_nccl_busbw", "batch_p2p_comm", "batch_p2p_sync", "config_logger_dir"),
+            *("check_for_large_grads", "check_for_nan_in_grad", "log_num_zeros_in_grad"),
+        }
+    )
+    """Megatron's fields that are no part of the result; see `evaluation.marks`."""
+
+    nproc_per_node: Machine[int] = Field(default=2, ge=1)
     """Processes that torchrun starts; those beyond TP x PP are data-parallel replicas."""
-    tensor_model_parallel_size: int = Field(default=1, ge=1)
+    tensor_model_parallel_size: Machine[int] = Field(default=1, ge=1)
     """Processes that share each layer's matrices (TP)."""
-    pipeline_model_parallel_size: int = Field(default=1, ge=1)
+    pipeline_model_parallel_size: Machine[int] = Field(default=1, ge=1)
     """Processes that share the stack of layers (PP)."""
-    make_vocab_size_divisible_by: int = Field(default=1, ge=1)
+    make_vocab_size_divisible_by: Result[int] = Field(default=1, ge=1)
     """The vocabulary is padded to a multiple of this times TP; 128 gives shapes that suit a GPU."""
-    sequence_parallel: bool = False
+    sequence_parallel: Machine[bool] = False
     """Divide norms and residuals along the sequence over the TP processes too; needs TP above 1."""
-    use_distributed_optimizer: bool = False
+    use_distributed_optimizer: Result[bool] = False
     """Shard the optimizer state over data-parallel ranks."""
-    bf16: bool = False
+    bf16: Result[bool] = False
     """Train in bfloat16 with float32 master weights; off means float32 throughout."""
-    use_dynamic_batch_size: bool = False
+    use_dynamic_batch_size: Machine[bool] = False
     """Pack sequences into micro-batches of at most `max_tokens_per_gpu` tokens, without padding, and give
     every data-parallel rank the same work; off pads micro-batches of `micro_batch_size` sequences."""
-    max_tokens_per_gpu: int = Field(default=8192, ge=1)
+    max_tokens_per_gpu: Machine[int] = Field(default=8192, ge=1)
     """Tokens of a packed micro-batch; a sequence that is longer travels alone."""
-    fused_kernels: FusedKernels = FusedKernels.AUTO
+    fused_kernels: Machine[FusedKernels] = FusedKernels.AUTO
     """Kernels of norms, rotary embeddings, SwiGLU and the loss."""
-    max_logits: int = Field(default=2**29, ge=1)
+    max_logits: Machine[int] = Field(default=2**29, ge=1)
     """Logits (tokens x vocabulary / TP) that are held at once; more are computed and forgotten in pieces."""
 
     @model_validator(mode="before")

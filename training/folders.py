@@ -1,16 +1,23 @@
-"""Folders that are either complete or not there, whatever happens while they are written."""
+"""Folders that are either complete or not there, and folders that make room for others."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 
 #: What a training run writes into its output folder.
 OUTPUT, SNAPSHOTS, METRICS, SAMPLES = "torch_dist", "checkpoints", "metrics.jsonl", "rollouts.jsonl"
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a folder to the first free one of `NAME.old-1`, `NAME.old-2`, ...; returns where it is."""
+    aside = next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.old-{n}")).exists())
+    return folder.rename(aside)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ from training.validation import BEST_BY, Validation
 
 def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
     """Run the whole job on this rank, or until `stop` says so; collective."""
-    settings, rollout = job.settings.grpo, job.settings.rollout
+    every, settings, rollout = job.settings, job.settings.grpo, job.settings.rollout
     hf_dir = job.checkpoint / HF_FOLDER
     check_functions(rollout)
     check_engine(job.settings, hf_dir)
@@ -79,7 +79,7 @@ def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
         settings,
         trainer,
         cursor,
-        relevant=[settings, rollout, job.settings.sglang, job.settings.megatron, job.evaluation],
+        relevant=[settings, rollout, every.sglang, every.megatron, every.model, job.evaluation],
         inputs=[job.prompts, job.problems, *([job.validation] if job.validation and validation_rows else [])],
         stop=stop,
     )

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pydantic import Field, model_validator
 
+from evaluation.marks import Machine, Result
 from evaluation.problem import Frozen
 
 
@@ -22,37 +23,42 @@ class LrDecayStyle(StrEnum):
 class OptimizationSettings(Frozen):
     """What SFT and GRPO have in common: AdamW, its schedule, checkpoints and the seed."""
 
-    steps: int = Field(ge=0)
+    steps: Result[int] = Field(ge=0)
     """Steps of the stage (batches for SFT, rollouts for GRPO)."""
-    lr: float = Field(gt=0)
+    lr: Result[float] = Field(gt=0)
     """Peak learning rate."""
-    warmup_steps: int = Field(default=0, ge=0)
+    warmup_steps: Result[int] = Field(default=0, ge=0)
     """Optimizer steps over which the rate rises linearly from 0."""
-    decay_fraction: float = Field(default=0.0, ge=0, le=1)
+    decay_fraction: Result[float] = Field(default=0.0, ge=0, le=1)
     """Share of the optimizer steps, at the end and after warm-up, over which the rate falls to `min_lr`."""
-    lr_decay_style: LrDecayStyle = LrDecayStyle.LINEAR
+    lr_decay_style: Result[LrDecayStyle] = LrDecayStyle.LINEAR
     """How it falls; cosine with a `decay_fraction` of 1 is the usual cosine schedule."""
-    min_lr: float = Field(default=0.0, ge=0)
+    min_lr: Result[float] = Field(default=0.0, ge=0)
     """Learning rate after the decay."""
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: Result[float] = Field(default=0.0, ge=0)
     """Decoupled weight decay (AdamW); not applied to norms."""
-    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta1: Result[float] = Field(default=0.9, ge=0, lt=1)
     """Decay of the mean of gradients."""
-    adam_beta2: float = Field(default=0.95, ge=0, lt=1)
+    adam_beta2: Result[float] = Field(default=0.95, ge=0, lt=1)
     """Decay of the mean of squared gradients."""
-    adam_eps: float = Field(default=1e-8, gt=0)
+    adam_eps: Result[float] = Field(default=1e-8, gt=0)
     """Added to the denominator of Adam."""
-    clip_grad: float = Field(default=1.0, ge=0)
+    clip_grad: Result[float] = Field(default=1.0, ge=0)
     """Largest global gradient norm; 0 does not clip."""
-    micro_batch_size: int = Field(default=16, ge=1)
+    micro_batch_size: Machine[int] = Field(default=16, ge=1)
     """Sequences in one forward and backward pass: changes speed and memory, and the result only by rounding.
     On a CPU 8 to 16 short sequences stay in its caches and are a fifth faster than 64."""
-    save_every: int = Field(default=50, ge=1)
+    save_every: Machine[int] = Field(default=50, ge=1)
     """Steps between checkpoints; the last step is always saved."""
-    keep_checkpoints: int = Field(default=2, ge=1)
+    keep_checkpoints: Machine[int] = Field(default=2, ge=1)
     """Complete checkpoints that are kept; older ones are deleted."""
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: Result[int] = Field(default=0, ge=0, lt=2**32)
     """Seed of the order of the data and of sampling."""
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the steps so far are the same for a larger number of `steps`."""
+        return self.decay_fraction == 0 and self.warmup_steps <= self.steps
 
     @model_validator(mode="after")
     def _rates(self) -> OptimizationSettings:
@@ -64,21 +70,21 @@ class OptimizationSettings(Frozen):
 class SftSettings(OptimizationSettings):
     """Supervised fine-tuning on verified kernels: next-token loss on the assistant's tokens only."""
 
-    steps: int = Field(default=180, ge=0)
+    steps: Result[int] = Field(default=180, ge=0)
     """Batches to train on; epochs follow from it."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: Result[int] = Field(default=32, ge=1)
     """Conversations in one optimizer step, over all data-parallel ranks."""
-    lr: float = Field(default=3e-3, gt=0)
+    lr: Result[float] = Field(default=3e-3, gt=0)
     """Peak learning rate."""
-    warmup_steps: int = Field(default=20, ge=0)
+    warmup_steps: Result[int] = Field(default=20, ge=0)
     """Steps over which the rate rises linearly from 0."""
-    decay_fraction: float = Field(default=0.3, ge=0, le=1)
+    decay_fraction: Result[float] = Field(default=0.3, ge=0, le=1)
     """Share of the steps, at the end and after the warm-up, over which the rate falls to `min_lr`."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: Result[float] = Field(default=0.01, ge=0)
     """Decoupled weight decay (AdamW); not applied to norms."""
-    max_length: int = Field(default=512, ge=2)
+    max_length: Result[int] = Field(default=512, ge=2)
     """Longest conversation in tokens; longer ones are left out and counted."""
-    save_every: int = Field(default=60, ge=1)
+    save_every: Machine[int] = Field(default=60, ge=1)
     """Steps between checkpoints; the last step is always saved."""
 
 
@@ -109,78 +115,78 @@ class Kl(StrEnum):
 class GrpoSettings(OptimizationSettings):
     """Group-relative policy optimisation with rewards from really executing the kernels."""
 
-    steps: int = Field(default=30, ge=0)
+    steps: Result[int] = Field(default=30, ge=0)
     """Rollouts; each is followed by `minibatches` optimizer steps."""
-    prompts_per_step: int = Field(default=16, ge=1)
+    prompts_per_step: Result[int] = Field(default=16, ge=1)
     """Problems drawn for one rollout."""
-    samples_per_prompt: int = Field(default=8, ge=2)
+    samples_per_prompt: Result[int] = Field(default=8, ge=2)
     """Responses per problem: the group that rewards are compared in; a single one has nothing to be better
     than."""
-    minibatches: int = Field(default=2, ge=1)
+    minibatches: Result[int] = Field(default=2, ge=1)
     """Optimizer steps per rollout."""
-    lr: float = Field(default=1.5e-4, gt=0)
+    lr: Result[float] = Field(default=1.5e-4, gt=0)
     """Peak learning rate."""
-    warmup_steps: int = Field(default=5, ge=0)
+    warmup_steps: Result[int] = Field(default=5, ge=0)
     """Optimizer steps over which the rate rises linearly from 0."""
-    save_every: int = Field(default=10, ge=1)
+    save_every: Machine[int] = Field(default=10, ge=1)
     """Rollouts between checkpoints; the last one is always saved."""
-    advantage: Advantage = Advantage.GRPO
+    advantage: Result[Advantage] = Advantage.GRPO
     """How rewards of a group become advantages."""
-    aggregation: Aggregation = Aggregation.TOKEN_MEAN
+    aggregation: Result[Aggregation] = Aggregation.TOKEN_MEAN
     """How token losses become one loss."""
-    clip_low: float = Field(default=0.2, ge=0, lt=1)
+    clip_low: Result[float] = Field(default=0.2, ge=0, lt=1)
     """The probability ratio is clipped below at 1 - clip_low."""
-    clip_high: float = Field(default=0.28, ge=0)
+    clip_high: Result[float] = Field(default=0.28, ge=0)
     """The probability ratio is clipped above at 1 + clip_high (clip-higher, DAPO)."""
-    dual_clip: float | None = Field(default=None, gt=1)
+    dual_clip: Result[float | None] = Field(default=None, gt=1)
     """Bound -c*A of the loss where the advantage is negative; none means no bound."""
-    kl: Kl = Kl.K3
+    kl: Result[Kl] = Kl.K3
     """Estimator of the divergence from the starting policy."""
-    kl_coefficient: float = Field(default=0.0, ge=0)
+    kl_coefficient: Result[float] = Field(default=0.0, ge=0)
     """Weight of the KL term in the loss; 0 keeps no reference model in memory."""
-    importance_cap: float | None = Field(default=None, gt=0)
+    importance_cap: Result[float | None] = Field(default=None, gt=0)
     """Truncated importance sampling: weight tokens by min(p_trainer / p_engine, cap); none means off."""
-    mismatch_tolerance: float = Field(default=1e-5, gt=0)
+    mismatch_tolerance: Machine[float] = Field(default=1e-5, gt=0)
     """Largest mean |logp_trainer - logp_engine| of the first step's tokens, and a tenth of the largest 99.9 %
     quantile; more stops the run. In bfloat16 0.05 is usual."""
-    sampling_rounds: int = Field(default=1, ge=1)
+    sampling_rounds: Result[int] = Field(default=1, ge=1)
     """Most draws for one step: more than 1 replaces the groups that `rollout.filter_function` drops."""
-    overlong_buffer: int = Field(default=0, ge=0)
+    overlong_buffer: Result[int] = Field(default=0, ge=0)
     """Last tokens before the limit in which a response is penalised linearly (DAPO); 0 is off."""
-    overlong_factor: float = Field(default=1.0, ge=0)
+    overlong_factor: Result[float] = Field(default=1.0, ge=0)
     """Penalty at the limit when `overlong_buffer` is on."""
-    shuffle_rewards: bool = False
+    shuffle_rewards: Result[bool] = False
     """Control experiment: permute rewards over the whole batch, so that nothing can be learnt."""
 
-    asynchronous: bool = False
+    asynchronous: Result[bool] = False
     """Generate and judge the rollouts to come while training on this one; needs `importance_cap`."""
-    max_staleness: int = Field(default=1, ge=1)
+    max_staleness: Result[int] = Field(default=1, ge=1)
     """Most updates by which the weights that wrote a response may be behind those trained on it: how many
     rollouts an asynchronous run is ahead, and how long a partial rollout is kept."""
-    over_sampling_batch_size: int | None = Field(default=None, ge=1)
+    over_sampling_batch_size: Result[int | None] = Field(default=None, ge=1)
     """Prompts drawn in a round: the first `prompts_per_step` groups that pass the filter are trained on, the
     rest is given up. None draws as many as are missing."""
-    partial_rollout: bool = False
+    partial_rollout: Result[bool] = False
     """Go on with interrupted responses under the next weights instead of giving them up; needs
     `importance_cap`. What an SGLang engine has written when it is interrupted depends on time, so such a run
     is not repeated bit for bit."""
 
-    eval_interval: int | None = Field(default=None, ge=1)
+    eval_interval: Result[int | None] = Field(default=None, ge=1)
     """Steps between evaluations on the validation prompts; the last step is evaluated too. None is never."""
-    eval_samples_per_prompt: int = Field(default=1, ge=1)
+    eval_samples_per_prompt: Result[int] = Field(default=1, ge=1)
     """Responses per validation prompt."""
-    eval_temperature: float | None = Field(default=None, ge=0)
+    eval_temperature: Result[float | None] = Field(default=None, ge=0)
     """Sampling temperature of evaluations; none means that of the rollouts."""
 
-    stop_kl_above: float | None = Field(default=None, gt=0)
+    stop_kl_above: Machine[float | None] = Field(default=None, gt=0)
     """Stop the run when the divergence from the starting policy is above this (keeps a reference model)."""
-    stop_entropy_below: float | None = Field(default=None, ge=0)
+    stop_entropy_below: Machine[float | None] = Field(default=None, ge=0)
     """Stop the run when the mean entropy of a token, in nats, is below this: the policy has collapsed."""
-    stop_entropy_above: float | None = Field(default=None, gt=0)
+    stop_entropy_above: Machine[float | None] = Field(default=None, gt=0)
     """Stop the run when the mean entropy of a token, in nats, is above this: the policy babbles."""
-    stop_reward_below: float | None = None
+    stop_reward_below: Machine[float | None] = None
     """Stop the run when the mean reward is below this."""
-    stop_patience: int = Field(default=3, ge=1)
+    stop_patience: Machine[int] = Field(default=3, ge=1)
     """Steps in a row that must be out of bounds before the run is stopped."""
 
     @property

@@ -57,9 +57,12 @@ class Run:
         self._metrics = StepLog(job.out_dir / METRICS)
         self._samples = StepLog(job.out_dir / SAMPLES) if isinstance(job, GrpoJob) else None
         identity = fingerprint(relevant, [job.checkpoint, *inputs]) if is_main() else ""
-        self._snapshots = Snapshots(self.folder, keep=settings.keep_checkpoints, fingerprint=identity)
+        self._snapshots = Snapshots(
+            self.folder, keep=settings.keep_checkpoints, fingerprint=identity, steps=settings.steps
+        )
         if self._snapshots.former is not None:
-            self._set_aside(self._snapshots.former)
+            _move(job.out_dir, self._snapshots.former)
+            _move(self.folder, job.out_dir)
         self.ahead = b""
         """What the snapshot holds of rollouts ahead of training."""
         self.step = self._first_step = self._start()
@@ -144,13 +147,6 @@ class Run:
             _replace(output, unfinished, before)
         dist.barrier()
 
-    def _set_aside(self, former: Path) -> None:
-        """Move what else another run left to its snapshots, before it is cut back or replaced."""
-        for name in (METRICS, SAMPLES, OUTPUT):
-            path = self._job.out_dir / name
-            if path.exists():
-                path.rename(former / name)
-
     def _start(self) -> int:
         """The step to go on from, with weights and cursor as they were after it."""
         progress = self._snapshots.restore(self._trainer)
@@ -168,6 +164,13 @@ class Run:
             if self._samples is not None:
                 self._samples.truncate(self.step)
         dist.barrier()
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move what a run leaves besides its snapshots, to those that are set aside or from there."""
+    for name in (METRICS, SAMPLES, OUTPUT):
+        if (source / name).exists():
+            (source / name).rename(target / name)
 
 
 def _replace(output: Path, unfinished: Path, before: Path) -> None:

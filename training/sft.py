@@ -124,7 +124,7 @@ def train(job: SftJob, stop: StopRequest | None = None) -> None:
     )
     cursor = PromptCursor(len(conversations), settings.seed)
     trainer = Trainer(architecture, job.settings.megatron, settings, settings.steps)
-    relevant = [settings, job.settings.megatron]
+    relevant = [settings, job.settings.megatron, job.settings.model]
     run = Run(job, settings, trainer, cursor, relevant=relevant, inputs=[job.rows], stop=stop)
     if is_main():
         print(

@@ -5,9 +5,10 @@ A snapshot is `checkpoints/step_000123/`: Megatron's sharded model and optimizer
 made ahead of training. It appears by renaming a finished folder, so a folder with that name is complete. One
 that cannot be read all the same becomes `step_000123.unreadable`, and the one before it takes its place.
 
-A snapshot belongs to a fingerprint of the run's settings and inputs. Where those of another run lie, the
-whole folder becomes `checkpoints.old-1`, so that changed settings train anew instead of resuming something
-else, and nothing is lost. `checkpoints/best.json` names the snapshot that did best in evaluation, which is
+A snapshot belongs to a fingerprint of what the result depends on: settings with that mark and the contents of
+inputs, not the code. Where those of another run lie, the whole folder becomes `checkpoints.old-1`, so that
+changed settings train anew instead of resuming something else, and nothing is lost: with the former settings
+it is taken up again. `checkpoints/best.json` names the snapshot that did best in evaluation, which is
 kept however old it gets.
 """
 
@@ -19,9 +20,8 @@ import pickle
 import random
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,9 +30,12 @@ import torch
 import torch.distributed as dist
 
 from evaluation.errors import WarpsmithError
+from evaluation.marks import Affects, part
 from evaluation.problem import Frozen
 from training.checkpoint import torch_dist
+from training.folders import set_aside
 from training.model.megatron_cpu import cpu_compat
+from training.optimization import OptimizationSettings
 from training.optimizer import sharded_state
 from training.processes import is_main
 from training.rollout.prompts import CursorState
@@ -41,12 +44,6 @@ from training.trainer import Trainer
 _PROGRESS, _AHEAD, _BEST = "progress.json", "ahead.pickle", "best.json"
 _SNAPSHOT = re.compile(r"step_(\d+)")
 _LEFTOVER = re.compile(rf"\.({_SNAPSHOT.pattern}(\.unreadable)?|{re.escape(_BEST)})")
-#: Settings that do not change what is learnt, only how it is kept, watched and waited for.
-_WITHOUT_EFFECT = {
-    *("save_every", "keep_checkpoints"),
-    *("stop_kl_above", "stop_entropy_below", "stop_entropy_above", "stop_reward_below", "stop_patience"),
-    *("server_start_timeout_s", "server_max_restarts", "request_timeout_s"),
-}
 
 
 class Best(Frozen):
@@ -90,10 +87,14 @@ class _Record(Frozen):
 class Snapshots:
     """The snapshots of one run, in one folder."""
 
-    def __init__(self, folder: Path, *, keep: int, fingerprint: str) -> None:
+    def __init__(self, folder: Path, *, keep: int, fingerprint: str, steps: int | None = None) -> None:
         """Use `folder`; collective. Leftovers of killed writes are deleted, nothing else is.
 
-        `fingerprint` names the run, and is needed on the main rank only.
+        Args:
+            folder: where they lie.
+            keep: how many are kept.
+            fingerprint: names the run; needed on the main rank only.
+            steps: how far the run goes; snapshots beyond are those of another one. None is no end.
         """
         self._folder = folder
         self._keep = keep
@@ -106,8 +107,8 @@ class Snapshots:
                 if _LEFTOVER.fullmatch(path.name):
                     _remove(path)
             latest = self._latest_readable()
-            if latest is not None and latest.fingerprint != fingerprint:
-                self.former = _set_aside(folder, latest.step)
+            if latest is not None and not _is_of(latest, fingerprint, steps):
+                self.former = _make_room(folder, latest.step, self._earlier(steps))
         dist.barrier()
         complete = self._complete()
         self.best = self._read(complete[-1]).best if complete else None
@@ -191,6 +192,14 @@ class Snapshots:
     def _complete(self) -> list[Path]:
         return sorted((path for path in self._folder.iterdir() if _SNAPSHOT.fullmatch(path.name)), key=_step)
 
+    def _earlier(self, steps: int | None) -> Path | None:
+        """Where this run's own snapshots lie, if another run set them aside."""
+        for aside in self._folder.parent.glob(f"{self._folder.name}.old-*"):
+            found = sorted((path for path in aside.iterdir() if _SNAPSHOT.fullmatch(path.name)), key=_step)
+            if found and not _damage(found[-1]) and _is_of(self._read(found[-1]), self._fingerprint, steps):
+                return aside
+        return None
+
     def _remove_old(self) -> None:
         for old in self._complete()[: -self._keep]:
             if self.best is None or old.name != self.best.folder:
@@ -248,23 +257,37 @@ def _rename_over(path: Path, target: Path) -> None:
     path.rename(target)
 
 
-def _set_aside(folder: Path, step: int) -> Path:
-    """Rename another run's folder, say so, and make a new one in its place."""
-    old = next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.old-{n}")).exists())
-    folder.rename(old)
-    folder.mkdir()
+def _is_of(record: _Record, fingerprint: str, steps: int | None) -> bool:
+    """Whether a snapshot is one that the run with this fingerprint and so many steps comes by."""
+    return record.fingerprint == fingerprint and (steps is None or record.step <= steps)
+
+
+def _make_room(folder: Path, step: int, earlier: Path | None) -> Path:
+    """Set another run's folder aside, say so, and put this run's `earlier` or an empty one there."""
+    old = set_aside(folder)
+    if earlier is None:
+        folder.mkdir()
+    else:
+        earlier.rename(folder)
+    begins = "begins anew" if earlier is None else f"goes on with what was in {earlier}"
     print(
         f"{folder} held the snapshots of another run (up to step {step}; other settings or inputs): they are "
-        f"in {old} now, and this run begins anew; delete that folder if it is of no use",
+        f"in {old} now, and this run {begins}; delete that folder if it is of no use",
         flush=True,
     )
     return old
 
 
-def fingerprint(settings: Iterable[Frozen], inputs: Iterable[Path]) -> str:
-    """A hash of the settings that change what is learnt, and of the contents of input files and folders."""
-    said = "".join(one.model_dump_json(exclude=_WITHOUT_EFFECT) for one in settings)
-    digest = hashlib.sha256(said.encode())
+def fingerprint(settings: Sequence[Frozen], inputs: Iterable[Path]) -> str:
+    """A hash of the settings that the result depends on, and of the contents of input files and folders.
+
+    A run may get more steps as long as its learning rate does not depend on their number.
+    """
+    said = [part(one, Affects.RESULT) for one in settings]
+    for one, values in zip(settings, said, strict=True):
+        if isinstance(one, OptimizationSettings) and one.may_grow:
+            del values["steps"]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for path in inputs:
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         for file in files:

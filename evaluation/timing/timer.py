@@ -25,6 +25,7 @@ from evaluation.backends.cuda.channel import ChannelClosedError
 from evaluation.backends.cuda.lock import DeviceLock
 from evaluation.backends.cuda.process import Job, Purpose, Worker, Zygote
 from evaluation.errors import EvaluatorFailure, WarpsmithError
+from evaluation.marks import Result
 from evaluation.plan import Plan, Role
 from evaluation.problem import Frozen, Problem
 from evaluation.timing.machine import Clocks, ClockSample
@@ -50,23 +51,23 @@ class Baseline(StrEnum):
 class TimingSettings(Frozen):
     """When to stop sampling, and what to compare with."""
 
-    baselines: tuple[Baseline, ...] = (Baseline.EAGER,)
+    baselines: Result[tuple[Baseline, ...]] = (Baseline.EAGER,)
     """The speed-up is over the fastest of them."""
-    min_samples: int = Field(default=20, ge=6)
+    min_samples: Result[int] = Field(default=20, ge=6)
     """Fewest samples; fewer than 6 give no 95 % interval of a median."""
-    min_seconds: float = Field(default=0.05, ge=0)
+    min_seconds: Result[float] = Field(default=0.05, ge=0)
     """Least time spent sampling."""
-    max_seconds: float = Field(default=2.0, gt=0)
+    max_seconds: Result[float] = Field(default=2.0, gt=0)
     """Most time spent sampling (reports: 10)."""
-    relative_half_width: float = Field(default=0.01, gt=0)
+    relative_half_width: Result[float] = Field(default=0.01, gt=0)
     """Stop once the interval of the median speed-up is this narrow on either side."""
-    batch: int = Field(default=10, ge=1)
+    batch: Result[int] = Field(default=10, ge=1)
     """Samples that are queued together."""
-    checked: int = Field(default=2, ge=0)
+    checked: Result[int] = Field(default=2, ge=0)
     """Timed launches whose outputs are compared, besides the last."""
-    slots: int | None = Field(default=None, ge=1)
+    slots: Result[int | None] = Field(default=None, ge=1)
     """Slots of the ring; `None` takes as many as exceed twice the L2 cache (3 to 64)."""
-    tf32: bool = False
+    tf32: Result[bool] = False
     """Whether the baselines may use TF32 for float32 matrix products."""
 
 

@@ -180,7 +180,7 @@ def test_flags_are_those_of_the_launch_and_are_announced(nightly, monkeypatch):
     nightly(arguments=("--grpo-steps", "3"))
     assert "flags set grpo.steps=3" in said
     assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "grpo.steps=3"
-    assert len(list(Path("artifacts/cpu/grpo/checkpoints").iterdir())) == 3
+    assert len(list(Path("artifacts/cpu/training/2026-01-01/grpo/checkpoints").iterdir())) == 3
     said.clear()
     nightly()
     assert any("launched last, flags set grpo.steps=3;" in line for line in said)

@@ -174,7 +174,7 @@ def test_a_killed_night_leaves_no_process_and_the_next_attempt_resumes(checkout)
     environment = {**os.environ, "WARPSMITH_TEST_SLEEP": "0.5"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     command = [sys.executable, "-m", "dvc", "repro", "-s", "sft"]
-    checkpoints = Path("artifacts/cpu/sft/checkpoints")
+    checkpoints = Path("artifacts/cpu/training/2026-01-01/sft/checkpoints")
     dvc = subprocess.Popen(command, env=environment)
     while not list(checkpoints.glob("*")):
         time.sleep(0.05)
@@ -200,7 +200,7 @@ def test_a_stage_that_is_asked_to_stop_says_so_and_exits_with_75(checkout, numbe
     environment = {**os.environ, "WARPSMITH_TEST_SLEEP": "0.5"}
     command = [sys.executable, "-m", "tasks.stage", "sft"]
     stage = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    while not list(Path("artifacts/cpu/sft/checkpoints").glob("*")):
+    while not list(Path("artifacts/cpu/training/2026-01-01/sft/checkpoints").glob("*")):
         time.sleep(0.05)
     stage.send_signal(number)
     said, _ = stage.communicate(timeout=60)

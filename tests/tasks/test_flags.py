@@ -18,7 +18,7 @@ LAYOUT = Layout(Path(), "cpu")
 def launch(*flags: str) -> None:
     """Open the night with these flags, as the flow does."""
     _, overrides = read_flags(LAYOUT, flags)
-    open_night(LAYOUT, "night", lambda: None, overrides=overrides)
+    open_night(LAYOUT, "night", lambda: None, overrides)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def test_flags_put_the_right_stages_out_of_date_and_only_those(repo):
         (["--grpo-steps", "5"], {Stage.GRPO}),
         (["--rollout-temperature", "0.7"], {Stage.GRPO, Stage.EVALUATE}),
         (["--lr", "1e-6"], {Stage.SFT, Stage.GRPO}),
-        (["--tensor-model-parallel-size", "2"], {Stage.CONVERT, Stage.SFT, Stage.GRPO}),
-        (["--data-heldout-level2", "7"], {Stage.PREPARE, Stage.VALIDATE}),
+        (["--bf16"], {Stage.CONVERT, Stage.SFT, Stage.GRPO}),
+        (["--data-heldout-level2", "7"], {Stage.PREPARE}),
         (["--benchmark-samples-per-problem", "2"], {Stage.EVALUATE}),
         (["--grpo-steps", str(load_profile(LAYOUT).grpo.steps)], set()),
         ([], set()),

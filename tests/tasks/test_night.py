@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -19,13 +20,19 @@ from tasks.night import (
     recorded_night,
     resolve_name,
 )
-from tasks.profile import SECTIONS
+from tasks.profile import SECTIONS, load_profile
+from tests.conftest import ROOT
 
 CHAMPION = Champion(night="first", model="artifacts/cpu/models/first/abc/hf", md5="abc.dir")
 
 
+PROFILE = "infra/profiles/cpu.yaml"
+
+
 @pytest.fixture
 def layout(tmp_path):
+    (tmp_path / PROFILE).parent.mkdir(parents=True)
+    shutil.copy(ROOT / PROFILE, tmp_path / PROFILE)
     return Layout(tmp_path, "cpu")
 
 
@@ -66,16 +73,16 @@ def test_opening_again_writes_nothing(layout):
 
 
 def test_a_changed_source_changes_the_parameters(layout):
-    source = layout.root / "rows.jsonl"
+    source, overrides = layout.root / "rows.jsonl", {"data": {"sources": ["rows.jsonl"]}}
     source.write_text("1")
-    first = open_night(layout, "first", lambda: None, [Path("rows.jsonl")])
+    first = open_night(layout, "first", lambda: None, overrides)
     source.write_text("2")
-    assert open_night(layout, "first", lambda: None, [Path("rows.jsonl")]).sources != first.sources
+    assert open_night(layout, "first", lambda: None, overrides).sources != first.sources
 
 
 def test_a_missing_source_is_named_and_nothing_is_opened(layout):
     with pytest.raises(WarpsmithError, match=r"rows\.jsonl cannot be read"):
-        open_night(layout, "first", lambda: None, [Path("rows.jsonl")])
+        open_night(layout, "first", lambda: None, {"data": {"sources": ["rows.jsonl"]}})
     assert not layout.home.exists()
 
 
@@ -102,21 +109,40 @@ def test_setup_opens_the_profiles_night_and_leaves_an_open_one(checkout):
 
 
 def test_the_flags_of_a_night_are_those_of_its_last_launch(layout):
-    open_night(layout, "first", lambda: None, overrides={"grpo": {"steps": 5}})
+    open_night(layout, "first", lambda: None, {"grpo": {"steps": 5}})
     assert active_night(layout).overrides["grpo"] == {"steps": 5}
     assert recorded_night(layout, "first") == active_night(layout)
     assert not any(open_night(layout, "first", lambda: None).overrides.values())
 
 
-def test_every_section_is_written_because_dvc_needs_it(layout):
-    open_night(layout, "first", lambda: None, overrides={"grpo": {"steps": 5}})
-    assert set(yaml.safe_load(layout.night_file.read_text())["overrides"]) == set(SECTIONS)
+def test_the_settings_are_written_whole_and_divided_because_dvc_needs_it(layout):
+    open_night(layout, "first", lambda: None, {"grpo": {"steps": 5}})
+    written = yaml.safe_load(layout.night_file.read_text())
+    assert set(written["result"]) == set(written["machine"]) == set(SECTIONS)
+    assert written["result"]["grpo"]["steps"] == 5 and written["machine"]["evaluation"]["workers"] == 2
+    assert active_settings(layout)[0] == load_profile(layout, {"grpo": {"steps": 5}}).model_copy(
+        update={"night": "first"}
+    )
 
 
-def test_a_night_of_an_older_version_has_no_flags(layout):
+def test_an_edit_of_the_profile_enters_when_the_night_is_opened_again(layout):
+    open_night(layout, "first", lambda: None)
+    before = active_settings(layout)
+    text = (layout.root / PROFILE).read_text()
+    (layout.root / PROFILE).write_text(text.replace("  steps: 60\n", "  steps: 7\n"))
+    assert active_settings(layout) == before
+    (layout.root / PROFILE).write_text("nonsense")
+    assert active_settings(layout) == before
+    (layout.root / PROFILE).write_text(text.replace("  steps: 60\n", "  steps: 7\n"))
+    open_night(layout, "first", lambda: None)
+    assert active_settings(layout)[0].grpo.steps == 7
+
+
+def test_a_night_of_an_older_version_is_opened_anew(layout):
     layout.night_file.parent.mkdir(parents=True)
-    layout.night_file.write_text("name: a\nchampion: null\nsources: {}\n")
-    assert set(active_night(layout).overrides) == set(SECTIONS)
+    layout.night_file.write_text("name: a\nchampion: null\nsources: {}\noverrides: {data: {}}\n")
+    with pytest.raises(WarpsmithError, match="has no settings; `make nightly` opens the night anew"):
+        active_settings(layout)
 
 
 def test_flags_change_the_open_night(checkout):

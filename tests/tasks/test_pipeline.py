@@ -11,10 +11,10 @@ import yaml
 
 from evaluation.errors import WarpsmithError
 from tasks.hashing import path_md5, settings_hash
-from tasks.layout import RESUMABLE, Layout, Stage
+from tasks.layout import Layout, Stage
 from tasks.night import Night
-from tasks.pipeline import OVERRIDES, config_hash, dependencies, hash_inputs
-from tasks.profile import SECTIONS, Profile, load_profile
+from tasks.pipeline import config_hash, dependencies, hash_inputs
+from tasks.profile import SECTIONS, load_profile, read_flags
 
 ROOT = Path(__file__).parents[2]
 LAYOUT = Layout(ROOT, "cpu")
@@ -44,21 +44,22 @@ def test_a_stage_runs_its_own_command_and_writes_its_manifest(stage):
 @pytest.mark.parametrize("stage", Stage)
 def test_sections_and_night_parameters_exist(stage):
     needs = dependencies(LAYOUT, stage)
-    assert set(needs.sections) <= set(Profile.model_fields)
+    assert set(needs.sections) <= set(SECTIONS)
     assert set(needs.night) <= set(Night.model_fields)
 
 
 @pytest.mark.parametrize("stage", Stage)
-def test_dvc_watches_what_flags_change_in_every_section_that_a_stage_reads(stage):
-    params = {key for group in PIPELINE[stage].get("params", ()) for keys in group.values() for key in keys}
-    overridden = {key.removeprefix(OVERRIDES) for key in params if key.startswith(OVERRIDES)}
-    assert overridden == set(dependencies(LAYOUT, stage).sections) <= set(SECTIONS)
+def test_the_run_cache_can_restore_every_stage(stage):
+    """DVC has none for a stage with an output that is persistent or not in the cache."""
+    outs = [out for kind in ("outs", "metrics", "plots") for out in PIPELINE[stage].get(kind, ())]
+    options = {name for out in outs if isinstance(out, dict) for given in out.values() for name in given}
+    assert outs and not options & {"persist", "cache"}
 
 
 @pytest.mark.parametrize("stage", Stage)
-def test_only_training_stages_persist(stage):
-    persistent = [out for out in PIPELINE[stage]["outs"] if isinstance(out, dict)]
-    assert bool(persistent) == (stage in RESUMABLE)
+def test_dvc_watches_the_resolved_settings_and_no_profile(stage):
+    files = {file for group in PIPELINE[stage].get("params", ()) for file in group}
+    assert files <= {"artifacts/${profile}/night.yaml"}
 
 
 def test_a_changed_grpo_setting_leaves_prepare_alone():
@@ -71,6 +72,13 @@ def test_a_changed_grpo_setting_leaves_prepare_alone():
 
     assert hashed(Stage.PREPARE, profile) == hashed(Stage.PREPARE, changed)
     assert hashed(Stage.GRPO, profile) != hashed(Stage.GRPO, changed)
+
+
+def test_a_setting_of_the_machine_leaves_every_stage_alone():
+    night, changed = Night(name="n", champion=None), read_flags(LAYOUT, ["--evaluation-workers", "1"])[0]
+    for stage in Stage:
+        needs = dependencies(LAYOUT, stage)
+        assert config_hash(changed, night, needs) == config_hash(load_profile(LAYOUT), night, needs)
 
 
 def test_settings_hash_ignores_order():

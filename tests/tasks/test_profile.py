@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from evaluation.errors import WarpsmithError
+from evaluation.marks import Affects
 from tasks.layout import Layout
 from tasks.profile import Profile, load_profile, read_flags
 
@@ -94,7 +95,8 @@ def test_unquoted_date_is_a_name(tmp_path):
 
 def test_sections_are_plain_values():
     profile = load_profile(Layout(ROOT, "cpu"))
-    assert yaml.safe_load(yaml.safe_dump(profile.sections(["grpo", "data"]))).keys() == {"grpo", "data"}
+    sections = profile.sections(Affects.RESULT, ["grpo", "data"])
+    assert yaml.safe_load(yaml.safe_dump(sections)).keys() == {"grpo", "data"}
 
 
 def test_sections_that_contradict_each_other_are_named():

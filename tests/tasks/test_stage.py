@@ -14,10 +14,11 @@ from tasks import stage as stage_module
 from tasks import tracking
 from tasks.layout import Layout, Stage
 from tasks.manifest import Manifest
-from tasks.night import open_night
+from tasks.night import active_settings, open_night
 from tasks.stage import main, run_stage
 from tasks.tracking import ERROR, FINGERPRINT, STAGE, Tracking
 from tests.tasks import tiny_steps
+from training.launch import Requeue
 from training.lock import exclusive
 
 
@@ -40,8 +41,8 @@ def runs(layout, stage):
 
 def sleepless_death(context):
     """A training stage that is interrupted after its first checkpoint."""
-    (context.out / "checkpoints" / "step_000000").mkdir(parents=True)
-    (context.out / "metrics.jsonl").write_text('{"step": 0, "train/loss": 1.0}\n')
+    (context.work / "checkpoints" / "step_000000").mkdir(parents=True)
+    (context.work / "metrics.jsonl").write_text('{"step": 0, "train/loss": 1.0}\n')
     raise KeyboardInterrupt
 
 
@@ -78,16 +79,85 @@ def test_an_interrupted_training_stage_keeps_its_checkpoints_and_resumes(layout)
     assert not layout.manifest(Stage.SFT).exists()
     assert layout.failure(Stage.SFT).read_text() == "stopped; `make nightly` goes on from here\n"
     run_stage(layout, Stage.SFT, tiny_steps.sft)
-    assert [json.loads(line)["step"] for line in (layout.stage(Stage.SFT) / "metrics.jsonl").open()] == [0, 1]
+    metrics = layout.stage(Stage.SFT) / "metrics.jsonl"
+    assert [json.loads(line)["step"] for line in metrics.open()] == [0, 1]
 
 
-def test_checkpoints_of_other_inputs_are_not_resumed(layout):
+def change_code():
+    with Path("training/sft.py").open("a") as file:
+        file.write("# a fix\n")
+
+
+def change_inputs():
+    Path("artifacts/cpu/prepare/sft.jsonl").write_text("2")
+
+
+def change_settings():
+    open_night(Layout(Path(), "cpu"), "first", lambda: None, {"sft": {"lr": 1e-9}})
+
+
+def another_night():
+    layout = Layout(Path(), "cpu")
+    open_night(layout, "second", lambda: None)
+    run_stage(layout, Stage.SFT, tiny_steps.sft)
+    open_night(layout, "first", lambda: None)
+
+
+@pytest.mark.parametrize("change", [change_code, change_inputs, change_settings, another_night])
+def test_nothing_that_a_training_stage_has_made_is_deleted(layout, change):
+    """What of it the trainer goes on with is the trainer's to decide (training/snapshots.py)."""
     with pytest.raises(KeyboardInterrupt):
         run_stage(layout, Stage.SFT, sleepless_death)
-    (layout.stage(Stage.PREPARE) / "sft.jsonl").write_text("2")
-    resumed_from = []
-    run_stage(layout, Stage.SFT, lambda context: resumed_from.extend(context.out.glob("checkpoints/*")) or {})
-    assert resumed_from == []
+    change()
+    seen = []
+    run_stage(layout, Stage.SFT, lambda context: seen.extend(context.work.glob("checkpoints/*")) or {})
+    assert [path.name for path in seen] == ["step_000000"] and seen[0].is_dir()
+
+
+def checkpoints(layout, stage=Stage.SFT):
+    return sorted(path.name for path in layout.training("first", stage).glob("checkpoints/*"))
+
+
+def test_a_finished_run_of_other_code_is_set_aside_and_named(layout, capsys):
+    run_stage(layout, Stage.SFT, tiny_steps.sft)
+    run_stage(layout, Stage.SFT, tiny_steps.sft)
+    assert checkpoints(layout) == ["step_000000", "step_000001"]
+    change_code()
+    capsys.readouterr()
+    run_stage(layout, Stage.SFT, lambda context: {})
+    aside = layout.training("first", Stage.SFT).with_name("sft.old-1")
+    assert len(list(aside.glob("checkpoints/*"))) == 2 and checkpoints(layout) == []
+    assert f"what it had made is in {aside} now" in capsys.readouterr().out
+
+
+def test_a_finished_run_goes_on_to_more_steps(layout):
+    run_stage(layout, Stage.SFT, tiny_steps.sft)
+    more = {"sft": {"steps": active_settings(layout)[0].sft.steps + 1}}
+    open_night(layout, "first", lambda: None, more)
+    run_stage(layout, Stage.SFT, lambda context: {})
+    assert checkpoints(layout) == ["step_000000", "step_000001"]
+
+
+def test_a_complete_result_is_set_aside_where_dvc_has_no_copy(layout):
+    run_stage(layout, Stage.CONVERT, tiny_steps.convert)
+    run_stage(layout, Stage.CONVERT, tiny_steps.convert)
+    assert (layout.home / "convert.old-1" / "torch_dist").is_dir()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such table"), Requeue("asked to stop")])
+def test_a_finished_stage_stays_finished_whatever_becomes_of_its_record(layout, monkeypatch, capsys, error):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Tracking, "log_datasets", fail)
+    manifest = run_stage(layout, Stage.CONVERT, tiny_steps.convert)
+    assert Manifest.read(layout.manifest(Stage.CONVERT)) == manifest
+    assert f"[convert] is done, but MLflow lacks a part of its record: {error}" in capsys.readouterr().out
+
+
+def test_metrics_lie_beside_the_manifest_for_dvc(layout):
+    manifest = run_stage(layout, Stage.SFT, tiny_steps.sft)
+    assert json.loads((layout.stage(Stage.SFT) / "metrics.json").read_text()) == manifest.metrics
 
 
 def test_a_killed_attempt_leaves_a_run_that_the_next_attempt_continues(layout):
@@ -98,17 +168,19 @@ def test_a_killed_attempt_leaves_a_run_that_the_next_attempt_continues(layout):
     assert tracking.client.get_run(orphan).info.status == "KILLED"
 
 
-def test_a_failed_stage_leaves_nothing_but_the_reason(layout):
+def test_a_failed_stage_leaves_the_reason_and_the_next_attempt_begins_clean(layout):
     def half(context):
         (context.out / "half.txt").write_text("half")
         raise WarpsmithError("the table is wrong; correct it")
 
     with pytest.raises(WarpsmithError, match="table is wrong"):
         run_stage(layout, Stage.CONVERT, half)
-    assert not layout.stage(Stage.CONVERT).exists()
+    assert not layout.manifest(Stage.CONVERT).exists()
     assert layout.failure(Stage.CONVERT).read_text() == "the table is wrong; correct it\n"
     (run,) = runs(layout, Stage.CONVERT)
     assert run.info.status == "FAILED" and "table is wrong" in run.data.tags[ERROR]
+    run_stage(layout, Stage.CONVERT, tiny_steps.convert)
+    assert not (layout.stage(Stage.CONVERT) / "half.txt").exists()
 
 
 def test_a_full_disk_is_said_to_be_one(layout):

@@ -84,15 +84,18 @@ def evaluate(context):
 
 def _train(context, source, steps):
     """Append one line a step, a checkpoint each; `WARPSMITH_TEST_SLEEP` makes a step last."""
-    checkpoints = context.out / "checkpoints"
-    checkpoints.mkdir(exist_ok=True)
+    checkpoints = context.work / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
     for step in range(len(list(checkpoints.iterdir())), steps):
         time.sleep(float(os.environ.get("WARPSMITH_TEST_SLEEP", "0")))
-        with (context.out / "metrics.jsonl").open("a") as file:
+        with (context.work / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, "train/loss": 1.0 / (step + 1)}) + "\n")
         (checkpoints / f"step_{step:06}").mkdir()
     target = context.out / "torch_dist"
-    shutil.copytree(context.output_of(source) / "torch_dist", target, dirs_exist_ok=True)
+    shutil.copytree(context.output_of(source) / "torch_dist", target)
+    shutil.copy(context.work / "metrics.jsonl", context.out / "metrics.jsonl")
+    curve = [f"{step},{1.0 / (step + 1)},{step / 10}" for step in range(steps)]
+    (context.out / "curve.csv").write_text("\n".join(["step,train/loss,reward/mean", *curve]) + "\n")
     (target / "w").write_text(f"{(target / 'w').read_text()} {context.stage}{steps} {context.night.name}")
     return {"train/loss": 1.0 / steps}
 

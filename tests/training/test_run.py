@@ -55,6 +55,29 @@ def test_other_settings_set_the_former_run_aside(single_process, checkpoint, tmp
     assert (aside / "torch_dist" / "hf").is_dir() and (aside / "step_000002").is_dir()
 
 
+def test_former_settings_go_on_where_they_were(single_process, checkpoint, tmp_path, capfd):
+    train(job(checkpoint, tmp_path, save_every=1))
+    metrics = (tmp_path / "out" / "metrics.jsonl").read_text()
+    train(job(checkpoint, tmp_path, lr=1e-4, steps=1))
+    assert (tmp_path / "out" / "metrics.jsonl").read_text() != metrics
+    capfd.readouterr()
+    train(job(checkpoint, tmp_path))
+    assert "from step 2" in capfd.readouterr().out
+    assert (tmp_path / "out" / "metrics.jsonl").read_text() == metrics
+
+
+def test_a_run_that_gets_more_steps_ends_as_if_it_had_had_them(checkpoint, tmp_path, capfd):
+    """Where its learning rate is constant after the warm-up."""
+    for folder, steps in (("straight", 4), ("grown", 2), ("grown", 4)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        with one_process():
+            train(job(checkpoint, tmp_path / folder, steps=steps, decay_fraction=0.0))
+    assert "from step 2" in capfd.readouterr().out
+    assert_same_weights(*(tmp_path / folder / "out" / "torch_dist" for folder in ("straight", "grown")))
+    rows = [(tmp_path / folder / "out" / "metrics.jsonl").read_text() for folder in ("straight", "grown")]
+    assert [len(text.splitlines()) for text in rows] == [4, 4]
+
+
 def test_settings_that_change_no_result_go_on(single_process, checkpoint, tmp_path, capfd):
     train(job(checkpoint, tmp_path))
     train(job(checkpoint, tmp_path, keep_checkpoints=7, save_every=9))

@@ -158,5 +158,33 @@ def test_a_fingerprint_follows_settings_and_contents(tmp_path):
 def test_settings_that_change_no_result_leave_the_fingerprint(tmp_path):
     first = fingerprint([GrpoSettings(), RolloutSettings()], [])
     other = GrpoSettings(save_every=3, keep_checkpoints=9, stop_kl_above=0.5, stop_patience=1)
-    assert fingerprint([other, RolloutSettings(request_timeout_s=9.0)], []) == first
+    served = RolloutSettings(request_timeout_s=9.0, num_engines=4, server_python="/usr/bin/python")
+    assert fingerprint([other, served], []) == first
     assert fingerprint([GrpoSettings(), RolloutSettings(temperature=0.5)], []) != first
+
+
+def test_steps_may_grow_where_the_learning_rate_does_not_depend_on_them():
+    def named(**changes) -> str:
+        settings = {"steps": 30, "warmup_steps": 5, "decay_fraction": 0.0} | changes
+        return fingerprint([GrpoSettings(**settings)], [])
+
+    assert named() == named(steps=31)
+    assert named(decay_fraction=0.1) != named(decay_fraction=0.1, steps=31)
+    assert named(steps=4) != named(steps=5)  # the warm-up is cut short
+
+
+def test_snapshots_beyond_the_last_step_are_those_of_another_run(single_process, hf_dir, tmp_path):
+    folder = tmp_path / "checkpoints"
+    saved(hf_dir, folder, 1, 3)
+    assert Snapshots(folder, keep=3, fingerprint="x", steps=3).former is None
+    assert Snapshots(folder, keep=3, fingerprint="x", steps=2).former == tmp_path / "checkpoints.old-1"
+
+
+def test_former_settings_take_their_snapshots_up_again(single_process, hf_dir, tmp_path, capsys):
+    folder = tmp_path / "checkpoints"
+    model = saved(hf_dir, folder, 1, 3)
+    Snapshots(folder, keep=3, fingerprint="y").save(model, Progress(1, cursor(1)))
+    again = Snapshots(folder, keep=3, fingerprint="x")
+    assert names(folder) == ["step_000001", "step_000003"]
+    assert f"goes on with what was in {tmp_path / 'checkpoints.old-1'}" in capsys.readouterr().out
+    assert again.former == tmp_path / "checkpoints.old-2" and names(again.former) == ["step_000001"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from evaluation.errors import WarpsmithError
+from evaluation.marks import Result
 from evaluation.problem import Frozen
 from training.model.architecture import Architecture
 
@@ -17,25 +18,25 @@ from training.model.architecture import Architecture
 class ImpliedSettings(Frozen):
     """Arguments of Megatron-LM that are no fields of its config classes; all are checked, none is needed."""
 
-    vocab_size: int | None = None
+    vocab_size: Result[int | None] = None
     """Tokens of the model before padding; config.json decides, another value is refused."""
-    max_position_embeddings: int | None = None
+    max_position_embeddings: Result[int | None] = None
     """Longest sequence of the model; config.json decides, another value is refused."""
-    group_query_attention: bool | None = None
+    group_query_attention: Result[bool | None] = None
     """Whether query heads share keys and values; config.json decides, another value is refused."""
-    position_embedding_type: str | None = None
+    position_embedding_type: Result[str | None] = None
     """Always `rope`; another value is refused."""
-    use_rotary_position_embeddings: bool | None = None
+    use_rotary_position_embeddings: Result[bool | None] = None
     """Always true; another value is refused."""
-    rotary_base: float | None = None
+    rotary_base: Result[float | None] = None
     """Base of the rotary frequencies; config.json decides, another value is refused."""
-    rotary_percent: float | None = None
+    rotary_percent: Result[float | None] = None
     """Share of a head's channels that are rotated: always 1; another value is refused."""
-    use_rope_scaling: bool | None = None
+    use_rope_scaling: Result[bool | None] = None
     """Whether rotary frequencies are stretched as in Llama 3.1; config.json decides."""
-    rope_scaling_factor: float | None = None
+    rope_scaling_factor: Result[float | None] = None
     """How much they are stretched; config.json decides, another value is refused."""
-    untie_embeddings_and_output_weights: bool | None = None
+    untie_embeddings_and_output_weights: Result[bool | None] = None
     """Whether the output layer has its own weights; config.json decides, another value is refused."""
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict, model_validator
 
+from evaluation.marks import Machine
 from evaluation.problem import Frozen
 from training.arguments.upstream import (
     checked,
@@ -58,8 +59,26 @@ class SglangSettings(Frozen):
     """Section `sglang:`: any field of SGLang's ServerArgs (`mem_fraction_static: 0.7`, ...)."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    MACHINE_EXTRAS: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("mem_fraction_static", "max_total_tokens", "max_running_requests", "max_queued_requests"),
+            *("chunked_prefill_size", "max_prefill_tokens", "prefill_max_requests", "page_size"),
+            *("schedule_policy", "schedule_conservativeness", "num_continuous_decode_steps", "pp_size"),
+            *("disable_radix_cache", "disable_overlap_schedule", "stream_interval", "sleep_on_idle"),
+            *("attention_backend", "decode_attention_backend", "prefill_attention_backend"),
+            *("sampling_backend", "grammar_backend", "disable_custom_all_reduce", "enable_torch_compile"),
+            *("cuda_graph_max_bs_decode", "cuda_graph_max_bs_prefill", "cuda_graph_bs_decode"),
+            *("cuda_graph_bs_prefill", "disable_cuda_graph", "disable_prefill_cuda_graph"),
+            *("disable_decode_cuda_graph", "disable_cuda_graph_padding", "cpu_offload_gb"),
+            *("log_level", "log_level_http", "log_requests", "log_requests_level", "decode_log_interval"),
+            *("enable_metrics", "show_time_cost", "crash_dump_folder", "download_dir", "numa_node"),
+            *("watchdog_timeout", "soft_watchdog_timeout", "dist_timeout", "dist_init_addr", "nccl_port"),
+            *("skip_server_warmup", "enable_p2p_check", "tokenizer_worker_num", "gc_threshold"),
+        }
+    )
+    """ServerArgs that are no part of the result; see `evaluation.marks`."""
 
-    device: Device = Device.CUDA
+    device: Machine[Device] = Device.CUDA
     """What the servers that we start compute on."""
 
     @model_validator(mode="before")
