@@ -3,7 +3,7 @@
 A small C launcher (`native/confine`) sets them; it needs no privilege and no namespaces. The command may
 read and execute only below `readable`, write only below `writable`, and make only the system calls of a
 list: no socket of its own, no signal to another process, nothing that concerns the machine. Its children
-inherit all of it. It dies with the thread that started it (PR_SET_PDEATHSIG).
+inherit all of it. It dies with the thread that started it (PR_SET_PDEATHSIG), unless it uses a GPU.
 
 Not covered: the number of processes (counted per user in Linux, so of no use inside a container), the total
 size of all files together and, on a kernel without Landlock, which files are read and written.
@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +24,35 @@ from evaluation.toolchain import NATIVE, artifact, compile_program, find_compile
 
 SYSTEM_FOLDERS = tuple(Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache"))
 """What nearly every dynamically linked program must be able to read."""
+_PACKAGE = Path(__file__).parent
+#: Makes the package importable by its folder alone: a process may not even list the folder above it.
+_BOOTSTRAP = """
+import sys, types
+from importlib import import_module
+package = types.ModuleType("evaluation")
+package.__path__ = [sys.argv.pop(1)]
+sys.modules["evaluation"] = package
+import_module(sys.argv.pop(1)).main(*sys.argv[1:])
+"""
 _LANDLOCK_CREATE_RULESET, _ONLY_THE_VERSION = 444, 1
+
+
+class Mode(StrEnum):
+    """Whose rights a confined command has."""
+
+    SAME = "same"  #: the caller's own user, without its capabilities
+    NOBODY = "nobody"  #: started by root, those of another user, where that one can reach all paths
+    GPU = "gpu"  #: the same user's, and the devices among its paths; without limits on addresses and CPU time
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that calls `main` of a module of ours in a process that can read this package alone."""
+    return [sys.executable, "-c", _BOOTSTRAP, str(_PACKAGE), module, *arguments]
+
+
+def python_folders() -> list[Path]:
+    """What a command of `python` must be able to read, besides SYSTEM_FOLDERS."""
+    return [Path(sys.prefix), Path(sys.base_prefix), _PACKAGE]
 
 
 def command(
@@ -34,17 +64,16 @@ def command(
     memory_mb: int,
     file_mb: int,
     compiler: str | None = None,
-    as_nobody: bool = False,
+    mode: Mode = Mode.SAME,
 ) -> list[str]:
     """Return `argv` behind the launcher, which is built on first use.
 
     CPU seconds and address space (MiB) hold for each process, `file_mb` for each file. Paths that do not
-    exist are ignored. With `as_nobody`, and started by root, the command runs as another user where that user
-    can reach all paths; `writable` becomes that user's. Raises WarpsmithError if there is no C++ compiler.
+    exist are ignored. In mode NOBODY `writable` becomes the other user's. Raises WarpsmithError if there is
+    no C++ compiler.
     """
     limits = [str(cpu_seconds), str(memory_mb), str(file_mb)]
     paths = [str(path.resolve()) for path in readable]
-    mode = "nobody" if as_nobody else "same"
     return [str(_built(compiler) / "confine"), mode, str(writable.resolve()), *limits, *paths, "--", *argv]
 
 
@@ -57,9 +86,15 @@ def require_landlock(required: bool) -> None:
     """Where this kernel cannot limit which files hostile code reads and writes, say so once, or refuse."""
     if has_landlock():
         return
-    lacking = "this kernel has no Landlock, so programs may read and write whatever their user may"
+    do_without("there is no Landlock, so programs may read and write whatever their user may", required)
+
+
+def do_without(lacking: str, required: bool) -> None:
+    """Say once what confinement is missing, or refuse; raises WarpsmithError where it is `required`."""
     if required:
-        raise WarpsmithError(f"{lacking}; use another kernel, or set evaluation.require_confinement to false")
+        raise WarpsmithError(
+            f"{lacking}; use another machine, or set evaluation.require_confinement to false"
+        )
     _warn(f"{lacking}; run only programs that you trust, or set evaluation.require_confinement")
 
 

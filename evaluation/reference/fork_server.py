@@ -1,9 +1,9 @@
 """The confined process that runs reference programs: imports torch once, then forks per request.
 
-Started by `evaluation.reference.pool` as `python -m evaluation.reference.fork_server` under the launcher of
-`evaluation.confine`. Requests arrive on stdin and replies leave by stdout, as frames. Each request
-is served by a fork of its own that holds one descriptor, the writing end of a pipe back to this
-process, and is bounded in CPU time and memory. A reply frame begins with how the child ended.
+Started by `evaluation.reference.process` under the launcher of `evaluation.confine`. Requests arrive on stdin
+and replies leave by stdout, as frames. Each request is served by a fork of its own that holds one descriptor,
+the writing end of a pipe back to this process, and is bounded in CPU time and memory. A reply frame begins
+with how the child ended.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from evaluation.reference import lean_torch  # noqa: F401  (before torch)
+
+# isort: split
 import torch
 
 from evaluation.programs.syntax import ProgramError

@@ -8,7 +8,6 @@ import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,17 +17,6 @@ from evaluation import confine
 from evaluation.errors import WarpsmithError
 from evaluation.reference import frames
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-#: Makes the package importable by its folder alone: a worker may not even list the folder above it.
-_BOOTSTRAP = """
-import sys, types
-package = types.ModuleType("evaluation")
-package.__path__ = [sys.argv[1]]
-sys.modules["evaluation"] = package
-import evaluation.reference.lean_torch
-from evaluation.reference.fork_server import main
-main(sys.argv[2])
-"""
 _START_SECONDS = 120.0
 """Wall-clock seconds that a worker may take to import torch on a loaded machine."""
 _WORKER_CPU_SECONDS = 86400
@@ -52,15 +40,14 @@ class Worker:
         self._log = scratch / "worker.log"
         lock = scratch / "child.so"  # its own folder may be closed to the worker's user
         shutil.copy(confine.child_lock(), lock)
-        argv = [sys.executable, "-c", _BOOTSTRAP, str(_PACKAGE), str(lock)]
         confined = confine.command(
-            argv,
+            confine.python("evaluation.reference.fork_server", str(lock)),
             writable=scratch,
             readable=_readable(),
             cpu_seconds=_WORKER_CPU_SECONDS,
             memory_mb=memory_mb,
             file_mb=1,
-            as_nobody=True,
+            mode=confine.Mode.NOBODY,
         )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -139,10 +126,9 @@ def _readable() -> list[Path]:
 
     Some of torch's CPU kernels also refuse to run where they cannot find out what the processor is.
     """
-    python = [Path(sys.prefix), Path(sys.base_prefix), _PACKAGE]
     system = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
     processor = ("/proc/cpuinfo", "/sys/devices/system/cpu")
-    return [*python, *map(Path, (*system, *processor))]
+    return [*confine.python_folders(), *map(Path, (*system, *processor))]
 
 
 def _environment(scratch: Path) -> dict[str, str]:

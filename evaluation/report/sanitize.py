@@ -24,6 +24,7 @@ import numpy as np
 from evaluation.backends.cuda.arguments import typed_launches
 from evaluation.backends.cuda.backend import CudaBuilt
 from evaluation.backends.cuda.nvrtc import search_path
+from evaluation.backends.cuda.process import environment
 from evaluation.errors import WarpsmithError
 from evaluation.plan import Plan, Role
 from evaluation.verdict import Refusal, Status
@@ -108,7 +109,7 @@ def _run(sanitizer: Path, tool: Tool, folder: Path) -> Refusal | None:
     try:
         result = subprocess.run(
             command,
-            env={**os.environ, "PYTHONPATH": search_path()},
+            env=environment(folder) | {"PYTHONPATH": search_path()},
             capture_output=True,
             text=True,
             errors="replace",

@@ -76,7 +76,12 @@ class Stopwatch:
 
     def _ready_timer(self) -> Timer:
         if self._timer is None:
-            timer = Timer(self._settings, device=self._device, secret=self._secret)
+            timer = Timer(
+                self._settings,
+                device=self._device,
+                secret=self._secret,
+                require_confinement=self._backend.settings.require_confinement,
+            )
             try:
                 timer.measure_peaks()
             except BaseException:

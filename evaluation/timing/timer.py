@@ -198,6 +198,7 @@ class Timer:
     Args:
         peaks: of this GPU, to tell a time that is impossible; without them none is.
         secret: mixed into every seed; a fresh one is drawn if there is none.
+        require_confinement: see `EvaluationSettings`.
     """
 
     def __init__(
@@ -208,10 +209,11 @@ class Timer:
         device: int = 0,
         secret: int | None = None,
         debug: bool = False,
+        require_confinement: bool = False,
     ) -> None:
         self._settings = settings
         self._peaks = peaks
-        self._zygote = Zygote(Purpose.MEASURE, device, debug=debug)
+        self._zygote = Zygote(Purpose.MEASURE, device, debug=debug, require_confinement=require_confinement)
         self._clocks = Clocks(device)
         self._lock = DeviceLock(device, patience_s=_PATIENCE_SECONDS)
         self._secret = int.from_bytes(os.urandom(4), "big") if secret is None else secret

@@ -34,11 +34,11 @@ def run(
     cpu_seconds: int = 5,
     memory_mb: int = 512,
     file_mb: int = 1,
-    as_nobody: bool = False,
+    mode: confine.Mode = confine.Mode.SAME,
 ):
     argv = confine.command(
         [*shell, script],
-        writable=writable, readable=[*confine.SYSTEM_FOLDERS, *readable], as_nobody=as_nobody,
+        writable=writable, readable=[*confine.SYSTEM_FOLDERS, *readable], mode=mode,
         cpu_seconds=cpu_seconds, memory_mb=memory_mb, file_mb=file_mb,
     )  # fmt: skip
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=writable)
@@ -119,7 +119,9 @@ def test_it_has_no_capabilities(tmp_path):
 
 @needs_root
 def test_root_becomes_nobody_where_nobody_can_work(open_folder):
-    done = run("id -u; id -G; echo x > $TMPDIR/a; stat -c %u $TMPDIR/a", open_folder, as_nobody=True)
+    done = run(
+        "id -u; id -G; echo x > $TMPDIR/a; stat -c %u $TMPDIR/a", open_folder, mode=confine.Mode.NOBODY
+    )
     assert done.stdout.split() == ["65534"] * 3
 
 
@@ -130,7 +132,7 @@ def test_root_stays_where_nobody_cannot_reach_all_paths(open_folder):
     (open_folder / "given" / "file").write_text("read")
     open_folder.chmod(0o755)
     script = f"id -u; cat {open_folder}/given/file; stat -c ' %u' $TMPDIR"
-    done = run(script, open_folder / "own", readable=[open_folder / "given"], as_nobody=True)
+    done = run(script, open_folder / "own", readable=[open_folder / "given"], mode=confine.Mode.NOBODY)
     assert done.stdout.split() == ["0", "read", "0"]
 
 

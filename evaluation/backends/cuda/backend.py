@@ -92,7 +92,7 @@ class CudaBackend:
             debug: let the worker write to stderr.
         """
         keep_freed_memory()
-        self._settings = settings
+        self.settings = settings
         self._scratch = Scratch("warpsmith-cuda-") if scratch_dir is None else None
         self._folder = self._scratch.path if self._scratch else Path(scratch_dir or ".")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,8 @@ class CudaBackend:
     @cached_property
     def zygote(self) -> Zygote:
         """The process that workers are forked from."""
-        return Zygote(Purpose.CHECK, self._device, debug=self._debug)
+        required = self.settings.require_confinement
+        return Zygote(Purpose.CHECK, self._device, debug=self._debug, require_confinement=required)
 
     @cached_property
     def architecture(self) -> str:
@@ -151,7 +152,7 @@ class CudaBackend:
                 if isinstance(prepared, Refusal):
                     return prepared
                 executions += prepared
-            result = believed(partial(self._execute, built, executions), self._settings.time_limit_s)
+            result = believed(partial(self._execute, built, executions), self.settings.time_limit_s)
             if isinstance(result, Refusal):
                 return result
             outputs += result

@@ -1,7 +1,8 @@
 """Handles on the processes that hold a CUDA context: a zygote, and workers that it forks.
 
 A worker shares one block of memory with us (a memfd) and is spoken to over a socket. It is expendable: when
-it hangs or faults it is killed, and the one that stands by takes its place.
+it hangs or faults it is killed, and the one that stands by takes its place. Zygote and workers run confined,
+as far as a GPU's driver allows, with an environment that holds nothing of the caller's but where tools lie.
 """
 
 from __future__ import annotations
@@ -9,26 +10,67 @@ from __future__ import annotations
 import mmap
 import os
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
+from evaluation import confine
 from evaluation.backends.cuda.channel import Channel, ChannelClosedError
-from evaluation.backends.cuda.nvrtc import search_path
 from evaluation.errors import EvaluatorFailure, WarpsmithError
+from evaluation.scratch import Scratch
 
 _START_SECONDS = 120.0
 _ATTEMPTS = 3
+_FILE_MB = 1024
+"""Largest file that a process may write: what torch compiles, mostly."""
 #: One thread each, and one queue to the GPU: a context with fewer queues is made faster.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "TORCHINDUCTOR_COMPILE_THREADS": "1",
     "CUDA_DEVICE_MAX_CONNECTIONS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "LC_ALL": "C.UTF-8",
+    "USER": "warpsmith",  # torch looks the user up
 }
+_FOLDERS = ("PYTHONPATH", "LD_LIBRARY_PATH", "PATH", "CUDA_HOME", "CUDA_PATH")
+"""Of the caller's environment, what says where tools and libraries lie; they may be read."""
+_INHERITED = (
+    *_FOLDERS,
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_MODULE_LOADING", "NVIDIA_VISIBLE_DEVICES"),
+    *("CC", "CXX"),
+)
+"""All that a process of the cuda backend gets of the caller's environment."""
+_SYSTEM = ("/proc", "/sys", "/usr/local/cuda", "/etc/nvidia", "/etc/alternatives")
+"""What a GPU's driver and torch's compiler read, besides SYSTEM_FOLDERS and the Python installation."""
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """The whole environment of a process that runs candidates or programs on a GPU: no secret is in it."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return kept | _ENVIRONMENT | {"HOME": str(scratch), "TMPDIR": str(scratch)}
+
+
+def confined(argv: list[str], scratch: Path) -> list[str]:
+    """`argv` behind the launcher: it uses GPUs, reads programs and libraries, and writes to `scratch` alone.
+
+    Raises WarpsmithError if there is no C++ compiler to build the launcher with.
+    """
+    named = [part for name in _FOLDERS for part in os.environ.get(name, "").split(os.pathsep) if part]
+    devices = [path for path in Path("/dev").iterdir() if path.name.startswith("nvidia")]
+    return confine.command(
+        argv,
+        writable=scratch,
+        readable=[
+            *confine.SYSTEM_FOLDERS, *confine.python_folders(), *devices, *map(Path, (*_SYSTEM, *named)),
+        ],
+        cpu_seconds=0,
+        memory_mb=0,
+        file_mb=_FILE_MB,
+        mode=confine.Mode.GPU,
+    )  # fmt: skip
 
 
 class Purpose(StrEnum):
@@ -111,30 +153,57 @@ class Zygote:
         purpose: what its workers are for; it imports what they need.
         device: index of the GPU.
         debug: let workers write to this process's stderr.
+        require_confinement: refuse a GPU whose driver does not work confined; otherwise a warning says so.
     """
 
-    def __init__(self, purpose: Purpose, device: int = 0, *, debug: bool = False) -> None:
-        self._device = device
-        self._debug = debug
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in close)
+    def __init__(
+        self, purpose: Purpose, device: int = 0, *, debug: bool = False, require_confinement: bool = False
+    ) -> None:
+        self._purpose, self._device, self._debug = purpose, device, debug
+        self._require_confinement = require_confinement
+        self._scratch = Scratch("warpsmith-gpu-")
+        self._log = self._scratch.path / "zygote.log"
+        self._proven = False  #: whether a worker has ever become ready
+        confine.require_landlock(require_confinement)
+        self.confined = True
+        try:
+            self._start()
+        except WarpsmithError as error:
+            self._start_without(error)
+
+    def _start(self) -> None:
         self._channel, theirs = Channel.pair()
-        command = [sys.executable, "-m", "evaluation.backends.cuda.zygote", str(theirs.fileno()), purpose]
-        with theirs:
+        with theirs, self._log.open("wb") as log:
+            argv = confine.python("evaluation.backends.cuda.zygote", str(theirs.fileno()), self._purpose)
             self._process = subprocess.Popen(
-                command,
+                confined(argv, self._scratch.path) if self.confined else argv,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": search_path(), **_ENVIRONMENT},
+                env=environment(self._scratch.path),
+                cwd=self._scratch.path,
                 stdin=subprocess.DEVNULL,
-                stderr=None if debug else self._log,
+                stderr=None if self._debug else log,
             )
         try:
             self._channel.receive(_START_SECONDS)
         except (ChannelClosedError, TimeoutError):
             reason = self._last_words()
-            self.close()
+            self._end()
             raise WarpsmithError(
                 f"the cuda backend does not start ({reason}); it needs PyCUDA, and to measure torch with CUDA"
             ) from None
+
+    def _start_without(self, error: WarpsmithError) -> None:
+        """Start unconfined after `error`, if that is allowed, and say so if that helps."""
+        if self._require_confinement:
+            self._scratch.close()
+            raise WarpsmithError(f"{error}; or set evaluation.require_confinement to false")
+        self.confined = False
+        try:
+            self._start()
+        except WarpsmithError:
+            self._scratch.close()
+            raise
+        confine.do_without(f"processes on GPU {self._device} run unconfined ({error})", False)
 
     def fork(self, job: Job) -> Worker:
         """A new worker, not yet warm; raises EvaluatorFailure if this zygote has died."""
@@ -154,7 +223,22 @@ class Zygote:
         return Worker(self, pid, ours, memory)
 
     def fork_ready(self, job: Job) -> Worker:
-        """A new worker, warm; raises WarpsmithError if the GPU does not come up."""
+        """A new worker, warm; raises WarpsmithError if the GPU does not come up.
+
+        If the very first one does not, its driver may need what is refused: see `_start_without`.
+        """
+        try:
+            worker = self._fork_ready(job)
+        except WarpsmithError as error:
+            if self._proven or not self.confined:
+                raise
+            self._end()
+            self._start_without(error)
+            worker = self._fork_ready(job)
+        self._proven = True
+        return worker
+
+    def _fork_ready(self, job: Job) -> Worker:
         reason = ""
         for attempt in range(_ATTEMPTS):
             worker = self.fork(job)
@@ -174,16 +258,18 @@ class Zygote:
 
     def close(self) -> None:
         """End the zygote and everything that it forked."""
+        self._end()
+        self._scratch.close()
+
+    def _end(self) -> None:
         self._channel.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._log.close()
 
     def _last_words(self) -> str:
         """The last line that the zygote wrote to stderr."""
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else "it ended without a word"

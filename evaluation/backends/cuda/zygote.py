@@ -1,6 +1,6 @@
 """The process that GPU workers are forked from: it has imported what they need, and touched none of it.
 
-Started by `evaluation.backends.cuda.process` as `python -m evaluation.backends.cuda.zygote FD PURPOSE`. A
+Started by `evaluation.backends.cuda.process`, which confines it. A
 context of CUDA does not survive a fork, so the zygote never makes one; a fork is warm within a fraction of a
 second, where a new interpreter with torch would need seconds. It is told to fork and to kill, and reaps
 whatever died. Only the zygote that measures imports torch.
@@ -13,7 +13,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -99,12 +98,8 @@ def work_of(purpose: Purpose) -> Serve:
     return cuda_timer.main
 
 
-def main() -> None:
+def main(descriptor: str, purpose: str) -> None:
     """Serve on the inherited socket."""
-    work = work_of(Purpose(sys.argv[2]))
+    work = work_of(Purpose(purpose))
     gc.freeze()
-    serve(Channel(socket.socket(fileno=int(sys.argv[1]))), work)
-
-
-if __name__ == "__main__":
-    main()
+    serve(Channel(socket.socket(fileno=int(descriptor))), work)

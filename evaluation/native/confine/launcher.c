@@ -6,7 +6,8 @@
  * inside containers. On a kernel without Landlock it goes on with the rest: `evaluation.confine` says so.
  *
  * MODE `nobody`, started by root: the command runs as the user nobody, if that user can reach all paths. `same` keeps
- * the user.
+ * the user. `gpu` keeps it, too, and lets the command use a GPU's driver: device files among READABLE may be written and
+ * controlled, addresses and CPU time are not limited, and more system calls are allowed (`gpu_allowed`).
  *
  * Exit status 97: wrong usage; 98: the confinement could not be set up; 99: the command could not be started.
  */
@@ -31,6 +32,7 @@ enum { RULE_PATH_BENEATH = 1 };
 #define FS_WRITE_FILE (1ull << 1)
 #define FS_READ_FILE (1ull << 2)
 #define FS_READ_DIR (1ull << 3)
+#define FS_IOCTL_DEV (1ull << 15)
 struct ruleset {
     uint64_t filesystem, network, scoped;
 };
@@ -54,13 +56,13 @@ static void allow_path(int ruleset, const char* path, uint64_t access) {
     if (rule.directory < 0) return; /* what does not exist needs no permission */
     if (syscall(LANDLOCK_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0)) {
         /* a plain file takes no directory rights */
-        rule.access &= FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE;
+        rule.access &= FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_IOCTL_DEV;
         if (syscall(LANDLOCK_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0)) fail(path);
     }
     close(rule.directory);
 }
 
-static void confine_files(const char* writable, char** readable) {
+static void confine_files(const char* writable, char** readable, int on_gpu) {
     const long version = syscall(LANDLOCK_CREATE, NULL, 0, 1);
     if (version <= 0) return;
     struct ruleset rules = {(1ull << 13) - 1, 0, 0};
@@ -72,7 +74,11 @@ static void confine_files(const char* writable, char** readable) {
     const size_t size = version >= 6 ? 24 : version >= 4 ? 16 : 8;
     const int ruleset = (int)syscall(LANDLOCK_CREATE, &rules, size, 0);
     if (ruleset < 0) fail("landlock");
-    for (; strcmp(*readable, "--"); readable++) allow_path(ruleset, *readable, FS_EXECUTE | FS_READ_FILE | FS_READ_DIR);
+    for (; strcmp(*readable, "--"); readable++) {
+        const int device = on_gpu && !strncmp(*readable, "/dev/", 5);
+        const uint64_t use = device ? FS_WRITE_FILE | (rules.filesystem & FS_IOCTL_DEV) : FS_EXECUTE;
+        allow_path(ruleset, *readable, use | FS_READ_FILE | FS_READ_DIR);
+    }
     allow_path(ruleset, "/dev/null", FS_READ_FILE | FS_WRITE_FILE);
     allow_path(ruleset, "/dev/urandom", FS_READ_FILE);
     allow_path(ruleset, writable, rules.filesystem & ~FS_EXECUTE);
@@ -102,16 +108,25 @@ static const int allowed[] = {
     SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait, SYS_epoll_pwait, SYS_eventfd2,
     SYS_recvfrom, SYS_recvmsg, SYS_sendto, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown,
 };
+/* What GPU drivers, CUDA's memory shared between processes, and torch's own compiler need besides. Signals and sockets:
+ * Landlock keeps them among the command's own processes from Linux 6.12 on; without `connect` a socket reaches nobody. */
+static const int gpu_allowed[] = {
+    SYS_ioctl, SYS_fcntl, SYS_kill, SYS_tgkill, SYS_socketpair, SYS_memfd_create, SYS_mlock, SYS_munlock, SYS_mlock2,
+    SYS_link, SYS_symlink, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_utimensat, SYS_flock, SYS_setsid, SYS_setpgid,
+    SYS_sched_getaffinity, SYS_sched_setaffinity, SYS_sched_getparam, SYS_sched_getscheduler, SYS_timerfd_create,
+    SYS_timerfd_settime,
+};
 static const uint32_t descriptor_commands[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD, F_DUPFD_CLOEXEC};
 static const uint32_t device_commands[] = {TCGETS, TIOCGWINSZ, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD};
 static const uint32_t itself[] = {0};
 static const int about_itself[] = {SYS_prlimit64, SYS_sched_getaffinity, SYS_sched_setaffinity};
 
-static void confine_calls(void) {
+static void confine_calls(int on_gpu) {
     const uint32_t own[] = {(uint32_t)getpid()};
     struct filter filter;
     begin(&filter);
     decide(&filter, allowed, COUNT(allowed), SECCOMP_RET_ALLOW);
+    if (on_gpu) decide(&filter, gpu_allowed, COUNT(gpu_allowed), SECCOMP_RET_ALLOW);
     allow_values(&filter, SYS_fcntl, 1, descriptor_commands, COUNT(descriptor_commands));
     allow_values(&filter, SYS_ioctl, 1, device_commands, COUNT(device_commands));
     for (size_t i = 0; i < COUNT(about_itself); i++) allow_values(&filter, about_itself[i], 0, itself, COUNT(itself));
@@ -168,17 +183,20 @@ int main(int count, char** words) {
         return 97;
     }
     char *writable = words[2], **readable = words + 6;
-    limit(RLIMIT_CPU, (rlim_t)atol(words[3]));
-    limit(RLIMIT_AS, (rlim_t)atol(words[4]) << 20);
+    const int on_gpu = !strcmp(words[1], "gpu");
+    if (!on_gpu) {
+        limit(RLIMIT_CPU, (rlim_t)atol(words[3]));
+        limit(RLIMIT_AS, (rlim_t)atol(words[4]) << 20); /* a driver reserves far more addresses than it uses */
+        limit(RLIMIT_NOFILE, 256);
+    }
     limit(RLIMIT_FSIZE, (rlim_t)atol(words[5]) << 20);
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_NOFILE, 256);
     if (!strcmp(words[1], "nobody") && geteuid() == 0) become_nobody(writable, readable);
     drop_capabilities(readable);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the user has changed, which resets it */
+    if (!on_gpu) prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the user has changed, which resets it */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail("no_new_privs");
-    confine_files(writable, readable);
-    confine_calls();
+    confine_files(writable, readable, on_gpu);
+    confine_calls(on_gpu);
     setenv("TMPDIR", writable, 1);
     execvp(words[separator + 1], words + separator + 1);
     fprintf(stderr, "confine: cannot run %s: %s\n", words[separator + 1], strerror(errno));

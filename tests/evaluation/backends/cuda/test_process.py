@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import struct
-import tempfile
 import time
 
 import pytest
@@ -153,15 +152,15 @@ def test_a_candidate_that_was_only_held_up_keeps_its_outputs(limit_s, second):
 
 
 @pytest.fixture
-def dead_zygote():
+def dead_zygote(tmp_path):
     """A zygote whose process has ended."""
     zygote = object.__new__(Zygote)
-    zygote._device, zygote._debug = 0, False
+    zygote._device, zygote._debug, zygote._proven = 0, False, True
+    zygote._log = tmp_path / "zygote.log"
+    zygote._log.write_text("Killed\n")
     zygote._channel, theirs = Channel.pair()
     theirs.close()
-    with tempfile.TemporaryFile() as zygote._log:
-        zygote._log.write(b"Killed\n")
-        yield zygote
+    yield zygote
     zygote._channel.close()
 
 
