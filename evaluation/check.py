@@ -9,7 +9,7 @@ that each status says how far the candidate got: a source that does not compile 
     plan, numbers        LAUNCH_ERROR, at the check sizes and at the shipped ones
     run                  LAUNCH_ERROR, FAULT, TIMEOUT, CHEATED, UNSUPPORTED
     rehearse             FAULT, ...: parts of the launches at the shipped sizes; no outputs are compared
-    compare              WRONG, else CORRECT
+    compare              WRONG, NONDETERMINISTIC if only another run of the same is, else CORRECT
     time (cuda only)     CHEATED, or whatever goes wrong at the shipped sizes
 
 Every instance gets inputs of its own seed and kind, and a problem with few instances is run on several
@@ -105,7 +105,11 @@ def judge(
         return refused(_at(shipped, fault))
     once = [(case, got) for case, got in zip(cases, outcome.outputs, strict=True) if got is not None]
     again = [(cases[index], outputs) for index, outputs in outcome.repeats]
-    return _compared([*once, *again], len(once), tolerance)
+    verdict, repeated = _compared(once, tolerance), _compared(again, tolerance)
+    if verdict.correct and not repeated.correct:
+        reason = f"another run on the same inputs gives something else: {repeated.reason}"
+        return Verdict(status=Status.NONDETERMINISTIC, reason=reason)
+    return verdict
 
 
 def refused(refusal: Refusal) -> Verdict:
@@ -184,7 +188,7 @@ def _sizes(instance: Instance) -> str:
     return ", ".join(f"{tensor.name} of shape {list(tensor.shape)}" for tensor in instance.inputs)
 
 
-def _compared(runs: Sequence[tuple[Case, Mapping[str, np.ndarray]]], draws: int, tolerance: float) -> Verdict:
+def _compared(runs: Sequence[tuple[Case, Mapping[str, np.ndarray]]], tolerance: float) -> Verdict:
     """Compare every output of every case; the first that differs decides."""
     largest = 0.0
     for case, got in runs:
@@ -196,6 +200,6 @@ def _compared(runs: Sequence[tuple[Case, Mapping[str, np.ndarray]]], draws: int,
             largest = max(largest, result.error)
     return Verdict(
         status=Status.CORRECT,
-        reason=f"equals the reference on {draws} draws of inputs",
-        measurements=Measurements(instances=draws, max_error=largest),
+        reason=f"equals the reference on {len(runs)} draws of inputs",
+        measurements=Measurements(instances=len(runs), max_error=largest),
     )

@@ -89,6 +89,7 @@ class EvaluationPool:
         reference: ReferencePool | None = None,
         *,
         stopwatches: Sequence[Stopwatch] = (),
+        cubins: Path | None = None,
     ) -> None:
         """Start nothing yet; workers start with the first request that needs them.
 
@@ -96,6 +97,7 @@ class EvaluationPool:
             settings: how to judge, and on how many processes.
             reference: where reference programs run; the pool makes its own, and closes it, if there is none.
             stopwatches: one for each GPU, which time what is correct at check sizes; they stay the caller's.
+            cubins: folder that GPU workers share with the stopwatches, so that each candidate is compiled once.
                 Without any nothing is timed.
         """
         self._settings = settings
@@ -314,7 +316,7 @@ class EvaluationPool:
 class _Worker:
     """The pool's end of one worker process."""
 
-    def __init__(self, settings: EvaluationSettings, device: int | None) -> None:
+    def __init__(self, settings: EvaluationSettings, device: int | None, cubins: Path | None) -> None:
         """Start it; it sees no GPU of this process's but `device`."""
         self.device = device
         gpu = {} if device is None else {"CUDA_VISIBLE_DEVICES": physical_gpu(device)}
@@ -332,7 +334,7 @@ class _Worker:
         self._allowance = twice + settings.compile_cpu_s + _GRACE_S
         self.job: _Job | None = None
         self.deadline = 0.0
-        self._send(settings)
+        self._send((settings, cubins))
 
     def begin(self, job: _Job, task: Task) -> None:
         """Hand the worker a job."""

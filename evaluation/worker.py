@@ -13,6 +13,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from evaluation.backends import open_backend
 from evaluation.backends.base import Backend
@@ -48,7 +49,7 @@ class Failure:
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Serve the pool at the other end of the socket `descriptor`: settings first, then tasks."""
+    """Serve the pool at the other end of the socket `descriptor`: settings and a folder first, then tasks."""
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business; it closes the connection
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -59,11 +60,13 @@ def main(descriptor: int, parent: int) -> None:
 def _serve(connection: Connection) -> None:
     backend: Backend | None = None
     try:
-        settings: EvaluationSettings = connection.recv()
+        settings: EvaluationSettings
+        cubins: Path | None
+        settings, cubins = connection.recv()
         while True:
             task: Task = connection.recv()
             try:
-                backend = backend or open_backend(settings)
+                backend = backend or open_backend(settings, cubins)
                 reply: Verdict | Failure = judge(
                     task.candidate, task.cases, task.tolerance, backend, task.shipped
                 )

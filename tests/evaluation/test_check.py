@@ -2,6 +2,7 @@
 
 import pytest
 
+from evaluation.backends.base import RunOutcome
 from evaluation.check import SizeSet, check, draw_cases, fingerprint
 from evaluation.reference.draw import Kind
 from evaluation.verdict import Status
@@ -140,3 +141,30 @@ def test_the_fingerprint_is_of_what_is_judged(row_sum, double):
     assert fingerprint(row_sum, SizeSet.CHECKS) == fingerprint(renamed, SizeSet.CHECKS)
     stricter = row_sum.model_copy(update={"tolerance": 1e-6})
     assert fingerprint(row_sum, SizeSet.CHECKS) != fingerprint(stricter, SizeSet.CHECKS)
+
+
+class Restless:
+    """A backend whose second run of the first case gives something else."""
+
+    def __init__(self, backend):
+        self._backend = backend
+
+    def run(self, built, runs):
+        outcome = self._backend.run(built, runs)
+        other = {name: values + 1 for name, values in outcome.outputs[0].items()}
+        return RunOutcome(outcome.outputs, (*outcome.repeats, (0, other)))
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+
+def test_what_another_run_gives_must_be_as_right(row_sum, simt, reference):
+    found = {}
+    for body in (GUARDED, GUARDED.replace("= s;", "= s + 1;")):
+        text = f"```cuda\n{row(body)}\n```"
+        verdict = check(
+            row_sum, text, sizes=SizeSet.CHECKS, seed=0, backend=Restless(simt), reference=reference
+        )
+        found[verdict.status] = verdict.reason
+    assert set(found) == {Status.NONDETERMINISTIC, Status.WRONG}
+    assert "another run on the same inputs" in found[Status.NONDETERMINISTIC]

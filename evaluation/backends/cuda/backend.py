@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -24,19 +24,21 @@ from evaluation.backends.cuda import rules as includes
 from evaluation.backends.cuda.arguments import typed_launches
 from evaluation.backends.cuda.channel import ChannelClosedError
 from evaluation.backends.cuda.heap import keep_freed_memory
-from evaluation.backends.cuda.image import FILLS, Layout, disagreement, lay_out
+from evaluation.backends.cuda.image import FILLS, Layout, equal, lay_out, unwritten
 from evaluation.backends.cuda.lock import DeviceLock
 from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolkit, options
 from evaluation.backends.cuda.process import Job, Purpose, Worker, Zygote
 from evaluation.backends.cuda.ptx import Kernel
 from evaluation.errors import EvaluatorFailure
-from evaluation.plan import Plan, Role
+from evaluation.plan import Plan
 from evaluation.scratch import Scratch
 from evaluation.settings import EvaluationSettings
 from evaluation.source_text import plain
 from evaluation.verdict import Refusal, Status
 
 Result = TypeVar("Result")
+Outputs: TypeAlias = dict[str, np.ndarray]
+"""What a run left in its output buffers, by name."""
 
 _BATCH_BYTES = 64 << 20
 """Images of one request to a worker; a single larger run makes a request of its own."""
@@ -142,9 +144,13 @@ class CudaBackend:
         return CudaBuilt(path, compiled.cubin, {kernel: found[name] for kernel, name in names.items()})
 
     def run(self, built: Built, runs: Sequence[Run]) -> RunOutcome | Refusal:
-        """Run every plan twice on fresh memory; the outputs are those of the first execution."""
+        """Run every plan twice on fresh memory; the outputs are those of the first execution.
+
+        Where the second left others, they must be as right.
+        """
         assert isinstance(built, CudaBuilt)
-        outputs: list[dict[str, np.ndarray]] = []
+        outputs: list[Outputs] = []
+        repeats: list[tuple[int, Outputs]] = []
         for batch in _batches(runs):
             executions: list[_Execution] = []
             for run in batch:
@@ -155,8 +161,9 @@ class CudaBackend:
             result = believed(partial(self._execute, built, executions), self.settings.time_limit_s)
             if isinstance(result, Refusal):
                 return result
-            outputs += result
-        return RunOutcome(tuple(outputs))
+            repeats += [(len(outputs) + index, second) for index, (_, second) in enumerate(result) if second]
+            outputs += [first for first, _ in result]
+        return RunOutcome(tuple(outputs), tuple(repeats))
 
     def warm_up(self) -> None:
         """Start the worker and the one behind it, and wait for both (otherwise they start when needed)."""
@@ -210,7 +217,7 @@ class CudaBackend:
 
     def _execute(
         self, built: CudaBuilt, executions: Sequence[_Execution], limit_s: float
-    ) -> list[dict[str, np.ndarray]] | Refusal:
+    ) -> list[tuple[Outputs, Outputs | None]] | Refusal:
         """One request to the worker, and our judgement of the memory that it left behind."""
         worker = self._ready_worker()
         starts = np.cumsum([0, *(execution.layout.size for execution in executions)]).tolist()
@@ -305,24 +312,26 @@ def _batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 def _judge(
     executions: Sequence[_Execution], after: Sequence[np.ndarray]
-) -> list[dict[str, np.ndarray]] | Refusal:
-    """Guard zones and inputs intact, both executions in agreement; then the outputs of the first."""
-    outputs: list[dict[str, np.ndarray]] = []
-    for index, (execution, image) in enumerate(zip(executions, after, strict=True)):
+) -> list[tuple[Outputs, Outputs | None]] | Refusal:
+    """Guard zones and inputs intact, every output written; then the outputs of both executions of each run.
+
+    Those of the second only where they differ.
+    """
+    found: list[Outputs] = []
+    for execution, image in zip(executions, after, strict=True):
         refusal = execution.layout.damage(execution.before, image)
         if refusal:
             return refusal
-        found = execution.layout.outputs(image)
-        if index % len(FILLS) == 0:
-            outputs.append(found)
-            continue
-        for buffer in execution.layout.buffers:
-            if buffer.role is Role.OUTPUT:
-                name = buffer.tensor.name
-                refusal = disagreement(buffer, outputs[-1][name], found[name])
-                if refusal:
-                    return refusal
-    return outputs
+        found.append(execution.layout.outputs(image))
+    pairs: list[tuple[Outputs, Outputs | None]] = []
+    for first, second in zip(found[::2], found[1::2], strict=True):
+        different = [name for name in first if not equal(first[name], second[name])]
+        for name in different:
+            refusal = unwritten(name, first[name], second[name])
+            if refusal:
+                return refusal
+        pairs.append((first, second if different else None))
+    return pairs
 
 
 def _read(path: Path) -> Compiled | None:

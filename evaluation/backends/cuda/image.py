@@ -23,8 +23,6 @@ ALIGNMENT = 256
 FILLS = (0xFF, 0x7F)
 """Fill bytes of the first and of the second execution."""
 
-#: Difference that two executions may show, relative to the largest value: atomics add up in any order.
-_RACE_TOLERANCE = {"float64": 1e-9, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 _NUMPY = {"bfloat16": np.dtype(np.uint16), "bool": np.dtype(np.bool_)}
 
 
@@ -99,34 +97,20 @@ def numpy_dtype(dtype: str) -> np.dtype:
     return _NUMPY.get(dtype) or np.dtype(dtype)
 
 
-def disagreement(buffer: Buffer, first: np.ndarray, second: np.ndarray) -> Refusal | None:
-    """Refuse if an output of two executions differs by more than the order of additions explains."""
-    name, dtype = buffer.tensor.name, buffer.tensor.dtype
-    if np.array_equal(_octets(first), _octets(second)):
+def equal(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two executions left the same bytes in an output."""
+    return np.array_equal(_octets(first), _octets(second))
+
+
+def unwritten(name: str, first: np.ndarray, second: np.ndarray) -> Refusal | None:
+    """Refuse an element of an output that holds the fill byte of both executions."""
+    untouched = _holds(first, FILLS[0]) & _holds(second, FILLS[1])
+    if not untouched.any():
         return None
-    unwritten = _holds(first, FILLS[0]) & _holds(second, FILLS[1])
-    if unwritten.any():
-        place = np.unravel_index(int(np.argmax(unwritten)), first.shape)
-        return Refusal(
-            status=Status.WRONG,
-            reason=f"{_element(name, place)} is never written, or copied from unwritten memory",
-        )
-    if dtype not in _RACE_TOLERANCE:
-        differs = first != second
-    else:
-        one, two = _widen(first, dtype), _widen(second, dtype)
-        finite = np.isfinite(one) & np.isfinite(two)
-        scale = float(np.max(np.abs(np.where(finite, one, 0.0)), initial=0.0))
-        with np.errstate(invalid="ignore"):
-            differs = ~(np.abs(one - two) <= _RACE_TOLERANCE[dtype] * scale)
-        differs &= ~((np.isnan(one) & np.isnan(two)) | (one == two))
-    if not differs.any():
-        return None
-    place = np.unravel_index(int(np.argmax(differs)), first.shape)
+    place = np.unravel_index(int(np.argmax(untouched)), first.shape)
     return Refusal(
-        status=Status.NONDETERMINISTIC,
-        reason=f"{_element(name, place)} differs between two runs on the same inputs: a race, or memory that "
-        "is read before it is written or beyond its buffer",
+        status=Status.WRONG,
+        reason=f"{_element(name, place)} is never written, or copied from unwritten memory",
     )
 
 
@@ -139,12 +123,6 @@ def _holds(values: np.ndarray, fill: int) -> np.ndarray:
 def _octets(values: np.ndarray) -> np.ndarray:
     """The bytes of an array in one row; a scalar has no axis that a view could divide."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-
-
-def _widen(values: np.ndarray, dtype: str) -> np.ndarray:
-    if dtype == "bfloat16":
-        return (values.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return values.astype(np.float64)
 
 
 def _element(name: str, place: tuple) -> str:

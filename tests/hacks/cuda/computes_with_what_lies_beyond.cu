@@ -1,5 +1,5 @@
 // Computes with what lies beyond an input.
-// expect cuda: nondeterministic
+// expect cuda: wrong, nondeterministic
 // reason: differs
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.backends.cuda.image import ALIGNMENT, FILLS, GUARD_BYTES, disagreement, lay_out
+from evaluation.backends.cuda.backend import _Execution, _judge
+from evaluation.backends.cuda.image import ALIGNMENT, FILLS, GUARD_BYTES, lay_out, numpy_dtype
 from evaluation.plan import Buffer, Plan, Role
 from evaluation.problem import DTYPE_BYTES, Tensor
-from evaluation.verdict import Status
+from evaluation.verdict import Refusal, Status
 
 
 def plan(*buffers: tuple[str, Role, tuple[int, ...], str]) -> Plan:
@@ -91,37 +92,37 @@ def test_a_write_to_a_guard_zone_is_a_fault_next_to_a_buffer(position, words):
     assert words in damaged(position).reason
 
 
-def verdict(dtype, first, second):
+def both(dtype, first, second):
+    """What is made of two executions that left these outputs: of both, or the refusal."""
     tensor = Tensor(name="out", shape=np.shape(first), dtype=dtype)
-    refusal = disagreement(Buffer(tensor=tensor, role=Role.OUTPUT), np.array(first), np.array(second))
-    return refusal and refusal.status
-
-
-def test_equal_or_nearly_equal_floats_agree():
-    one = np.array([1, -2, np.nan, np.inf], dtype=np.float32)
-    assert verdict("float32", one, one.copy()) is None
-    assert verdict("float32", one, one * np.float32(1 + 1e-7)) is None
-
-
-def test_different_values_do_not_agree():
-    one = np.array([1, 2, 3], dtype=np.float32)
-    assert verdict("float32", one, np.array([1, 2, 3.01], dtype=np.float32)) is Status.NONDETERMINISTIC
-    assert verdict("float32", one, np.array([1, 2, np.nan], dtype=np.float32)) is Status.NONDETERMINISTIC
-    assert verdict("int32", np.array([1, 2]), np.array([1, 3])) is Status.NONDETERMINISTIC
-
-
-@pytest.mark.parametrize(
-    ("dtype", "numpy"), [("float32", "<f4"), ("int32", "<i4"), ("bfloat16", "<u2"), ("bool", "u1")]
-)
-def test_what_was_never_written_is_told_apart(dtype, numpy):
-    first, second = (np.frombuffer(bytes([fill]) * 16, dtype=numpy).copy() for fill in FILLS)
-    first[0] = second[0] = 1
-    assert verdict(dtype, first, second) is Status.WRONG
+    layout = lay_out(Plan(buffers=(Buffer(tensor=tensor, role=Role.OUTPUT),), launches=()))
+    executions, images = [], []
+    for fill, values in zip(FILLS, (first, second), strict=True):
+        image = layout.image({}, fill)
+        executions.append(_Execution(layout, image.copy(), []))
+        layout.view(image, layout.buffers[0])[...] = values
+        images.append(image)
+    found = _judge(executions, images)
+    return found if isinstance(found, Refusal) else found[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int64", "bool"])
-def test_a_scalar_output_is_compared_like_any_other(dtype):
-    numpy = {"bfloat16": np.dtype(np.uint16)}.get(dtype) or np.dtype(dtype)
-    one, other = np.zeros((), numpy), np.array({"bfloat16": 0x4000}.get(dtype, 1), numpy)
-    assert verdict(dtype, one, one.copy()) is None
-    assert verdict(dtype, one, other) is Status.NONDETERMINISTIC
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_second_execution_counts_where_it_differs(dtype, shape):
+    one = np.full(shape, 1, numpy_dtype(dtype))
+    other = np.full(shape, 0, numpy_dtype(dtype))
+    first, second = both(dtype, one, one)
+    assert second is None
+    assert np.array_equal(first["out"], one)
+    first, second = both(dtype, one, other)
+    assert np.array_equal(first["out"], one)
+    assert np.array_equal(second["out"], other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bfloat16", "bool"])
+def test_what_was_never_written_is_told_apart(dtype):
+    first, second = (np.frombuffer(bytes([fill]) * 16, dtype=numpy_dtype(dtype)).copy() for fill in FILLS)
+    first[0] = second[0] = 1
+    refusal = both(dtype, first, second)
+    assert refusal.status is Status.WRONG
+    assert refusal.reason.startswith("out[1] is never written")
