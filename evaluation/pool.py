@@ -97,8 +97,8 @@ class EvaluationPool:
             settings: how to judge, and on how many processes.
             reference: where reference programs run; the pool makes its own, and closes it, if there is none.
             stopwatches: one for each GPU, which time what is correct at check sizes; they stay the caller's.
-            cubins: folder that GPU workers share with the stopwatches, so that each candidate is compiled once.
                 Without any nothing is timed.
+            cubins: the folder of the stopwatches' backends: what workers have compiled is not compiled again.
         """
         self._settings = settings
         self._cache = VerdictCache(settings.cache_path)
@@ -109,6 +109,7 @@ class EvaluationPool:
         self._devices = chosen_gpus(settings.devices) if settings.backend is BackendName.CUDA else ()
         self._timers = ThreadPoolExecutor(max(len(stopwatches), 1), thread_name_prefix="timer")
         self._free = deque(stopwatches)
+        self._cubins = cubins
         self._failures = 0  # in a row
         self._timings: dict[str, Timing | Refusal] = {}
 
@@ -295,7 +296,7 @@ class EvaluationPool:
             return None
         taken = Counter(worker.device for worker in self._workers)
         least = min(self._devices, key=lambda device: taken[device], default=None)
-        self._workers.append(_Worker(self._settings, least))
+        self._workers.append(_Worker(self._settings, least, self._cubins))
         return self._workers[-1]
 
     def _ready(self) -> Iterable[_Worker]:
@@ -380,7 +381,7 @@ class _Worker:
             self.kill()
             self._process.wait()
 
-    def _send(self, message: EvaluationSettings | Task) -> None:
+    def _send(self, message: tuple[EvaluationSettings, Path | None] | Task) -> None:
         try:
             self.connection.send(message)
         except OSError:

@@ -37,7 +37,7 @@ def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_ch
     if champion is None:
         return _judge_first(challenger)
     if started_from_champion:
-        return _judge(challenger.gain)
+        return _judge(challenger.gain, challenger.start.not_judged)
     if challenger.per_problem.keys() != champion.per_problem.keys():
         reason = (
             "not promoted: the champion was measured on other held-out problems, so nothing can be compared"
@@ -50,7 +50,7 @@ def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_ch
     problems = sorted(champion.per_problem)
     before = np.array([champion.per_problem[problem] for problem in problems])
     after = np.array([challenger.per_problem[problem] for problem in problems])
-    return _judge(paired_bootstrap(before, after))
+    return _judge(paired_bootstrap(before, after), champion.trained.not_judged)
 
 
 def _judge_first(challenger: Benchmark) -> Decision:
@@ -59,8 +59,12 @@ def _judge_first(challenger: Benchmark) -> Decision:
     return Decision(promote=False, reason="not promoted: it solves nothing yet")
 
 
-def _judge(gain: Interval) -> Decision:
+def _judge(gain: Interval, unknown: float) -> Decision:
+    """`unknown`: share of the champion's samples that nobody judged; they count as wrong."""
     points = f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    if 0 < gain.low <= unknown:
+        reason = f"not promoted: {points} correct, but {unknown:.1%} of the champion's were not judged"
+        return Decision(promote=False, reason=reason, gain=gain)
     if gain.low > 0:
         return Decision(promote=True, reason=f"promoted: {points} correct over the champion", gain=gain)
     reason = f"not promoted: {points} correct over the champion is within the noise"

@@ -14,6 +14,7 @@ from evaluation.check import SizeSet
 from evaluation.pool import EvaluationPool, ProgressCallback, Request
 from evaluation.problem import Problem
 from evaluation.report.summary import Contender, Sample
+from evaluation.scratch import Scratch
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.timing.machine import Fingerprint, fingerprint
 from evaluation.timing.timer import AT_SHIPPED, REPORT, TimingSettings
@@ -32,18 +33,19 @@ def open_pool(settings: EvaluationSettings, timing: TimingSettings | None) -> It
         WarpsmithError: if the machine lacks what the backend needs.
     """
     with ExitStack() as stack:
-        stopwatches = []
+        stopwatches, cubins = [], None
         if settings.backend is BackendName.CUDA:
             from evaluation.backends.cuda.backend import CudaBackend
             from evaluation.backends.cuda.visible_gpus import chosen_gpus
             from evaluation.timing.stopwatch import Stopwatch
 
+            cubins = stack.enter_context(Scratch("warpsmith-cubins-")).path
             for device in chosen_gpus(settings.devices):
-                backend = CudaBackend(settings, device=device)
+                backend = CudaBackend(settings, cubins, device=device)
                 stack.callback(backend.close)
                 stopwatches.append(Stopwatch(backend, timing or AT_SHIPPED, device=device))
                 stack.enter_context(stopwatches[-1])
-        yield stack.enter_context(EvaluationPool(settings, stopwatches=stopwatches))
+        yield stack.enter_context(EvaluationPool(settings, stopwatches=stopwatches, cubins=cubins))
 
 
 def judge_drafts(

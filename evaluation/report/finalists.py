@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from evaluation.candidate import parse
-from evaluation.errors import WarpsmithError
+from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.plan import Plan
 from evaluation.planning import plan
 from evaluation.problem import Frozen, Problem
@@ -136,7 +136,7 @@ def _sanitized(
         threads = stack.enter_context(ThreadPoolExecutor(settings.workers))
         for attempt in range(_TRIES):
             entered = [p for p in problems if p.id not in kept and len(ranked[p.id]) > attempt]
-            jobs = [_prepare(p, ranked[p.id][attempt], backend, reference, seed) for p in entered]
+            jobs = [_prepared(p, ranked[p.id][attempt], backend, reference, seed) for p in entered]
             for problem, verdict in zip(entered, threads.map(_verdict, jobs), strict=True):
                 if isinstance(verdict, Refusal):
                     refused[problem.id].append(verdict.reason)
@@ -144,6 +144,16 @@ def _sanitized(
                     best, found = ranked[problem.id][attempt], tuple(refused[problem.id])
                     kept[problem.id] = _finalist(best, verdict, found)
     return [kept[problem.id] for problem in problems if problem.id in kept]
+
+
+def _prepared(
+    problem: Problem, sample: Sample, backend: CudaBackend, reference: ReferencePool, seed: int
+) -> _Job | Refusal | str:
+    """What to sanitize, or why it cannot be: a failure of ours says nothing of the kernel."""
+    try:
+        return _prepare(problem, sample, backend, reference, seed)
+    except (WarpsmithError, EvaluatorFailure) as error:
+        return f"{NOT_SANITIZED}: {error}"
 
 
 def _prepare(
@@ -163,11 +173,11 @@ def _prepare(
     return built, planned, reference.trial(instance, Draw(Kind.OWN, seed)).inputs
 
 
-def _verdict(job: _Job | Refusal) -> str | Refusal:
+def _verdict(job: _Job | Refusal | str) -> str | Refusal:
     """`passed`, what the sanitizer found, or why it did not run: that is no fault of the kernel's."""
     from evaluation.report.sanitize import sanitize
 
-    if isinstance(job, Refusal):
+    if isinstance(job, Refusal | str):
         return job
     try:
         return sanitize(*job) or PASSED

@@ -7,6 +7,7 @@ import pytest
 from evaluation.report.estimators import Interval
 from evaluation.report.summary import Benchmark, Rates
 from evaluation.timing.machine import Fingerprint
+from evaluation.verdict import Status
 from tasks.gate import decide
 
 PROBLEMS = [f"p{i}" for i in range(40)]
@@ -90,3 +91,16 @@ def test_times_of_another_machine_are_not_compared(driver, promoted):
 def test_a_night_that_trained_the_champion_on_is_judged_by_its_own_measurement_of_it(low, promoted):
     challenger = benchmark({"other": 1.0}, gain=(0.1, low, 0.2))
     assert decide(challenger, benchmark(FIRST_HALF), started_from_champion=True).promote is promoted
+
+
+@pytest.mark.parametrize(("failed", "promote"), [(0, True), (4, True), (8, False)])
+def test_what_nobody_judged_of_the_champions_is_no_gain(failed, promote):
+    """8 of 40 may have been right: 20 points, and the gain is 12 at least."""
+    challenger = benchmark(FIRST_HALF, gain=(0.2, 0.12, 0.3))
+    statuses = {Status.NOT_JUDGED: failed}
+    challenger = challenger.model_copy(
+        update={"start": challenger.start.model_copy(update={"statuses": statuses})}
+    )
+    decision = decide(challenger, benchmark(FIRST_HALF), started_from_champion=True)
+    assert decision.promote is promote
+    assert ("not judged" in decision.reason) is not promote

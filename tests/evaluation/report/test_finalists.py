@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.report.finalists import choose_finalists, save_finalists
+from evaluation.errors import EvaluatorFailure, WarpsmithError
+from evaluation.report.finalists import _prepared, _verdict, choose_finalists, save_finalists
 from evaluation.report.sanitize import find_sanitizer
 from evaluation.report.summary import Contender, Sample
 from evaluation.settings import EvaluationSettings
@@ -69,3 +70,13 @@ def test_what_the_sanitizer_refuses_makes_room_for_the_next():
     (finalist,) = chosen([sample(RACY, 0, 3.0), sample(GOOD, 1, 2.0)], CUDA)
     assert (finalist.index, finalist.sanitizer) == (1, "passed")
     assert finalist.refused and finalist.refused[0].startswith("racecheck")
+
+
+@pytest.mark.parametrize("error", [EvaluatorFailure("the GPU is full"), WarpsmithError("the GPU is full")])
+def test_a_kernel_that_could_not_be_sanitized_is_no_worse_for_it(error):
+    class Broken:
+        def build(self, *_):
+            raise error
+
+    found = _verdict(_prepared(large(), sample(GOOD, 0), Broken(), None, seed=1))
+    assert found == "not run: the GPU is full"

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from evaluation.backends.cuda import cubin, ptx, rules
 from evaluation.backends.cuda.arguments import typed_launches
+from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.backends.cuda.nvrtc import Compiled, CompilerProcess, find_toolkit
 from evaluation.backends.cuda.ptx import Parameter
 from evaluation.errors import WarpsmithError
 from evaluation.plan import BufferArgument, Plan, PlannedLaunch
+from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Refusal, Status
 from tests.benchmarks.simt_mix import cases
 
@@ -336,3 +338,19 @@ def test_conditions_may_ask_for_macros_of_the_source():
         rules.refuse("#define TILE 32\n#if TILE > 16 && __CUDA_ARCH__ >= 900\nfloat rest[TILE];\n#endif")
         is None
     )
+
+
+@needs_nvrtc
+def test_what_one_backend_compiled_the_next_reads(tmp_path, monkeypatch):
+    """As a pool's workers and its stopwatches do, which share a folder. No GPU is asked what it is."""
+    settings = EvaluationSettings(backend=BackendName.CUDA)
+    source = 'extern "C" __global__ void k(float* out) { out[0] = 1.0f; }'
+    built = []
+    for _ in range(2):
+        backend = CudaBackend(settings, tmp_path)
+        backend.__dict__["architecture"] = "sm_90a"
+        built.append(backend.build(source, ["k"]))
+        backend.close()
+        monkeypatch.setattr(CompilerProcess, "compile", lambda *_: pytest.fail("compiled again"))
+    assert built[0].cubin == built[1].cubin
+    assert built[0].kernels == built[1].kernels
