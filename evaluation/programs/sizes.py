@@ -5,7 +5,8 @@
     large     many elements, the last size first
     aligned   multiples of the usual blocks
 
-But for the small ones no extent goes beyond the shipped one: a kernel that is right up to there is right.
+No extent goes beyond the shipped one but for small sizes, and but for one that shows a kernel which was
+written for the shipped size alone.
 """
 
 from __future__ import annotations
@@ -51,11 +52,13 @@ def tiny(count: int, rng: random.Random, least: int) -> list[int]:
 
 
 def rungs(shipped: int, rng: random.Random) -> list[int]:
-    """Extents for one long size, rising, the last close below the shipped extent if that is affordable."""
+    """Extents for one long size, rising, the last around the shipped extent if that is affordable."""
     found = [ragged(rung, round(rung * _SPREAD), rng) for rung in RUNGS if rung * _SPREAD < shipped]
     last = found[-1] if found else 1.5 * SMALL
     if last * _SPREAD < shipped <= RUNGS[-1]:
         found.append(ragged(shipped - max(1, shipped // 32), shipped - 1, rng))
+    if SMALL < shipped <= RUNGS[-1]:
+        found.append(ragged(shipped + 1, shipped + max(8, shipped // 32), rng))
     return found
 
 

@@ -25,7 +25,7 @@ class Kind(StrEnum):
     SIGNED = "signed"  #: both signs, with ties, zeros, and rows and planes that are constant or zero
     BELOW = "below"  #: negative: a maximum that starts at 0, a missing negative branch
     ABOVE = "above"  #: positive, and far from zero: a minimum that starts at 0, a mean that is neglected
-    LARGE = "large"  #: 20 to 300 with outliers 30 times as large: a clamp, a maximum left out, overflow
+    LARGE = "large"  #: 20 to 300, outliers, rows far below 0: a clamp or maximum left out, overflow
     TINY = "tiny"  #: 1e-2 to 1e-4: an epsilon, small terms, cancellation
 
 

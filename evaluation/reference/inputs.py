@@ -152,31 +152,35 @@ def _values(own: Tensor, width: Width, factor: float, generator: Generator) -> T
         return unit * (normal.abs() + float(generator.between(1, 8) ** width.reach))
     if width.kind is Kind.LARGE:
         outliers = generator.uniform(own.shape) < 0.01
-        return torch.where(outliers, 30**width.reach * normal, normal) * unit
+        values = torch.where(outliers, 30**width.reach * normal, normal) * unit
+        for slices, index in _some_slices(values, generator):
+            slices[index] = -20 * unit - slices[index].abs()
+        return values
     if width.kind is Kind.TINY:
         return normal * (min(size, 1.0) * factor)
     return _with_ties(3 * unit * normal, generator) if width.reach == 1 else 3 * unit * normal
 
 
 def _with_ties(values: Tensor, generator: Generator) -> Tensor:
-    """Multiples of a power of two (sums of them are exact), in an eighth of all slices the same one or zero.
-
-    Slices are batches, planes, rows, ... and the channels along the second axis.
-    """
+    """Multiples of a power of two (sums of them are exact), in some slices the same one or zero."""
     if not values.numel():
         return values
     grid = 2.0 ** float(values.abs().mean().clamp(min=1e-30).log2().round() - 4)
     values = (values / grid).round() * grid
+    for slices, index in _some_slices(values, generator):
+        constant = slices.reshape(len(slices), -1)[:, 0] * (generator.uniform(slices.shape[:1]) < 0.5)
+        slices[index] = constant[index].reshape(-1, *[1] * (slices.ndim - 1)).expand_as(slices[index])
+    return values
+
+
+def _some_slices(values: Tensor, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches, planes, rows, ... and the channels along the second axis; of each an eighth by index."""
     views = [values.flatten(0, axis) for axis in range(values.ndim - 1)]
     if values.ndim > 1:
         views.append(values.movedim(1, 0))
     for view in views:
-        count = view.shape[0]
-        chosen = generator.uniform((count,)) < 1 / 8
-        constant = view.reshape(count, -1)[:, 0] * (generator.uniform((count,)) < 0.5)
-        index = chosen.nonzero().flatten()
-        view[index] = constant[index].reshape(-1, *[1] * (view.ndim - 1)).expand_as(view[index])
-    return values
+        drawn = generator.uniform(view.shape[:1])
+        yield view, ((drawn < 1 / 8) | ((drawn == drawn.min()) & (len(drawn) > 3))).nonzero().flatten()
 
 
 def _structured(samples: Sequence[Tensor], drawn: Tensor) -> Tensor:

@@ -50,3 +50,53 @@ def test_sizes_are_beyond_the_constants_of_the_kernel(problem, first, least):
         chosen = beyond(problem, candidate, secret)
         assert max(problem.ladder[index].inputs[0].numel for index in chosen) >= least
         assert chosen == beyond(problem, candidate, secret)
+
+
+MATRIX = """
+import torch
+rows, cols = 4096, 4096
+def get_inputs():
+    return [torch.randn(rows, cols)]
+def fused_operator(x):
+    return x.sum(dim=0)
+"""
+COLUMNS = """\
+// launch clear<<<{clear}, 256>>>(out, cols)
+// launch k<<<dim3(ceil_div(cols, 64), 8), 64>>>(x, out, rows, cols)
+extern "C" __global__ void clear(float* out, int cols) {{ out[blockIdx.x * 256 + threadIdx.x] = 0.0f; }}
+extern "C" __global__ void k(const float* x, float* out, int rows, int cols) {{ {first} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("clear", "first", "passes"),
+    [("16", "", True), ("3", "", False), ("ceil_div(cols, 256)", "", False), ("1", "float row[4096];", True)],
+)
+def test_what_may_be_written_for_the_shipped_size_alone_is_tried_beyond_it(reference, clear, first, passes):
+    problem = problem_from_program(MATRIX, id="p", source="test", reference=reference)
+    chosen = beyond(problem, parse_source(COLUMNS.format(clear=clear, first=first)), "0")
+    assert any(problem.ladder[index].sizes["cols"] > 4096 for index in chosen) == passes
+
+
+EMBEDDING = """
+import torch
+import torch.nn as nn
+vocabulary = 32000
+class Model(nn.Module):
+    def __init__(self, vocabulary):
+        super().__init__()
+        self.table = nn.Embedding(vocabulary, 64)
+    def forward(self, x):
+        return self.table(x)
+def get_inputs():
+    return [torch.randint(0, vocabulary, (512,))]
+def get_init_inputs():
+    return [vocabulary]
+"""
+
+
+def test_parameters_are_long_too(reference):
+    problem = problem_from_program(EMBEDDING, id="p", source="test", reference=reference)
+    kernel = KERNEL.format(first="").replace("(n,", "(numel(out),").replace("out, n)\n", "out, numel(out))\n")
+    chosen = beyond(problem, parse_source(kernel), "0")
+    assert max(problem.ladder[index].parameters[0].shape[0] for index in chosen) > 4_100
