@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import yaml
 
@@ -114,20 +115,43 @@ def run_through_dvc(layout: Layout, stage: Stage, *, force: bool = False) -> Out
 
 def is_up_to_date(layout: Layout, stage: Stage) -> bool:
     """Whether neither `stage` nor any stage before it has to run."""
-    with _dvc_errors(layout, None):
-        from dvc.repo import Repo
-
-        with Repo(str(layout.root)) as repo:
-            return not repo.status(targets=[_address(layout, stage)], with_deps=True)
+    with _dvc_errors(layout, None), _repo(layout) as repo:
+        return not repo.status(targets=[_address(layout, stage)], with_deps=True)
 
 
 def push(layout: Layout) -> int:
-    """Copy what the profile's stages made to the default remote; returns how many files were new there."""
-    with _dvc_errors(layout, None):
-        from dvc.repo import Repo
+    """Copy what the profile's stages made and its kept models to the default remote; how many files were new.
 
-        with Repo(str(layout.root)) as repo:
-            return int(repo.push(targets=[_address(layout, stage) for stage in Stage]))
+    Raises:
+        WarpsmithError: in one sentence, if the remote is away or full.
+    """
+    kept = [str(file.relative_to(layout.root)) for file in layout.models.glob("*/hf.dvc")]
+    with _dvc_errors(layout, None), _repo(layout) as repo:
+        return int(repo.push(targets=[*(_address(layout, stage) for stage in Stage), *kept]))
+
+
+def track(layout: Layout, path: Path) -> None:
+    """Have DVC keep a file or folder that no stage makes; `<path>.dvc` names it from now on."""
+    with _dvc_errors(layout, None), _repo(layout) as repo:
+        repo.add([str(path.relative_to(layout.root))])
+
+
+def bring(layout: Layout, *targets: Path | Stage) -> None:
+    """Have DVC bring what it knows of, by a `.dvc` file or as a stage's outputs, from its cache or remote."""
+    named = [
+        _address(layout, t) if isinstance(t, Stage) else str(t.relative_to(layout.root)) for t in targets
+    ]
+    with _dvc_errors(layout, None), _repo(layout) as repo:
+        repo.pull(targets=named, force=True)
+
+
+@contextmanager
+def _repo(layout: Layout) -> Iterator[Any]:
+    from dvc.repo import Repo
+
+    preload()
+    with Repo(str(layout.root)) as repo:
+        yield repo
 
 
 def _address(layout: Layout, stage: Stage) -> str:

@@ -45,9 +45,9 @@ def promote(layout: Layout, night: Night, registry: Registry) -> Promotion:
     benchmark = Benchmark.model_validate_json(report.read_text(encoding="utf-8"))
     champion = registry.champion()
     decision = _decide(night, model_md5, benchmark, champion, registry)
-    version = registry.register(night.name, model, model_md5, benchmark)
+    version = registry.register(night.name, model, report, model_md5)
     if decision.promote:
-        registry.promote(version, night.name, model, report, model_md5)
+        registry.promote(version)
     promotion = Promotion(
         night=night.name, model_md5=model_md5, report_md5=report_md5, version=version, decision=decision
     )
@@ -63,7 +63,7 @@ def _decide(
     if (champion.night, champion.md5) == (night.name, md5):
         return Decision(promote=True, reason="this model is the champion already")
     started_from_it = night.champion is not None and night.champion.md5 == champion.md5
-    return decide(benchmark, registry.champion_benchmark(champion), started_from_champion=started_from_it)
+    return decide(benchmark, registry.champion_benchmark(), started_from_champion=started_from_it)
 
 
 def _recall(layout: Layout, night: str) -> Promotion | None:

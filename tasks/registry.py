@@ -1,28 +1,34 @@
-"""Registered models of a profile: versions, the aliases `challenger` and `champion`, and kept copies.
+"""Registered models of a profile: versions, and the aliases `challenger` and `champion`.
 
-Weights are not copied into MLflow. A version names the folder and its DVC hash; a promoted model is
-also copied to `artifacts/<profile>/models/<night>/<hash>/`, where nothing writes again, so that later
-nights can start from it whatever becomes of the pipeline's outputs.
+Weights are not copied into MLflow. A version names DVC's hash of its folder, by which `tasks.models` keeps
+and restores it; `python -m tasks.registry models:/warpsmith-cpu@champion` prints where it lies.
 """
 
 from __future__ import annotations
 
-import shutil
+import argparse
+import json
+import sys
+import tempfile
 import time
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.errors import WarpsmithError
 from evaluation.report.summary import Benchmark
+from tasks.hashing import path_md5
 from tasks.layout import Layout
 from tasks.mlflow_client import MlflowTrouble
+from tasks.models import bring_model, keep_model, model_path
 from tasks.night import Champion
 from tasks.tracking import NIGHT, Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-#: Tags of a model version.
+#: Tags of a model version; versions of before models were kept by their hash have a folder.
 _MD5, _FOLDER = "warpsmith.md5", "warpsmith.folder"
 
 
@@ -30,7 +36,7 @@ def model_folder(tracking: Tracking, uri: str) -> Path:
     """The Hugging Face folder of a registered model: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
     Raises:
-        WarpsmithError: if there is no such model, or its folder is gone.
+        WarpsmithError: if there is no such model, or its weights cannot be had.
     """
     name, at, alias = uri.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
@@ -44,10 +50,19 @@ def model_folder(tracking: Tracking, uri: str) -> Path:
         if trouble.passing:
             raise
         raise WarpsmithError(f"there is no registered model {uri}; MLflow's models page lists them") from None
-    folder = tracking.layout.root / str(version.tags.get(_FOLDER, ""))
-    if not (folder / "config.json").is_file():
-        raise WarpsmithError(f"the folder {folder} of {uri} is missing; restore it, or name another version")
-    return folder
+    if _MD5 not in version.tags:
+        raise WarpsmithError(f"{uri} was not registered by a night of Warpsmith; name its folder instead")
+    profile = name.removeprefix("warpsmith-")
+    return _weights(Layout(tracking.layout.root, profile), version.tags)
+
+
+def _weights(layout: Layout, tags: Mapping[str, str]) -> Path:
+    """The folder of a version, with the bytes that were registered."""
+    md5, folder = tags[_MD5], layout.root / tags.get(_FOLDER, "")
+    earlier = _FOLDER in tags and folder.is_dir() and not model_path(layout, md5).exists()
+    if earlier and path_md5(folder) == md5:
+        return keep_model(layout, folder, md5)
+    return bring_model(layout, md5)
 
 
 class Registry:
@@ -68,30 +83,31 @@ class Registry:
         if not models or "champion" not in models[0].aliases:
             return None
         version = self._client.get_model_version_by_alias(self.name, "champion")
-        champion = Champion(night=version.tags[NIGHT], model=version.tags[_FOLDER], md5=version.tags[_MD5])
-        if not (self.layout.root / champion.model).is_dir():
-            raise WarpsmithError(
-                f"the champion's folder {champion.model} is missing: restore it, "
-                f"or delete the alias `champion` of {self.name} in MLflow"
-            )
-        return champion
+        folder = _weights(self.layout, version.tags)
+        return Champion(night=version.tags[NIGHT], model=self._relative(folder), md5=version.tags[_MD5])
 
-    def champion_benchmark(self, champion: Champion) -> Benchmark:
-        """The benchmark by which a champion was promoted."""
-        report = (self.layout.root / champion.model).parent / "report.json"
-        return Benchmark.model_validate_json(report.read_text(encoding="utf-8"))
+    def champion_benchmark(self) -> Benchmark:
+        """The benchmark by which the champion was promoted."""
+        import mlflow
 
-    def register(self, night: str, model: Path, md5: str, benchmark: Benchmark) -> str:
-        """The version of a night's model, registered unless it is already; it becomes the challenger."""
+        version = self._client.get_model_version_by_alias(self.name, "champion")
+        kept = self.layout.root / version.tags.get(_FOLDER, "") / ".." / "report.json"
+        if _FOLDER in version.tags and kept.is_file():  # a version of before
+            return Benchmark.model_validate_json(kept.read_text(encoding="utf-8"))
+        uri = f"models:/{self.name}/{version.version}/artifacts/report.json"
+        report = self._client.ask(lambda: mlflow.artifacts.load_text(uri))
+        return Benchmark.model_validate_json(report)
+
+    def register(self, night: str, model: Path, report: Path, md5: str) -> str:
+        """The version of a night's model, registered and kept unless it is already; now the challenger."""
+        keep_model(self.layout, model, md5)
         found = self._find(night, md5)
-        version = str(found.version) if found else self._create(night, model, md5, benchmark)
+        version = str(found.version) if found else self._create(night, report, md5)
         self._client.set_registered_model_alias(self.name, "challenger", version)
         return version
 
-    def promote(self, version: str, night: str, model: Path, report: Path, md5: str) -> None:
-        """Keep a copy of a model with its report, and make its version the champion."""
-        kept = self._keep(night, model, report, md5)
-        self._client.set_model_version_tag(self.name, version, _FOLDER, self._relative(kept))
+    def promote(self, version: str) -> None:
+        """Make a version the champion."""
         self._client.set_registered_model_alias(self.name, "champion", version)
 
     def _find(self, night: str, md5: str) -> ModelVersion | None:
@@ -99,42 +115,72 @@ class Registry:
         found = self._client.search_model_versions(query)
         return found[0] if found else None
 
-    def _create(self, night: str, model: Path, md5: str, benchmark: Benchmark) -> str:
+    def _create(self, night: str, report: Path, md5: str) -> str:
         """A logged model with its metrics, so that nights can be compared, and a version of it."""
-        import mlflow
         from mlflow.entities import Metric
 
         if not self._client.search_registered_models(f"name = '{self.name}'"):
             self._client.create_registered_model(self.name)
-        run_id = self._tracking.night_run(night)
-        tags = {NIGHT: night, _MD5: md5, _FOLDER: self._relative(model)}
-        logged = self._client.ask(
-            lambda: mlflow.create_external_model(
-                name=f"{self.name}-{night}",
-                source_run_id=run_id,
-                experiment_id=self._tracking.experiment,
-                tags=tags,
-                model_type="causal-lm",
-            )
+        run_id = self._tracking.made_run(self._tracking.night_run(night))
+        tags = {NIGHT: night, _MD5: md5}
+        name = f"{self.name}-{night.replace('.', '-')}"  # MLflow allows no dots
+        logged = self._client.create_logged_model(
+            self._tracking.experiment, name, source_run_id=run_id, tags=tags, model_type="causal-lm"
         )
+        with tempfile.TemporaryDirectory() as folder:
+            self._save(Path(folder) / "model", report, md5)
+            self._client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        self._client.finalize_logged_model(logged.model_id, "READY")
+        found = Benchmark.model_validate_json(report.read_text(encoding="utf-8")).metrics()
         now = int(time.time() * 1000)
-        metrics = [Metric(k, v, now, 0, model_id=logged.model_id) for k, v in benchmark.metrics().items()]
+        metrics = [Metric(key, value, now, 0, model_id=logged.model_id) for key, value in found.items()]
         self._client.log_batch(run_id, metrics)
         version = self._client.create_model_version(
             self.name, f"models:/{logged.model_id}", run_id, tags=tags, model_id=logged.model_id
         )
         return str(version.version)
 
-    def _keep(self, night: str, model: Path, report: Path, md5: str) -> Path:
-        """Copy model and report to their lasting place, all or nothing; returns the model's folder."""
-        folder = self.layout.models / night / md5[:12]
-        if not folder.exists():
-            unfinished = folder.with_name(f".{folder.name}.unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(model, unfinished / "hf")
-            shutil.copy(report, unfinished / "report.json")
-            unfinished.rename(folder)
-        return folder / "hf"
+    def _save(self, folder: Path, report: Path, md5: str) -> None:
+        """What MLflow loads a version by: code, signature and example, but no weights."""
+        import mlflow
+        import pandas as pd
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+        warnings.filterwarnings("ignore", module="mlflow")  # about how it reads its own example
+        source = folder.with_name("source.json")
+        checkout = str(self.layout.root.resolve())
+        source.write_text(json.dumps({"checkout": checkout, "profile": self.layout.profile, "md5": md5}))
+        mlflow.pyfunc.save_model(
+            folder,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={"source": str(source), "report": str(report)},
+            signature=ModelSignature(
+                Schema([ColSpec("string", "prompt")]),
+                Schema([ColSpec("string")]),
+                ParamSchema([ParamSpec("max_new_tokens", "long", 512)]),
+            ),
+            input_example=pd.DataFrame({"prompt": ["Write a CUDA kernel that adds two vectors."]}),
+            pip_requirements=[f"mlflow=={mlflow.__version__}", "torch", "transformers"],
+        )
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.layout.root).as_posix()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the folder of a registered model; returns the exit status: 2 where an error says what to do."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.registry", description=main.__doc__)
+    parser.add_argument("model", help="models:/NAME@ALIAS or models:/NAME/VERSION")
+    model = parser.parse_args(argv).model
+    profile = model.removeprefix("models:/warpsmith-").partition("@")[0].partition("/")[0]
+    try:
+        print(model_folder(Tracking(Layout(Path(), profile)), model))
+    except WarpsmithError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

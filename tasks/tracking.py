@@ -79,6 +79,16 @@ class Tracking:
             f"{stage} {night}", {**identity, FINGERPRINT: fingerprint, _PARENT: self.night_run(night)}
         )
 
+    def made_run(self, run_id: str) -> str:
+        """MLflow's id of a run that may have had to wait.
+
+        Raises:
+            MlflowTrouble: if it waits still.
+        """
+        if (found := self._real(run_id, self.client)).startswith(_WAITING):
+            raise MlflowTrouble(f"MLflow at {self.client.uri} has not caught up yet; run again", passing=True)
+        return found
+
     def benchmark_run(self, model: str) -> str:
         """Id of a new run for a benchmark outside any night."""
         return self._create(f"benchmark {model}", {STAGE: "benchmark"})
@@ -228,12 +238,12 @@ class Tracking:
         self._log("create", waiting, name=name, tags={**tags, _WAITED: waiting}, time=_now())
         return self._made.get(waiting, waiting)
 
-    def _real(self, run: str) -> str:
+    def _real(self, run: str, client: PatientClient | None = None) -> str:
         """MLflow's id of a run that may have had to wait."""
         if not run.startswith(_WAITING):
             return run
         if run not in self._made:
-            for found in self._search({_WAITED: run}, self._logging):
+            for found in self._search({_WAITED: run}, client or self._logging):
                 self._made[run] = str(found.info.run_id)
         return self._made.get(run, run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,8 +14,12 @@ from data.prompts import render
 from data.settings import PromptStyle
 from evaluation.problem import Split
 from tasks.benchmark import main
+from tasks.hashing import path_md5
 from tasks.layout import Layout as Folders
-from tasks.tracking import NIGHT, Tracking
+from tasks.registry import Registry
+from tasks.registry import main as registry_main
+from tasks.tracking import Tracking
+from tests.tasks import tiny_steps
 
 KERNEL = """```cuda
 // launch k<<<ceil_div(n, 128), 128>>>(x, out, n)
@@ -103,13 +108,35 @@ def test_a_model_folder_is_sampled(model, problem):
     assert [json.loads(line)["index"] for line in lines] == [0, 1]
 
 
-def test_a_registered_model_is_found_by_its_alias(model):
-    tracking = Tracking(Folders(Path(), "cpu"))
-    tracking.client.create_registered_model("warpsmith-cpu")
-    tags = {NIGHT: "first", "warpsmith.folder": str(model), "warpsmith.md5": "0"}
-    tracking.client.create_model_version("warpsmith-cpu", str(model.resolve()), tags=tags)
-    tracking.client.set_registered_model_alias("warpsmith-cpu", "champion", "1")
-    assert run("models:/warpsmith-cpu@champion", "-n", "1") == 0
+@pytest.fixture
+def registered(model):
+    """The model as the champion of a night whose benchmark is the tiny one."""
+    layout = Folders(Path(), "cpu")
+    tiny_steps.evaluate(SimpleNamespace(out=Path()))
+    registry = Registry(Tracking(layout))
+    registry.promote(registry.register("2026.1", model, Path("report.json"), path_md5(model)))
+    return "models:/warpsmith-cpu@champion"
+
+
+def test_a_registered_model_is_found_by_its_alias(registered):
+    assert run(registered, "-n", "1") == 0
+
+
+def test_a_registered_model_is_loaded_by_mlflow_and_by_transformers(registered, capsys):
+    import mlflow
+    import pandas as pd
+    from transformers import AutoModelForCausalLM
+
+    loaded = mlflow.pyfunc.load_model(registered)
+    assert loaded.metadata.signature.inputs.input_names() == ["prompt"]
+    prompts = pd.DataFrame({"prompt": ["Write a kernel.", "Another."]})
+    assert [type(text) for text in loaded.predict(prompts, params={"max_new_tokens": 4})] == [str, str]
+    assert loaded.input_example["prompt"].tolist() == ["Write a CUDA kernel that adds two vectors."]
+    capsys.readouterr()
+    assert registry_main([registered]) == 0
+    AutoModelForCausalLM.from_pretrained(capsys.readouterr().out.strip())
+    assert registry_main(["models:/warpsmith-cpu/9"]) == 2
+    assert "there is no registered model models:/warpsmith-cpu/9" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
