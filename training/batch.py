@@ -15,9 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Floats: TypeAlias = tuple[float, ...] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Example:
     """Token ids, the end of the turn included."""
     advantage: float = 0.0
     """GRPO: how much better the response is than its group's others."""
-    logprobs: dict[str, tuple[float, ...]] | None = None
+    logprobs: dict[str, Floats] | None = None
     """GRPO: one log-probability per learnt token, by the name of the policy that they come from."""
     mask: tuple[bool, ...] = ()
     """Which response tokens are learnt: not those that tools or users wrote in between. Empty means all."""

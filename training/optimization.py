@@ -105,9 +105,13 @@ class Aggregation(StrEnum):
 
 
 class Kl(StrEnum):
-    """Estimators of KL(policy || reference) from d = logp - logp_ref, after Schulman (2020)."""
+    """Estimators of KL(policy || reference) from d = logp - logp_ref, after Schulman (2020).
 
-    K1 = "k1"  #: d
+    All have the divergence as their mean, k2 nearly so. In the loss their gradients count: that of k1 is 0 in
+    the mean and only adds noise; that of k2 is the divergence's own.
+    """
+
+    K1 = "k1"  #: d; to watch, not to train on
     K2 = "k2"  #: d^2 / 2
     K3 = "k3"  #: exp(-d) - 1 + d
 
@@ -141,7 +145,7 @@ class GrpoSettings(OptimizationSettings):
     dual_clip: Result[float | None] = Field(default=None, gt=1)
     """Bound -c*A of the loss where the advantage is negative; none means no bound."""
     kl: Result[Kl] = Kl.K3
-    """Estimator of the divergence from the starting policy."""
+    """Estimator of the divergence from the starting policy; k1 in the loss holds nothing back."""
     kl_coefficient: Result[float] = Field(default=0.0, ge=0)
     """Weight of the KL term in the loss; 0 keeps no reference model in memory."""
     importance_cap: Result[float | None] = Field(default=None, gt=0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from evaluation.errors import WarpsmithError
 from training.advantages import group_advantages
-from training.batch import Example, Tokens
+from training.batch import Example, Floats, Tokens
 from training.checkpoint.weights import hf_weights
 from training.losses import LossOutput, loss_normalizer, policy_loss
 from training.model.gpt import GPTBackbone
@@ -110,7 +110,7 @@ class Policy:
         pass gives its log-probabilities; only the first step's checks compare them with another pass.
         """
         rows, temperature = list(examples.values()), self._rollout.training_temperature
-        scores = {}
+        scores: dict[str, Sequence[Floats]] = {}
         if first or self.settings.minibatches > 1:
             scores[OLD] = self._trainer.logprobs(rows, temperature)
         if self._reference is not None:
@@ -170,7 +170,7 @@ def _example(sample: Sample, advantage: float) -> Example:
     return Example(sample.prompt_ids, sample.completion.token_ids, advantage, {ROLLOUT: logprobs}, mask)
 
 
-def _pair(example: Example) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _pair(example: Example) -> tuple[Floats, Floats]:
     logprobs = example.logprobs or {}
     return logprobs[OLD], logprobs[ROLLOUT]
 

@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from math import isfinite
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
@@ -23,6 +24,7 @@ from megatron.core.distributed import (
     finalize_model_grads,
 )
 from megatron.core.pipeline_parallel import get_forward_backward_func
+from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluation.errors import WarpsmithError
@@ -106,8 +108,8 @@ class Trainer:
 
     def logprobs(
         self, examples: Sequence[Example], temperature: float, model: GPTBackbone | None = None
-    ) -> list[tuple[float, ...]]:
-        """Log-probabilities of every example's response tokens; collective.
+    ) -> list[NDArray[np.float32]]:
+        """Log-probabilities of every example's response tokens, float32; collective.
 
         Under the current weights, or under those of another `model` from `build_model`, such as a reference.
         """
@@ -120,7 +122,9 @@ class Trainer:
         pieces = self._mine(examples)
         with cpu_compat(), torch.no_grad():
             scores = _run(model or self._ddp, pieces, score, forward_only=True)
-        mine = _rows(pieces, torch.cat(scores).tolist()) if scores else {}  # none before the last stage
+        # There are none before the last stage; all ranks of a tensor-parallel group have the same.
+        sends = scores and parallel_state.get_tensor_model_parallel_rank() == 0
+        mine = _rows(pieces, torch.cat(scores).cpu().numpy()) if sends else {}
         merged = {index: row for part in _gather(mine) for index, row in part.items()}
         return [merged[index] for index in range(len(examples))]
 
@@ -203,13 +207,13 @@ def _with_loss(
     return output.loss, no_tokens, {**output.metrics, "loss": output.loss.detach().clone()}
 
 
-def _rows(pieces: Sequence[_Piece], values: Sequence[float]) -> dict[int, tuple[float, ...]]:
+def _rows(pieces: Sequence[_Piece], values: NDArray[np.float32]) -> dict[int, NDArray[np.float32]]:
     """The values of response tokens by the positions of their sequences in the minibatch."""
     # The piece of a rank without work has a sequence but no index.
     owners = [index for piece in pieces for index in piece.indices]
     lengths = [length for piece in pieces for length in piece.batch.lengths]
     spans = pairwise([0, *accumulate(lengths)])
-    return {index: tuple(values[start:end]) for index, (start, end) in zip(owners, spans, strict=False)}
+    return {index: values[start:end] for index, (start, end) in zip(owners, spans, strict=False)}
 
 
 def _wrap(model: GPTBackbone, megatron: MegatronSettings) -> DistributedDataParallel:

@@ -91,8 +91,8 @@ def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]
     result = {
         "logits": logits,
         "entropy": entropy,
-        "logprobs": trainer.logprobs(examples, 0.7),
-        "one": trainer.logprobs(examples[:1], 1.0),  # fewer examples than ranks
+        "logprobs": [row.tolist() for row in trainer.logprobs(examples, 0.7)],
+        "one": [row.tolist() for row in trainer.logprobs(examples[:1], 1.0)],  # fewer examples than ranks
         "loaded": _weights(trainer),
         "steps": [trainer.step(examples, loss) for _ in range(STEPS)],
         "trained": _weights(trainer),

@@ -1,6 +1,7 @@
 """Losses against NumPy written from the papers, and the invariances that training relies on."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -192,6 +193,23 @@ def test_kl_estimators_converge_to_the_divergence():
     assert (kl_divergence(p, q, torch.ones(20), Kl.K3) >= 0).all()
     near = kl_divergence(p, p + 1e-3, torch.ones(20), Kl.K2)
     torch.testing.assert_close(near, torch.full((20,), 5e-7), rtol=1e-2, atol=0)
+
+
+def test_of_the_estimators_gradients_k1_has_none_and_k2_the_divergences():
+    """Means over all outcomes of p = softmax(theta), by enumeration."""
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(20, generator=generator).requires_grad_()
+    q = torch.log_softmax(torch.randn(20, generator=generator), -1)
+
+    def gradient(of_p: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        return torch.autograd.grad(of_p(torch.log_softmax(theta, -1)), theta)[0]
+
+    def of_estimator(kind: Kl) -> torch.Tensor:
+        return gradient(lambda p: (p.detach().exp() * kl_divergence(p, q, torch.ones(20), kind)).sum())
+
+    divergence = gradient(lambda p: (p.exp() * (p - q)).sum())
+    torch.testing.assert_close(of_estimator(Kl.K1), torch.zeros(20), atol=1e-6, rtol=0)
+    torch.testing.assert_close(of_estimator(Kl.K2), divergence, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])

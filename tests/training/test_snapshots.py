@@ -1,6 +1,7 @@
 """Snapshots are complete or absent, belong to one run, and bring everything back."""
 
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,26 @@ def draws() -> list[float]:
     return [random.random(), np.random.random(), torch.rand(()).item()]
 
 
-def test_a_restored_run_goes_on_with_the_same_numbers(single_process, hf_dir, tmp_path):
+@pytest.fixture
+def own_generator(monkeypatch):
+    """Python's global generator for this thread alone: others draw from it, as Prefect's websocket does for
+    its pings. One here never stops."""
+    own, ended = random.Random(), threading.Event()
+    for name in ("getstate", "setstate", "seed", "random"):
+        monkeypatch.setattr(random, name, getattr(own, name))
+
+    def draw() -> None:
+        while not ended.wait(0.001):
+            random.getrandbits(32)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def test_a_restored_run_goes_on_with_the_same_numbers(single_process, own_generator, hf_dir, tmp_path):
     first = trainer(hf_dir)
     snapshots = Snapshots(tmp_path, keep=2, fingerprint="x")
     for seed in range(3):

@@ -104,7 +104,7 @@ class Head:
                 total = total + output.loss.detach()
                 metrics = {name: metrics.get(name, 0) + value for name, value in output.metrics.items()}
         assert weight_gradient is not None
-        loss = _WithGradients.apply(rows, weight, total, row_gradient, weight_gradient.to(weight.dtype))
+        loss = _WithGradients.apply(rows, weight, total, row_gradient, weight_gradient)
         return LossOutput(loss, metrics)
 
     def _logits(self, rows: Tensor, weight: Tensor) -> Tensor:
@@ -139,17 +139,28 @@ def _whole(model: GPTBackbone, hidden: Tensor) -> Tensor:
 
 
 class _WithGradients(torch.autograd.Function):
-    """A loss whose gradients with respect to hidden states and weights are known."""
+    """A loss whose gradients with respect to hidden states and weights are known.
+
+    Megatron's buffer of gradients gets the weights' in float32, unrounded, as other layers' are added there.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, weight: Tensor, loss: Tensor, row_gradient: Tensor, weight_gradient: Tensor
     ) -> Tensor:
         ctx.save_for_backward(row_gradient, weight_gradient)
+        ctx.weight = weight
         return loss.clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         row_gradient, weight_gradient = ctx.saved_tensors
         (scale,) = gradients
-        return row_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None
+        buffer = getattr(ctx.weight, "main_grad", None)
+        weight_gradient.mul_(scale)
+        if buffer is None:
+            weight_gradient = weight_gradient.to(ctx.weight.dtype)
+        else:
+            buffer.add_(weight_gradient)
+            weight_gradient = torch.zeros_like(ctx.weight)  # Megatron wants to hear that there is one
+        return row_gradient.mul_(scale), weight_gradient, None, None, None

@@ -120,3 +120,18 @@ def test_fused_statistics_are_log_softmaxs(single_process, temperature):
     direction = draw(50, seed=3)
     got, wanted = (torch.autograd.grad(x, logits, direction)[0] for x in (logprobs, expected))
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_the_weights_gradient_reaches_megatrons_buffer_unrounded(single_process):
+    """What two micro-batches add up to in float32; rounding each to bfloat16 on the way shows."""
+    model, batch = OneMatrix(), collate(minibatch())
+    model.weight = model.weight.detach().bfloat16().requires_grad_()
+    hidden = draw(batch.inputs.size(1), 6, HIDDEN).bfloat16().requires_grad_()
+    head = Head(VOCABULARY, 7 * VOCABULARY, fused=False)
+    plain = torch.autograd.grad(head.loss(model, hidden, batch, loss, 0.7).loss, model.weight)[0]
+    buffer = model.weight.main_grad = torch.zeros_like(model.weight, dtype=torch.float32)
+    for _ in range(2):
+        (head.loss(model, hidden, batch, loss, 0.7).loss * 0.5).backward()
+    assert not model.weight.grad.any()  # nothing is left for Megatron to add
+    torch.testing.assert_close(buffer, plain.float(), atol=1e-4, rtol=1e-2)
+    assert (buffer != plain.float()).float().mean() > 0.5
