@@ -10,6 +10,7 @@ import yaml
 from tasks.layout import Layout
 from tasks.profile import load_profile
 from training.rollout.settings import Engine
+from training.rollout.sglang.placement import Rank, place_engines
 from training.rollout.sglang.settings import Device
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,11 @@ def test_the_qwen3_recipes_keep_their_batch_and_their_gpus(name, batch, gpus):
     grpo, rollout = settings.grpo, settings.rollout
     assert grpo.prompts_per_step * grpo.samples_per_prompt // grpo.minibatches == batch
     assert rollout.num_engines * rollout.gpus_per_engine == gpus
-    assert gpus % settings.megatron.nproc_per_node == 0
+    each = settings.megatron.nproc_per_node
+    training = place_engines(rollout, Device.CUDA, Rank(0, gpus, 0, each), gpus=each, training=True)
+    assert sorted(rank for place in training for rank in place.trainer_ranks) == list(range(gpus))
+    evaluating = place_engines(rollout, Device.CUDA, Rank(0, 1, 0, 1), gpus=each, training=False)
+    assert len(evaluating) * rollout.gpus_per_engine == each
     assert settings.sglang.extra["context_length"] > rollout.max_new_tokens
 
 

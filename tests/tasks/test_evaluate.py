@@ -15,9 +15,12 @@ from evaluation.report.summary import Contender
 from tasks.evaluate import generate, read_problems, sample_seed
 from tasks.layout import Layout
 from tasks.profile import read_flags
+from tests.training.rollout.sglang.scripted import answer, serving
+from tests.training.tiny import qwen3
 from training.rollout.engine import Completion, FinishReason
 from training.rollout.prompts import Message
 from training.rollout.respond import Responder
+from training.rollout.settings import Engine
 from training.tokenizer import load_tokenizer, train_tokenizer
 
 
@@ -45,6 +48,40 @@ class RecordingEngine:
     def generate(self, prompts, sampling):
         self.asked += sampling
         return [Completion((2,), (0.0,), FinishReason.STOP, 0) for _ in prompts]
+
+
+def test_an_evaluation_spreads_over_several_engines(tmp_path):
+    """Both write their share, and the answers come in the order of the problems."""
+
+    def write(body: dict) -> list[dict]:
+        return [answer([prompt[0], 2], version="0") for prompt in body["input_ids"]]
+
+    qwen3(vocab_size=300).save_pretrained(tmp_path)
+    tokenizer = train_tokenizer(["add two vectors"], 300)
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    tokenizer.save_pretrained(tmp_path)
+    profile, _ = read_flags(Layout(Path(), "cpu"), ["--rollout-max-new-tokens", "8"])
+    problems = [SimpleNamespace(id=letter) for letter in "abcde"]
+    prompts = {problem.id: [Message(role="user", content=problem.id)] for problem in problems}
+    with serving(write) as one, serving(write) as two:
+        served = profile.rollout.model_copy(
+            update={
+                "engine": Engine.SGLANG,
+                "engine_urls": (one.url, two.url),
+            }
+        )
+        training = profile.training.model_copy(update={"rollout": served})
+        drafts = list(
+            generate(
+                tmp_path, Contender.TRAINED, 12, problems, prompts, profile.benchmark, training, tmp_path
+            )
+        )
+        shares = [sum(len(body["input_ids"]) for _, body in server.calls if body) for server in (one, two)]
+    each = profile.benchmark.samples_per_problem
+    assert [(problem.id, text) for _, problem, _, text in drafts] == [
+        (p.id, p.id) for p in problems for _ in range(each)
+    ]
+    assert sum(shares) == 5 * each and min(shares) >= 5 * each // 2
 
 
 def test_the_benchmark_samples_and_records_as_the_rollouts_do(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ Arguments: TORCH_DIST_DIR OUT_DIR TPxPP[-MODE] ... Rank 0 saves what it computed
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from training.checkpoint.torch_dist import load_model
 from training.checkpoint.weights import hf_weights
 from training.config import MegatronSettings
 from training.launch import run_worker
-from training.losses import LossOutput, sft_loss
+from training.losses import LossOutput, policy_loss, sft_loss
 from training.model.architecture import read_architecture
 from training.model.logits import label_entropy
 from training.model.megatron_cpu import cpu_compat
 from training.model.vocabulary import mask_padding
-from training.optimization import SftSettings
+from training.optimization import GrpoSettings, SftSettings
 from training.processes import is_main, process_groups
 from training.snapshots import Progress, Snapshots
 from training.trainer import Trainer, _Piece, _run  # the tests look under the lid
@@ -42,6 +43,46 @@ MODES: dict[str, dict[str, Any]] = {
     "all": {"sequence_parallel": True, **_PACKED, **_RECOMPUTE},
 }
 OPTIMIZATION = SftSettings(lr=1e-3, warmup_steps=1, decay_fraction=0.0, micro_batch_size=4, weight_decay=0.1)
+#: Every part of the policy's loss, over sequences of very different lengths.
+POLICY = GrpoSettings(aggregation="sequence_mean", importance_cap=1.5, kl_coefficient=0.1, clip_high=0.28)
+TEMPERATURE = 0.7
+
+
+def policy_examples() -> list[Example]:
+    """Examples with advantages and with what three other policies gave their tokens."""
+    generator = torch.Generator().manual_seed(3)
+
+    def near(example: Example) -> tuple[float, ...]:
+        return tuple((-4.6 + 0.3 * torch.randn(len(example.response), generator=generator)).tolist())
+
+    return [
+        replace(
+            example,
+            advantage=(-1.0) ** number * (1 + number / 10),
+            logprobs={name: near(example) for name in ("old", "rollout", "reference")},
+        )
+        for number, example in enumerate(random_examples(13, seed=5))
+    ]
+
+
+def policy_step(trainer: Trainer) -> dict[str, float]:
+    """One step on the policy's loss: mean over sequences of the mean over their tokens."""
+    examples = policy_examples()
+
+    def loss(logprobs: torch.Tensor, _entropies: torch.Tensor, tokens: Tokens) -> LossOutput:
+        return policy_loss(
+            logprobs,
+            tokens.logprobs["old"],
+            tokens.advantages,
+            tokens.mask,
+            POLICY,
+            normalizer=len(examples),
+            response_lengths=tokens.response_lengths,
+            rollout_logprobs=tokens.logprobs["rollout"],
+            ref_logprobs=tokens.logprobs["reference"],
+        )
+
+    return trainer.step(examples, loss, TEMPERATURE)
 
 
 def logits_and_entropy(trainer: Trainer, examples: list[Example]) -> Any:
@@ -96,6 +137,7 @@ def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]
         "loaded": _weights(trainer),
         "steps": [trainer.step(examples, loss) for _ in range(STEPS)],
         "trained": _weights(trainer),
+        "policy": policy_step(trainer),
     }
     if mode == DISTRIBUTED:  # what others' snapshots hold is tested with the runs
         snapshots = Snapshots(source / "snapshots", keep=1, fingerprint="one")

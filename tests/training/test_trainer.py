@@ -9,6 +9,7 @@ import torch
 
 from evaluation.errors import WarpsmithError
 from tests.training.parallel import LAYOUTS, MODES, results
+from tests.training.parallel_worker import POLICY, TEMPERATURE, policy_examples
 from tests.training.tiny import load_hf_weights, qwen3, random_examples
 from training.batch import collate
 from training.config import MegatronSettings
@@ -37,8 +38,10 @@ def test_scores_do_not_depend_on_how_they_are_computed(layout):
 
 
 @cache
-def reference() -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    """The worker's steps by transformers and AdamW; like Megatron, without weight decay on norms."""
+def reference() -> tuple[list[dict[str, float]], dict[str, torch.Tensor], dict[str, float]]:
+    """The worker's steps by transformers and AdamW; like Megatron, without weight decay on norms.
+
+    Reports, the weights after them, and what the policy's loss is then."""
     model = qwen3().train()
     batch = collate(random_examples(13))
     matrices = [p for p in model.parameters() if p.dim() > 1]
@@ -54,7 +57,34 @@ def reference() -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         steps.append({"loss": loss.item(), "grad_norm": norm.item()})
-    return steps, model.state_dict()
+    optimizer.zero_grad()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    return steps, weights, policy_reference(model)
+
+
+def policy_reference(model: torch.nn.Module) -> dict[str, float]:
+    """GRPO's loss as the papers write it, sequence by sequence, and the norm of its gradient."""
+    examples, losses = policy_examples(), []
+    divergence, clipped = 0.0, 0
+    for example in examples:
+        ids = torch.tensor([example.prompt + example.response])
+        every = torch.log_softmax(model(ids[:, :-1]).logits[0] / TEMPERATURE, -1)
+        own = every.gather(-1, ids[0, 1:, None])[len(example.prompt) - 1 :, 0]
+        old, engine, start = (
+            torch.tensor(example.logprobs[name]) for name in ("old", "rollout", "reference")
+        )
+        ratio, gain = (own - old).exp(), example.advantage
+        low, high = 1 - POLICY.clip_low, 1 + POLICY.clip_high
+        token = -torch.minimum(gain * ratio, gain * ratio.clip(low, high))
+        token = token * (old - engine).exp().clip(max=POLICY.importance_cap)
+        kl = (start - own).exp() - 1 - (start - own)
+        losses.append((token + POLICY.kl_coefficient * kl).mean())
+        divergence += kl.sum().item()
+        clipped += int((ratio > high).sum()) if gain > 0 else int((ratio < low).sum())
+    loss = torch.stack(losses).mean()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    return {"loss": loss.item(), "grad_norm": norm.item(), "kl": divergence, "clipped": clipped}
 
 
 @pytest.mark.slow
@@ -72,6 +102,18 @@ def test_weights_after_some_steps_are_transformers(layout):
     trained, expected = results(*layout)["trained"], reference()[1]
     for name, value in trained.items():
         torch.testing.assert_close(value, expected[name], atol=2e-5, rtol=0, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS + MODES)
+def test_the_policys_loss_and_gradient_are_the_papers(layout):
+    """Over TP, PP and DP, padded and packed."""
+    report, expected = results(*layout)["policy"], reference()[2]
+    assert report["loss"] == pytest.approx(expected["loss"], abs=5e-6)
+    assert report["grad_norm"] == pytest.approx(expected["grad_norm"], rel=2e-4)
+    assert report["kl"] == pytest.approx(expected["kl"], rel=1e-4)
+    assert report["clip_low"] + report["clip_high"] == expected["clipped"] > 0
+    assert report["tokens"] == sum(len(example.response) for example in policy_examples())
 
 
 def build(hf_dir: Path, megatron: MegatronSettings | None = None, **changes) -> Trainer:

@@ -78,15 +78,20 @@ def place_engines(
 ) -> list[Place]:
     """Places of all engines on nodes that have `gpus` GPUs each, spread evenly, in the order of their GPUs.
 
+    What does not train, an evaluation, runs on one node: it gets as many engines as fit there.
+
     Raises:
         WarpsmithError: there are too few GPUs, or the engines do not divide over the nodes.
     """
-    if rollout.num_engines % rank.nodes:
+    engines, each = rollout.num_engines, rollout.gpus_per_engine
+    if device is Device.CUDA and not training:
+        engines = min(engines, gpus // each) or engines
+    if engines % rank.nodes:
         raise WarpsmithError(
             f"rollout.num_engines {rollout.num_engines} cannot be divided over {rank.nodes} nodes; choose a "
             "multiple"
         )
-    per_node, each = rollout.num_engines // rank.nodes, rollout.gpus_per_engine
+    per_node = engines // rank.nodes
     colocated = device is Device.CUDA and training and rollout.colocate
     first = rank.local_world if device is Device.CUDA and training and not rollout.colocate else 0
     if device is Device.CUDA:

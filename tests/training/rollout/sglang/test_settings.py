@@ -88,6 +88,15 @@ def test_engines_without_a_trainer_begin_at_the_first_gpu():
     assert places(ALONE, 1, training=False, colocate=False) == [Place(0, 0, 0, ())]
 
 
+def test_an_evaluation_has_the_engines_that_fit_one_node():
+    evaluating = places(ALONE, 8, training=False, num_engines=8, gpus_per_engine=2)
+    assert [(place.node, place.first_gpu, place.trainer_ranks) for place in evaluating] == [
+        (0, gpu, ()) for gpu in (0, 2, 4, 6)
+    ]
+    with pytest.raises(WarpsmithError, match="need 16 GPUs, but this machine has 1"):
+        places(ALONE, 1, training=False, num_engines=8, gpus_per_engine=2)
+
+
 @pytest.mark.parametrize(
     ("rank", "gpus", "rollout", "complaint"),
     [
