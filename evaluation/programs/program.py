@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -105,7 +106,9 @@ def _problem(
     checks = _instances(found.checks, described[: len(found.checks)], names)
     if not checks:
         raise ProgramError("the program gives usable outputs at aligned sizes only; it must at any sizes")
-    larger = reference.describe_many(found.ladder, seconds=deadline.left)
+    larger: list[Description | ProgramError] = []
+    with suppress(ProgramError):  # a slow program is judged at small sizes
+        larger = reference.describe_many(found.ladder, seconds=deadline.left)
     tree = parse(text)
     return Problem(
         id=header.id,
@@ -116,7 +119,7 @@ def _problem(
         operators=header.operators or operators_of(tree),
         shipped=_instance(text, shipped, names),
         checks=tuple(checks),
-        ladder=tuple(_instances(found.ladder, larger, names)),
+        ladder=tuple(_instances(found.ladder[: len(larger)], larger, names)),
         aligned=tuple(_instances(found.aligned, described[len(found.checks) :], names)),
         unresizable=unresizable,
         tolerance=_tolerance(shipped.outputs),

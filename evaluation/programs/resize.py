@@ -74,6 +74,7 @@ _WINDOW = frozenset({
     "eps",
 })  # fmt: skip
 _GROUPS = frozenset({"group", "groups"})
+_REPEATED, _COUNT = frozenset({"layers", "blocks"}), frozenset({"num", "n", "number"})
 _SIDES = frozenset({"height", "width", "depth", "h", "w", "d"})
 """Parts of the names of an image's sides: equal ones stay equal, for kernels are written for squares."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -115,6 +116,7 @@ class Resizer:
         choices += [[size] for size in inputs] + [
             [*inputs, *module, *body],
             [*inputs, *module, *groups, *body],
+            [size for size in [*inputs, *module] if size.value > SMALL] + body,
         ]
         yield from dict.fromkeys(tuple(choice) for choice in choices if choice)
 
@@ -170,7 +172,7 @@ class Resizer:
 
     def _place(self, name: str) -> Place | None:
         parts = {part.lower() for part in _PART.findall(name)}
-        if parts & _WINDOW:
+        if parts & _WINDOW or (parts & _REPEATED and parts & _COUNT):
             return None
         if parts & _GROUPS and "size" not in parts:
             return Place.GROUPS
@@ -234,6 +236,9 @@ class Resizer:
                 for node in ast.walk(definition):
                     if _is_size(node) and _value(node) > SMALL and node.value in self._dimensions:
                         yield node
+                    elif isinstance(node, ast.Call) and _called(node) == "Linear":
+                        for width in [*node.args, *(keyword.value for keyword in node.keywords)][:1]:
+                            yield from _flattened(width)
 
 
 def related(
@@ -337,6 +342,10 @@ def _elements(node: ast.expr, path: str) -> Iterator[tuple[str, ast.Constant]]:
     elif isinstance(node, ast.List | ast.Tuple):
         for index, item in enumerate(node.elts):
             yield from _elements(item, f"{path}[{index}]")
+    elif isinstance(node, ast.BinOp) and isinstance(node.left, ast.List | ast.Tuple):  # [64] * 8
+        yield from _elements(node.left, path)
+    elif isinstance(node, ast.ListComp):
+        yield from _elements(node.elt, path)
     elif isinstance(node, ast.Dict):
         for key, item in zip(node.keys, node.values, strict=True):
             name = str(key.value) if isinstance(key, ast.Constant) else ""
@@ -365,9 +374,20 @@ def _literals(node: ast.expr) -> Iterator[ast.Constant]:
         yield from _literals(node.right)
 
 
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _flattened(node: ast.expr) -> Iterator[ast.Constant]:
+    """The sides in a product of channels and sides, `512 * 7 * 7`."""
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        if _is_size(node.right):
+            yield node.right
+        node = node.left
+
+
 def _call_literals(call: ast.Call) -> Iterator[ast.Constant]:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    positions = _SHAPE_CALLS.get(name, ())
+    positions = _SHAPE_CALLS.get(_called(call), ())
     for index, argument in enumerate(call.args):
         if positions is None or index in positions:
             yield from _literals(argument)

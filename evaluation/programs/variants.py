@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import prod
@@ -169,7 +170,8 @@ class _Search:
         for variants in aligned:
             found.aligned += self._first(variants, way, way.relaxation, found.aligned)
         if len(self.shipped.tensors) < _MANY_TENSORS:
-            found.ladder = list(dict.fromkeys(self._ladder(way)))
+            with suppress(ProgramError):  # a slow program is judged at small sizes
+                found.ladder = list(dict.fromkeys(self._ladder(way)))
         return found
 
     def _way(self) -> _Working | None:
@@ -179,10 +181,9 @@ class _Search:
             if not self._could_fit(scope) or len(self.surveys) > _MAX_SURVEYS:
                 continue
             fixed = frozenset(self.resizer.fixed(scope))
-            for rules in ((Rule.INDEPENDENT,), tuple(Rule)[1:]):
+            for rule in Rule:
                 ways = [
                     Way(groups, rule, fixed, only)
-                    for rule in rules
                     for groups in self._groupings(scope)
                     for only in self._only(rule, groups)
                 ]

@@ -244,7 +244,11 @@ def _shapes(program: str, making: str, computing: str) -> dict[str, Any]:
         loaded = load(program)
     if loaded.model is not None:
         loaded.model.to(computing)
-    with torch.device(computing), Redirect(computing), torch.backends.mkldnn.flags(enabled=False):
+    with (
+        torch.device(computing),
+        Redirect(computing, shapes=True),
+        torch.backends.mkldnn.flags(enabled=False),
+    ):
         values = loaded.draw()
         state = loaded.state()
         with WorkCounter(_META_SECONDS if computing == "meta" else None) as counter:

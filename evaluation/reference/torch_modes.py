@@ -21,13 +21,20 @@ _FREE = frozenset({
 })  # fmt: skip
 
 
-class Redirect(TorchFunctionMode):
-    """Sends what a program puts on a GPU to `device`; with `double`, turns float32 into float64."""
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
 
-    def __init__(self, device: str, double: bool = False) -> None:
+
+class Redirect(TorchFunctionMode):
+    """Sends what a program puts on a GPU to `device`; with `double`, turns float32 into float64.
+
+    Where `shapes` are all that is asked for, a recurrent layer gives them at once, without its steps.
+    """
+
+    def __init__(self, device: str, double: bool = False, shapes: bool = False) -> None:
         super().__init__()
         self._device = torch.device(device)
         self._double = double
+        self._shapes = shapes
 
     def __torch_function__(
         self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
@@ -36,6 +43,9 @@ class Redirect(TorchFunctionMode):
             return args[0]
         if func is torch.Tensor.float and self._double:
             func = torch.Tensor.double
+        recurrent = self._shapes and getattr(func, "__name__", "") in _RECURRENT
+        if recurrent and len(args) == 9 and isinstance(args[3], bool):  # else of sequences that are packed
+            return _recurrent(args[0], args[1], args[2], args[7])
         arguments = tuple(self._translate(argument) for argument in args)
         return func(*arguments, **{name: self._translate(value) for name, value in (kwargs or {}).items()})
 
@@ -45,6 +55,16 @@ class Redirect(TorchFunctionMode):
         if isinstance(value, torch.device) or (isinstance(value, str) and value.startswith("cuda")):
             return self._device
         return value
+
+
+def _recurrent(values: Tensor, state: Any, weights: Sequence[Tensor], both_ways: bool) -> Any:
+    """Outputs and last states of a recurrent layer, and the products of all its steps in one."""
+    states = [state] if isinstance(state, Tensor) else list(state)
+    for weight in weights:
+        if weight.ndim == 2:
+            torch.mm(values.new_empty(values.shape[:-1].numel(), weight.shape[1]), weight.t())
+    output = values.new_empty(*values.shape[:-1], states[0].shape[-1] * (2 if both_ways else 1))
+    return output, *(torch.empty_like(one) for one in states)
 
 
 class WorkCounter(TorchDispatchMode):

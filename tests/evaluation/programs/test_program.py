@@ -127,6 +127,62 @@ def test_shapes_that_hang_together_are_resized_together(reference, body, inputs)
     assert len({item.program for item in problem.checks + problem.aligned}) >= 2
 
 
+LAYERED = """
+import torch
+import torch.nn as nn
+from torch.nn.functional import relu
+class Model(nn.Module):
+    def __init__(self{arguments}):
+        super().__init__()
+        {layers}
+    def forward(self, x):
+        {body}
+{constants}
+def get_inputs():
+    return [torch.rand({shape})]
+def get_init_inputs():
+    return [{arguments2}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "layers", "body", "constants", "shape"),
+    [
+        (
+            ", width, num_layers",
+            "self.stack = nn.LSTM(width, 256, num_layers, batch_first=True)",
+            "return self.stack(x)[0]",
+            "batch_size, length, width, num_layers = 10, 512, 128, 6",
+            "batch_size, length, width",
+        ),
+        (
+            ", sizes",
+            "self.stack = nn.Sequential(*(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])))",
+            "return self.stack(x)",
+            "batch_size, sizes = 128, [1024] * 5",
+            "batch_size, sizes[0]",
+        ),
+        (
+            "",
+            "self.conv, self.fc = nn.Conv2d(1, 64, 3, padding=1), nn.Linear(64 * 7 * 7, 100)",
+            "return self.fc(nn.functional.max_pool2d(relu(self.conv(x)), 4).flatten(1))",
+            "batch_size = 256",
+            "batch_size, 1, 28, 28",
+        ),
+    ],
+    ids=["layers-of-a-recurrent-one", "repeated-widths", "flattened-sides"],
+)
+def test_networks_are_resized(reference, arguments, layers, body, constants, shape):
+    text = LAYERED.format(
+        arguments=arguments, layers=layers, body=body, constants=constants, shape=shape,
+        arguments2=arguments.removeprefix(", "),
+    )  # fmt: skip
+    problem = make(text, reference)
+    assert problem.unresizable is None
+    shipped = [tensor.name for tensor in problem.shipped.parameters]
+    assert all([tensor.name for tensor in item.parameters] == shipped for item in problem.checks)
+
+
 def test_the_number_of_elements_varies_from_below_a_block_to_a_million(reference):
     problem = make(function("return x.sin()", "torch.randn(1 << 24)"), reference)
     counts = sorted(instance.inputs[0].numel for instance in problem.checks + problem.ladder)

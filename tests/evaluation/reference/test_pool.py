@@ -261,6 +261,29 @@ def test_a_survey_allocates_nothing(reference):
     assert found.flops >= (1 << 36)
 
 
+@pytest.mark.parametrize("layer", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("options", ["2, batch_first=True", "3, bidirectional=True, bias=False"])
+def test_recurrent_layers_are_surveyed_without_their_steps(reference, layer, options):
+    program = f"""
+import torch
+length = 11
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.{layer}(5, 4, {options})
+    def forward(self, x):
+        return self.layer(x)
+def get_inputs():
+    return [torch.rand(length, 3, 5)]
+"""
+    small, large = reference.survey([program, program.replace("= 11", "= 100_000")])
+    assert isinstance(small, Survey) and isinstance(large, Survey)
+    described = reference.describe(program)
+    assert small.outputs == described.outputs
+    assert large.outputs[0].shape == (100_000, *small.outputs[0].shape[1:])
+    assert large.flops > 5000 * small.flops
+
+
 def test_matrix_products_count_two_operations_a_multiplication(reference):
     program = function("    return x @ x.t()", "torch.randn(512, 2048)")
     (found,) = reference.survey([program])
