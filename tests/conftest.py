@@ -49,6 +49,39 @@ def _group(item) -> str:
 
 
 @pytest.fixture(scope="session")
+def confined():
+    """The pool of reference programs that all tests share: starting one takes seconds."""
+    from evaluation.reference.pool import ReferencePool
+
+    with ReferencePool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def one_reference(monkeypatch, confined):
+    """Whoever opens a pool of reference programs gets the shared one."""
+
+    class Lent:
+        def __init__(self, *_, **__):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def close(self):
+            pass
+
+        def __getattr__(self, name):
+            return getattr(confined, name)
+
+    for module in ("evaluation.reference.pool", "evaluation.pool"):
+        monkeypatch.setattr(f"{module}.ReferencePool", Lent)
+
+
+@pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """An MLflow database without runs: making one takes seconds, so tests get copies."""
     from tasks.mlflow_client import preload

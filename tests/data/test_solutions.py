@@ -46,8 +46,8 @@ GRAPHS = [graph for name in OPERATORS for graph in single_operator_graphs(name)[
 
 
 @pytest.fixture(scope="module")
-def pool():
-    with EvaluationPool(EvaluationSettings(workers=2)) as pool:
+def pool(confined):
+    with EvaluationPool(EvaluationSettings(workers=2), confined) as pool:
         yield pool
 
 

@@ -13,7 +13,6 @@ from data.trusted import TrustedReference
 from evaluation.problem import Split
 from evaluation.programs.program import problem_from_program
 from evaluation.reference.draw import Draw, Kind
-from evaluation.reference.pool import ReferencePool
 
 NORM = """
 import torch
@@ -36,12 +35,6 @@ def get_init_inputs():
 @pytest.fixture
 def reference():
     with TrustedReference() as reference:
-        yield reference
-
-
-@pytest.fixture(scope="module")
-def confined():
-    with ReferencePool() as reference:
         yield reference
 
 

@@ -6,13 +6,11 @@ import pytest
 
 from data.sources import Refused, read_sources
 from evaluation.errors import WarpsmithError
-from evaluation.reference.pool import ReferencePool
 
 
 @pytest.fixture(scope="module")
-def pool():
-    with ReferencePool() as reference:
-        yield reference
+def pool(confined):
+    return confined
 
 
 def program(operator="relu", shape="[8192, 4096]", argument="x"):

@@ -1,18 +1,16 @@
-"""The real evaluator for tests: one reference pool and one simt backend a session, and small problems."""
+"""The real evaluator for tests: one simt backend a session, and small problems."""
 
 import pytest
 
 from evaluation.backends import open_backend
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Problem, Split
-from evaluation.reference.pool import ReferencePool
 from evaluation.settings import EvaluationSettings
 
 
 @pytest.fixture(scope="session")
-def reference():
-    with ReferencePool() as pool:
-        yield pool
+def reference(confined):
+    return confined
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ marks what is not mended yet: whoever mends it takes that line out. `BACKEND=cud
 
 import json
 import os
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -45,19 +46,23 @@ def backend():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", list(_folders()))
-def test_case(folder, backend, reference):
-    status, reason = _verdict(folder, backend, reference)
+def test_case(folder, backend, reference, problem_of):
+    status, reason = _verdict(folder, backend, reference, problem_of)
     assert "\n" not in reason
     assert status in _expected(folder)["allow"], reason
 
 
-def _verdict(folder, backend, reference):
+@pytest.fixture(scope="module")
+def problem_of(reference):
+    """The problem that a program poses: many cases share one."""
+    return cache(partial(problem_from_program, id="case", source="cases", reference=reference))
+
+
+def _verdict(folder, backend, reference, problem_of):
     """Status and reason as the command line gives them."""
     kernel = (folder / "kernel.cu").read_text()
     try:
-        problem = problem_from_program(
-            (folder / "program.py").read_text(), id=folder.name, source="cases", reference=reference
-        )
+        problem = problem_of((folder / "program.py").read_text())
         verdict = check(
             problem,
             f"```cuda\n{kernel}\n```",

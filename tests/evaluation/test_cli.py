@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -39,12 +38,8 @@ extern "C" __global__ void k(const float* x, float* out, int rows, int cols) {
 
 
 @pytest.fixture
-def run(tmp_path, capsys, monkeypatch, reference):
-    """Runs the command line on these texts; gives the exit status and what was printed.
-
-    One reference pool serves all tests: starting one takes seconds.
-    """
-    monkeypatch.setattr("evaluation.reference.pool.ReferencePool", lambda: nullcontext(reference))
+def run(tmp_path, capsys, one_reference):
+    """Runs the command line on these texts; gives the exit status and what was printed."""
 
     def invoke(kernel, program=PROGRAM, *options):
         (tmp_path / "kernel.cu").write_text(kernel)

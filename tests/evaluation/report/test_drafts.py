@@ -47,7 +47,7 @@ def large() -> Problem:
     )  # fmt: skip
 
 
-def test_every_draft_becomes_a_sample(double, simt):
+def test_every_draft_becomes_a_sample(double, simt, one_reference):
     said = []
     drafts = [(Contender.START, double, 0, BAD), (Contender.TRAINED, double, 0, GOOD)]
     samples = judge_drafts(

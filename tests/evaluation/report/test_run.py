@@ -22,7 +22,7 @@ BAD = GOOD.replace("+ x[i]", "+ 1.f")
 
 
 @pytest.fixture
-def run(tmp_path, capsys, double):
+def run(tmp_path, capsys, double, one_reference):
     """Runs the command on these lines; gives the exit status, what was printed, and the output folder."""
 
     def invoke(rows):
