@@ -7,7 +7,7 @@
     ```
 
 `response` finds the block, `launch_lines` the lines, and this module reads them. Parsing never raises,
-whatever the text; what it does not check (names, sizes) is left to `evaluation.planning`, and the C++ itself
+whatever the text; what it does not check (names, sizes) is left to `evaluation.plan`, and the C++ itself
 to the backend.
 """
 

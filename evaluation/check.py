@@ -27,11 +27,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation import planning
 from evaluation.backends.base import Backend, Run
 from evaluation.candidate import Candidate, parse
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, kernels_of, plan
 from evaluation.problem import Instance, Problem
 from evaluation.programs.choice import beyond
 from evaluation.reference.draw import Case, Draw, Kind, spread
@@ -84,7 +82,7 @@ def judge(
     """Judge a candidate on cases already drawn, and by its plan at the `shipped` sizes."""
     if not cases:
         return Verdict(status=Status.UNSUPPORTED, reason="the problem has no sizes to be judged at")
-    kernels = planning.kernels(candidate, shipped)
+    kernels = kernels_of(candidate, shipped)
     if isinstance(kernels, Refusal):
         return refused(kernels)
     plans = _plans(candidate, [*(case.instance for case in cases), shipped])

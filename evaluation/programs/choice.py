@@ -16,8 +16,7 @@ from functools import partial
 from math import prod
 
 from evaluation.candidate import Candidate
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, plan
 from evaluation.problem import Instance, Problem, Tensor
 from evaluation.verdict import Refusal
 

@@ -18,8 +18,7 @@ import numpy as np
 
 from evaluation.candidate import parse
 from evaluation.errors import EvaluatorFailure, WarpsmithError
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, plan
 from evaluation.problem import Frozen, Problem
 from evaluation.reference.draw import Draw, Kind
 from evaluation.reference.pool import ReferencePool

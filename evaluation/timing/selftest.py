@@ -20,8 +20,7 @@ from evaluation.backends.cuda.backend import CudaBackend, CudaBuilt
 from evaluation.candidate import Candidate, parse_source
 from evaluation.check import judge, refused
 from evaluation.errors import WarpsmithError
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, plan
 from evaluation.problem import Dialect, Frozen, Instance, Problem, Split, Tensor
 from evaluation.reference.draw import Case, Kind, Trial
 from evaluation.settings import BackendName, EvaluationSettings

@@ -9,7 +9,7 @@ from __future__ import annotations
 from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.candidate import Candidate
 from evaluation.errors import EvaluatorFailure
-from evaluation.planning import plan
+from evaluation.plan import plan
 from evaluation.problem import Problem
 from evaluation.timing.timer import Baseline, Timer, Timing, TimingError, TimingSettings
 from evaluation.verdict import Refusal, Status, Verdict

@@ -9,8 +9,7 @@ import pytest
 
 from evaluation.backends.base import Run
 from evaluation.candidate import parse_source
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, plan
 from evaluation.problem import Instance, Tensor
 
 

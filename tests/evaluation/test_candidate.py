@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from evaluation.candidate import Candidate, parse, parse_source
 from evaluation.expressions import Number, Size
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, plan
 from evaluation.verdict import Refusal, Status
 from tests.evaluation.answer.test_forms import INSTANCE
 from tests.evaluation.hostile_responses import RESPONSES

@@ -12,8 +12,7 @@ import torch
 from evaluation.backends.cuda.arguments import typed_launches
 from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.candidate import parse
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, plan
 from evaluation.problem import Problem
 from evaluation.verdict import Refusal
 from tests.benchmarks.judge.corpus import programs

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from evaluation.candidate import Candidate, parse, parse_source
-from evaluation.plan import BufferArgument, Plan
-from evaluation.planning import plan
+from evaluation.plan import BufferArgument, Plan, plan
 from evaluation.problem import Instance, Tensor
 from evaluation.verdict import Refusal, Status
 

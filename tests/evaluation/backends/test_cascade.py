@@ -9,7 +9,7 @@ from evaluation.backends.base import Run, RunOutcome
 from evaluation.backends.cascade import CascadeBackend
 from evaluation.backends.simt.backend import SimtBackend
 from evaluation.candidate import parse_source
-from evaluation.planning import plan
+from evaluation.plan import plan
 from evaluation.problem import Instance, Tensor
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Refusal, Status

@@ -12,8 +12,7 @@ import pytest
 
 from evaluation.backends.simt.backend import SimtBackend
 from evaluation.candidate import Candidate, parse_source
-from evaluation.plan import Plan
-from evaluation.planning import plan
+from evaluation.plan import Plan, plan
 from evaluation.problem import Instance, Tensor
 from evaluation.verdict import Refusal
 from tests.evaluation.simt_runs import SETTINGS

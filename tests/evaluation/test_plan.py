@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.candidate import Candidate, parse_source
-from evaluation.plan import BufferArgument, Plan, Role
-from evaluation.planning import plan
+from evaluation.plan import BufferArgument, Plan, Role, plan
 from evaluation.problem import Instance, Tensor
 from evaluation.verdict import Refusal, Status
 from tests.benchmarks.simt_mix import make_run
