@@ -13,7 +13,7 @@ from data.sources import Reading, read_sources
 from data.splits import split_of
 from data.table import Measured, measure
 from evaluation.problem import Problem
-from evaluation.programs.syntax import ProgramError, fingerprint
+from evaluation.programs.syntax import ProgramError, program_identity
 from evaluation.reference.pool import ReferencePool
 
 _NAMELESS = "no operator was recognised in the program, so it has no split; call torch functions by name"
@@ -82,10 +82,10 @@ def _drop_duplicates(
     """The first problem of each program; the others are added to `duplicates` by source."""
     if not problems:
         return []
-    seen = {fingerprint(problem.shipped.program) for problem in generated}
+    seen = {program_identity(problem.shipped.program) for problem in generated}
     kept = []
     for problem in problems:
-        identity = fingerprint(problem.shipped.program)
+        identity = program_identity(problem.shipped.program)
         if identity in seen:
             duplicates[problem.source] += 1
         else:

@@ -19,7 +19,7 @@ from typing import Any
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.programs.program import ProgramError, problem_from_program
-from evaluation.programs.syntax import detect_dialect, fingerprint
+from evaluation.programs.syntax import detect_dialect, program_identity
 from evaluation.reference.pool import ReferencePool
 
 #: Names under which a row may have its program.
@@ -104,7 +104,7 @@ def _identity(row: _Row | Refused) -> str | Refused:
         return row
     try:
         detect_dialect(row.program)
-        return fingerprint(row.program)
+        return program_identity(row.program)
     except ProgramError as error:
         return Refused(row.name, str(error), row.text)
 

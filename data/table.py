@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from evaluation.problem import Instance, Problem, Tensor
-from evaluation.programs.syntax import fingerprint
+from evaluation.programs.syntax import program_identity
 from evaluation.reference.draw import Draw, Kind
 from evaluation.reference.pool import ReferencePool
 from evaluation.tolerance import widen
@@ -97,7 +97,7 @@ def row(problem: Problem) -> Row:
         split=problem.split.value,
         split_level=f"{problem.split}/{problem.level}",
         combination="+".join(sorted(problem.operators)),
-        program=fingerprint(shipped.program),
+        program=program_identity(shipped.program),
         checks=len(problem.checks),
         aligned=len(problem.aligned),
         resized=problem.unresizable is None,

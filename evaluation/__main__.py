@@ -235,8 +235,8 @@ def _stopwatch(backend: Backend) -> AbstractContextManager[Stopwatch | None]:
         return nullcontext()
     from evaluation.backends.cascade import CascadeBackend
     from evaluation.backends.cuda.backend import CudaBackend
+    from evaluation.timing.samples import REPORT
     from evaluation.timing.stopwatch import Stopwatch
-    from evaluation.timing.timer import REPORT
 
     on_gpu = backend.last if isinstance(backend, CascadeBackend) else backend
     assert isinstance(on_gpu, CudaBackend)

@@ -17,7 +17,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from evaluation.check import SizeSet, fingerprint
+from evaluation.check import SizeSet, problem_digest
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.settings import BackendName, EvaluationSettings
@@ -51,7 +51,7 @@ def verdict_key(
         machine(settings.backend, settings.compiler),
         reference,
         settings.model_dump_json(exclude=_IRRELEVANT),
-        fingerprint(problem, sizes),
+        problem_digest(problem, sizes),
         f"{seed}/{sizes}",
         source,
     )

@@ -120,7 +120,7 @@ def instances(problem: Problem, sizes: SizeSet) -> tuple[Instance, ...]:
     return problem.aligned if sizes is SizeSet.ALIGNED and problem.aligned else problem.checks
 
 
-def fingerprint(problem: Problem, sizes: SizeSet) -> str:
+def problem_digest(problem: Problem, sizes: SizeSet) -> str:
     """Hash of everything in a problem that a verdict depends on (hex)."""
     digest = hashlib.sha256(repr(problem.tolerance).encode())
     for instance in (*instances(problem, sizes), *(problem.ladder if sizes is SizeSet.CHECKS else ())):
@@ -141,7 +141,7 @@ def draw_cases(
     size is what is tried. Its draws are those of every other candidate.
     Raises the reference's WarpsmithError if the program fails.
     """
-    identity = fingerprint(problem, sizes)
+    identity = problem_digest(problem, sizes)
     chosen = list(enumerate(spread(instances(problem, sizes), random.Random(f"{seed}/{identity}"))))
     if candidate is not None and sizes is SizeSet.CHECKS:
         larger = beyond(problem, candidate, f"{seed}/{identity}")

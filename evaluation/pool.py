@@ -38,8 +38,8 @@ from evaluation.verdict import Refusal, Status, Verdict
 from evaluation.worker import Failure, Task
 
 if TYPE_CHECKING:
+    from evaluation.timing.samples import Timing
     from evaluation.timing.stopwatch import Stopwatch
-    from evaluation.timing.timer import Timing
 
 _ROOT = Path(__file__).parent.parent
 _ATTEMPTS = 2

@@ -113,7 +113,7 @@ def _responses(tracking: Tracking, profile: Profile, job: Job) -> list[Response]
         profile.training,
         job.out / "sglang",
     )
-    return [Response(problem_id=problem.id, response=text) for _, problem, _, text in drafts]
+    return [Response(problem_id=draft.problem.id, response=draft.response) for draft in drafts]
 
 
 def _log(tracking: Tracking, job: Job, found: Benchmark | Rates) -> str:

@@ -103,7 +103,8 @@ def generate(
             ],
         )
     for (problem, index), ids, completion in zip(asked, prompt_ids, completions, strict=True):
-        yield contender, problem, index, decode_response(tokenizer, completion.token_ids, ids)
+        response = decode_response(tokenizer, completion.token_ids, ids)
+        yield Draft(contender, problem, index, response)
 
 
 class _Progress:

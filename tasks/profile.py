@@ -15,7 +15,7 @@ from evaluation.errors import WarpsmithError
 from evaluation.marks import Affects, Machine, Result, part
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
-from evaluation.timing.timer import REPORT, TimingSettings
+from evaluation.timing.samples import REPORT, TimingSettings
 from tasks.layout import Layout
 from training.arguments.parse import Overrides, read_arguments
 from training.arguments.profile_file import read_settings, validated

@@ -262,7 +262,7 @@ class _Renamer(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def fingerprint(program: str) -> str:
+def program_identity(program: str) -> str:
     """Hash of what `program` says, whatever its layout, comments, docstrings and variable names.
 
     Two programs with the same fingerprint are the same problem; keyword names are kept, so a rename

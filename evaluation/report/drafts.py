@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from evaluation.check import SizeSet
 from evaluation.pool import EvaluationPool, ProgressCallback, Request
@@ -17,10 +17,19 @@ from evaluation.report.summary import Contender, Sample
 from evaluation.scratch import Scratch
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.timing.machine import Fingerprint, fingerprint
-from evaluation.timing.timer import AT_SHIPPED, REPORT, TimingSettings
+from evaluation.timing.samples import AT_SHIPPED, REPORT, TimingSettings
 
-Draft: TypeAlias = tuple[Contender, Problem, int, str]
-"""A response before it is judged: whose, to which problem, the how-manieth, and its text."""
+
+@dataclass(frozen=True)
+class Draft:
+    """A response before it is judged."""
+
+    contender: Contender
+    """The model that wrote it."""
+    problem: Problem
+    index: int
+    """Of the response among the model's responses to the problem."""
+    response: str
 
 
 @contextmanager
@@ -68,7 +77,7 @@ def judge_drafts(
     Raises:
         WarpsmithError: if the machine lacks what the backend needs.
     """
-    requests = [Request(problem, response) for _, problem, _, response in drafts]
+    requests = [Request(draft.problem, draft.response) for draft in drafts]
     with open_pool(settings, timing) as pool:
         checks, aligned = (
             pool.evaluate(requests, seed=seed, sizes=sizes, progress=progress(sizes) if progress else None)
@@ -77,17 +86,15 @@ def judge_drafts(
         timings = [pool.timing(request) for request in requests]
     return [
         Sample(
-            problem_id=problem.id,
-            contender=contender,
-            index=index,
-            response=response,
+            problem_id=draft.problem.id,
+            contender=draft.contender,
+            index=draft.index,
+            response=draft.response,
             checks=at_ragged,
             aligned=at_aligned,
-            roofline=timing.roofline_fraction if timing and at_ragged.correct else None,
+            timing=timing if at_ragged.correct else None,
         )
-        for (contender, problem, index, response), at_ragged, at_aligned, timing in zip(
-            drafts, checks, aligned, timings, strict=True
-        )
+        for draft, at_ragged, at_aligned, timing in zip(drafts, checks, aligned, timings, strict=True)
     ]
 
 

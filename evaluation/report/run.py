@@ -139,7 +139,7 @@ def _drafts(problems: Sequence[Problem], responses: Sequence[Response]) -> list[
     drafts: list[Draft] = []
     for one in responses:
         key = one.problem_id, one.contender
-        drafts.append((one.contender, by_id[one.problem_id], index[key], one.text))
+        drafts.append(Draft(one.contender, by_id[one.problem_id], index[key], one.text))
         index[key] += 1
     return drafts
 

@@ -21,6 +21,7 @@ from evaluation.problem import Frozen, Problem
 from evaluation.report.estimators import Interval, paired_bootstrap, pass_at_k
 from evaluation.report.speed_summary import Speeds, summarise_speeds
 from evaluation.timing.machine import Fingerprint
+from evaluation.timing.samples import Timing
 from evaluation.verdict import Status, Verdict
 
 #: A launch whose grid is a plain division: correct only where the size is a multiple of the block.
@@ -45,8 +46,13 @@ class Sample(Frozen):
     """At ragged sizes: the verdict that counts."""
     aligned: Verdict
     """At aligned sizes."""
-    roofline: float | None = None
-    """Share of the speed that the roofline allows, if it was timed."""
+    timing: Timing | None = None
+    """What was measured of it, if it is correct and was timed."""
+
+    @property
+    def roofline(self) -> float | None:
+        """Share of the speed that the roofline allows, if it was timed."""
+        return self.timing.roofline_fraction if self.timing else None
 
     @property
     def speedup(self) -> float | None:
@@ -300,6 +306,7 @@ def table(
             "reason": sample.checks.reason,
             "speedup": sample.speedup,
             "roofline": sample.roofline,
+            "milliseconds": sample.timing.candidate.median if sample.timing else None,
             "kernel": sample.response,
         }
         for problem in problems

@@ -25,7 +25,8 @@ from evaluation.problem import Dialect, Frozen, Instance, Problem, Split, Tensor
 from evaluation.reference.draw import Case, Kind, Trial
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.timing.machine import fingerprint
-from evaluation.timing.timer import Baseline, Timer, Timing, TimingSettings
+from evaluation.timing.samples import Baseline, Timing, TimingSettings
+from evaluation.timing.timer import Timer
 from evaluation.verdict import Refusal, Status, Verdict
 
 _COPY_ELEMENTS = 1 << 27

@@ -11,7 +11,8 @@ from evaluation.candidate import Candidate
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import plan
 from evaluation.problem import Problem
-from evaluation.timing.timer import Baseline, Timer, Timing, TimingError, TimingSettings
+from evaluation.timing.samples import Baseline, Timing, TimingSettings
+from evaluation.timing.timer import Timer, TimingError
 from evaluation.verdict import Refusal, Status, Verdict
 
 

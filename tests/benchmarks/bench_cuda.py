@@ -299,7 +299,8 @@ def _soak_share(
 
 def timing(options: argparse.Namespace) -> None:
     """Candidates timed a minute by one timer, with the settings that a rollout would use."""
-    from evaluation.timing.timer import Timer, Timing, TimingSettings
+    from evaluation.timing.samples import Timing, TimingSettings
+    from evaluation.timing.timer import Timer
     from tests.evaluation.timing.test_bench import KERNEL, planned, problem
 
     backend = CudaBackend(SETTINGS)

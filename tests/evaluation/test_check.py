@@ -3,7 +3,7 @@
 import pytest
 
 from evaluation.backends.base import RunOutcome
-from evaluation.check import SizeSet, check, draw_cases, fingerprint
+from evaluation.check import SizeSet, check, draw_cases, problem_digest
 from evaluation.reference.draw import Kind
 from evaluation.verdict import Status
 
@@ -74,24 +74,24 @@ def test_an_exact_grid_is_right_at_aligned_sizes_only(judged):
     [
         ("int main() {}", Status.UNPARSABLE, "launch line"),
         (row(arguments="x, out, n"), Status.REJECTED, "unknown argument 'n'"),
-        (row("return 1 +;"), Status.COMPILE_ERROR, ""),
-        (row("int 3;", grid="rows / 64"), Status.COMPILE_ERROR, ""),
+        (row("return 1 +;"), Status.COMPILE_ERROR, "line 4: expected primary-expression"),
+        (row("int 3;", grid="rows / 64"), Status.COMPILE_ERROR, "line 4: expected unqualified-id"),
         (
             row(grid="rows / 64"),
             Status.LAUNCH_ERROR,
             "grid x is 0; it must be from 1 to 2147483647 (at rows = 37",
         ),
-        (row(arguments="x, out, rows"), Status.LAUNCH_ERROR, ""),
-        (row(arguments="rows, out, x, cols"), Status.LAUNCH_ERROR, ""),
-        (row(SUM + "out[r] = s;"), Status.FAULT, ""),
-        (row("while (true) out[0] = 1.f;"), Status.TIMEOUT, ""),
+        (row(arguments="x, out, rows"), Status.LAUNCH_ERROR, "k takes 4 arguments, and the launch"),
+        (row(arguments="rows, out, x, cols"), Status.LAUNCH_ERROR, "k: argument 1 is a number"),
+        (row(SUM + "out[r] = s;"), Status.FAULT, "out-of-bounds read of 4 bytes at byte"),
+        (row("while (true) out[0] = 1.f;"), Status.TIMEOUT, "the budget is used up after"),
         (row("if (r >= rows) return; out[r] = 0.f;"), Status.WRONG, "expected"),
         (
             row("if (r >= rows || r == 3) return; " + SUM + "out[r] = s;"),
             Status.WRONG,
             "nobody has written byte 12 of out",
         ),
-        (row("((float*)x)[r] = 0.f;"), Status.FAULT, "x"),
+        (row("((float*)x)[r] = 0.f;"), Status.FAULT, "write of input x at byte 0"),
     ],
 )
 def test_every_failure_has_its_status_and_reason(judged, source, status, words):
@@ -135,12 +135,12 @@ def test_every_instance_and_every_kind_occur(row_sum, reference):
 
 
 def test_the_fingerprint_is_of_what_is_judged(row_sum, double):
-    assert fingerprint(row_sum, SizeSet.CHECKS) != fingerprint(double, SizeSet.CHECKS)
-    assert fingerprint(row_sum, SizeSet.CHECKS) != fingerprint(row_sum, SizeSet.ALIGNED)
+    assert problem_digest(row_sum, SizeSet.CHECKS) != problem_digest(double, SizeSet.CHECKS)
+    assert problem_digest(row_sum, SizeSet.CHECKS) != problem_digest(row_sum, SizeSet.ALIGNED)
     renamed = row_sum.model_copy(update={"id": "another"})
-    assert fingerprint(row_sum, SizeSet.CHECKS) == fingerprint(renamed, SizeSet.CHECKS)
+    assert problem_digest(row_sum, SizeSet.CHECKS) == problem_digest(renamed, SizeSet.CHECKS)
     stricter = row_sum.model_copy(update={"tolerance": 1e-6})
-    assert fingerprint(row_sum, SizeSet.CHECKS) != fingerprint(stricter, SizeSet.CHECKS)
+    assert problem_digest(row_sum, SizeSet.CHECKS) != problem_digest(stricter, SizeSet.CHECKS)
 
 
 class Restless:

@@ -79,6 +79,7 @@ def test_is_refused_with_its_name(backend, path):
     status, reason = judge(backend, hack.source)
     assert status in hack.expect, reason
     assert re.search(hack.reason, reason), reason
+    assert hack.reason or not reason, "the file must say why it is refused"
 
 
 def test_the_honest_kernel_is_correct_after_all_of_them(backend):

@@ -98,7 +98,7 @@ def test_the_benchmark_samples_and_records_as_the_rollouts_do(tmp_path, monkeypa
     drafts = list(
         generate(tmp_path, Contender.TRAINED, 12, [problem], prompts, benchmark, training, tmp_path)
     )
-    assert {text for *_, text in drafts} == {"<think>"}  # the thought that the prompt opened
+    assert {draft.response for draft in drafts} == {"<think>"}  # the thought that the prompt opened
     rollout = Responder(load_tokenizer(tmp_path), engine, None, profile.grpo, profile.rollout).sampling(7)
     assert {replace(one, seed=7) for one in engine.asked} == {rollout}
     assert len({one.seed for one in engine.asked}) == benchmark.samples_per_problem

@@ -22,7 +22,7 @@ from evaluation.problem import Problem
 from evaluation.report.drafts import open_pool
 from evaluation.reward import Progress, kernel_reward, progress
 from evaluation.settings import EvaluationSettings
-from evaluation.timing.timer import REWARD
+from evaluation.timing.samples import REWARD
 from evaluation.verdict import Status, Verdict
 from training.rollout.prompts import PromptRow
 from training.rollout.settings import KERNEL

@@ -6,10 +6,10 @@ import pytest
 
 from evaluation.pool import Request
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
-from evaluation.report.drafts import judge_drafts, machine_of, open_pool
+from evaluation.report.drafts import Draft, judge_drafts, machine_of, open_pool
 from evaluation.report.summary import Contender
 from evaluation.settings import BackendName, EvaluationSettings
-from evaluation.timing.timer import REWARD
+from evaluation.timing.samples import REWARD
 from tests.evaluation.cuda_kernels import needs_gpu
 
 GPU_MARK, SKIP = needs_gpu
@@ -49,7 +49,7 @@ def large() -> Problem:
 
 def test_every_draft_becomes_a_sample(double, simt, one_reference):
     said = []
-    drafts = [(Contender.START, double, 0, BAD), (Contender.TRAINED, double, 0, GOOD)]
+    drafts = [Draft(Contender.START, double, 0, BAD), Draft(Contender.TRAINED, double, 0, GOOD)]
     samples = judge_drafts(
         drafts, EvaluationSettings(workers=1), seed=1, progress=lambda sizes: lambda *_: said.append(sizes)
     )
@@ -65,7 +65,7 @@ def test_every_draft_becomes_a_sample(double, simt, one_reference):
 @GPU_MARK
 @SKIP
 def test_what_is_correct_is_timed_on_a_gpu():
-    drafts = [(Contender.TRAINED, large(), index, text) for index, text in enumerate((GOOD, BAD))]
+    drafts = [Draft(Contender.TRAINED, large(), index, text) for index, text in enumerate((GOOD, BAD))]
     good, bad = judge_drafts(drafts, CUDA, seed=1)
     assert good.speedup is not None and good.speedup > 0.1
     assert good.roofline is not None and 0.1 < good.roofline <= 1.02

@@ -8,8 +8,9 @@ from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.timing.roofline import Peaks
+from evaluation.timing.samples import Baseline, Timing, TimingSettings
 from evaluation.timing.selftest import COPY_KERNEL, copy_problem
-from evaluation.timing.timer import Baseline, Timer, Timing, TimingError, TimingSettings
+from evaluation.timing.timer import Timer, TimingError
 from evaluation.verdict import Refusal, Status
 from tests.evaluation.cuda_kernels import needs_gpu, planned
 

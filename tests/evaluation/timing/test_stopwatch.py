@@ -10,8 +10,9 @@ from evaluation.candidate import parse
 from evaluation.check import SizeSet, check
 from evaluation.pool import EvaluationPool, Request
 from evaluation.settings import EvaluationSettings
+from evaluation.timing.samples import Baseline, Timing, sampled, speed_up
 from evaluation.timing.stopwatch import describe, timed, with_timing
-from evaluation.timing.timer import Baseline, Timing, TimingError, sampled, speed_up
+from evaluation.timing.timer import TimingError
 from evaluation.verdict import Measurements, Refusal, Status, Verdict
 
 CORRECT = Verdict(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
 from evaluation.timing.roofline import MARGIN, Peaks, floor_s, fraction
-from evaluation.timing.timer import TimingSettings, finished, largest, median_interval, sampled, speed_up
+from evaluation.timing.samples import TimingSettings, finished, largest, median_interval, sampled, speed_up
 from evaluation.verdict import Status
 
 PEAKS = Peaks(bytes_per_s=4e12, flops_per_s={"float32": 4e14, "bfloat16": 8e14}, l2_bytes=60_000_000)

@@ -1,5 +1,6 @@
 // hack: expands to more text than memory
 // expect: compile_error
+// reason: gave up|was ended
 #define A x, x, x, x, x, x, x, x, x, x
 #define B A, A, A, A, A, A, A, A, A, A
 #define C B, B, B, B, B, B, B, B, B, B

@@ -1,5 +1,6 @@
 // hack: pastes more text than memory
 // expect: compile_error
+// reason: gave up|was ended
 #define JOIN(x, y) x##y
 #define A(x) x##x x##x x##x x##x x##x x##x x##x x##x
 #define B(x) A(x) A(x) A(x) A(x) A(x) A(x) A(x) A(x)

@@ -1,5 +1,6 @@
 // hack: a quote where the declaration of dynamic shared memory is rewritten
 // expect: compile_error
+// reason: line 12
 #define EAT(...)
 extern "C" __global__ void k(float* o, const float* a, int n);
 __device__ void nothing() {

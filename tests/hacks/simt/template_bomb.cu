@@ -1,5 +1,6 @@
 // hack: takes the compiler exponential time
 // expect: compile_error
+// reason: overflow|depth|limit
 template <int N, int M> struct F {
     static constexpr long v = F<N - 1, M>::v + F<N - 1, M + 1>::v;
 };

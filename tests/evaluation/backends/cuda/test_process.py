@@ -17,7 +17,8 @@ from evaluation.backends.cuda.channel import MAX_BYTES, Channel, ChannelClosedEr
 from evaluation.backends.cuda.lock import DeviceLock
 from evaluation.backends.cuda.process import Job, Zygote
 from evaluation.errors import EvaluatorFailure
-from evaluation.timing.timer import Timer, TimingSettings
+from evaluation.timing.samples import TimingSettings
+from evaluation.timing.timer import Timer
 from evaluation.verdict import Refusal, Status
 
 JSON = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()))
