@@ -11,6 +11,7 @@ from enum import StrEnum
 from math import prod
 from typing import Annotated
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -30,6 +31,11 @@ DTYPE_BYTES: dict[str, int] = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2,
     "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
 }  # fmt: skip
+
+
+def numpy_dtype(dtype: str) -> np.dtype:
+    """The NumPy dtype that holds a declared one: bfloat16 is kept as uint16 bit patterns."""
+    return np.dtype("uint16" if dtype == "bfloat16" else dtype)
 
 
 class Frozen(BaseModel):

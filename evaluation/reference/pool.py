@@ -28,7 +28,7 @@ from pydantic import Field
 
 from evaluation import confine
 from evaluation.errors import WarpsmithError
-from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor
+from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor, numpy_dtype
 from evaluation.programs.syntax import ProgramError, detect_dialect
 from evaluation.reference import frames
 from evaluation.reference.draw import Draw, Trial
@@ -395,5 +395,4 @@ def _widened(tensor: Tensor) -> Tensor:
 def _array(tensor: Tensor, blob: memoryview) -> np.ndarray:
     if len(blob) != tensor.numel * DTYPE_BYTES[tensor.dtype]:
         raise ValueError(f"tensor `{tensor.name}` has {len(blob)} bytes, not those of its shape")
-    dtype = "uint16" if tensor.dtype == "bfloat16" else tensor.dtype
-    return np.frombuffer(bytes(blob), dtype=dtype).reshape(tensor.shape)
+    return np.frombuffer(bytes(blob), numpy_dtype(tensor.dtype)).reshape(tensor.shape)

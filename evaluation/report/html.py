@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from unicodedata import category
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from evaluation.problem import Problem
 from evaluation.report.estimators import Interval
-from evaluation.report.speed_html import Series, speed_section
+from evaluation.report.speed_html import Series, percent, speed_section, table
 from evaluation.report.summary import Benchmark, Contender, Rates, Sample, best_samples
 from evaluation.timing.machine import Fingerprint
 from evaluation.verdict import Status
@@ -53,25 +54,8 @@ def render(
         samples: every judged response; one of the trained model's is shown a problem.
         facts: what produced it (night, seeds, revision), shown as they are.
     """
-    return "".join(
-        (
-            "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
-            f"<style>{_STYLE}</style><h1>Held-out benchmark</h1>",
-            _headline(benchmark),
-            "<h2>How far the kernels came</h2>",
-            _funnel(_contenders(benchmark)),
-            "<h2>Why they failed</h2>",
-            _taxonomy(_contenders(benchmark)),
-            "<h2>By level and operator</h2>",
-            _groups(_contenders(benchmark)),
-            speed_section(_series(_contenders(benchmark)), benchmark.fingerprint),
-            "<h2>By problem</h2>",
-            _problem_rows(benchmark.per_problem, problems, samples),
-            "<h2>What produced this</h2>",
-            _table(("", ""), [(_shown(k), _shown(v)) for k, v in facts.items()]),
-            "</html>",
-        )
-    )
+    shown = _Page(_contenders(benchmark), problems, samples, facts, benchmark.fingerprint)
+    return shown.html("Held-out benchmark", _headline(benchmark), benchmark.per_problem)
 
 
 def render_one(
@@ -85,29 +69,47 @@ def render_one(
     shares = {
         p.id: float(np.mean([s.checks.correct for s in samples if s.problem_id == p.id])) for p in problems
     }
-    contenders: Contenders = ((Contender.TRAINED, found),)
-    passes = ", ".join(f"pass@{k} {_percent(share)}" for k, share in found.pass_at_k.items())
-    return "".join(
-        (
-            "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
-            f"<style>{_STYLE}</style><h1>Benchmark</h1>",
-            f"<p class='head'><b class='correct'>{_percent(found.correct)}</b> correct "
-            f"({_percent(found.correct_aligned)} at aligned sizes) on {len(problems)} problems, "
-            f"{found.samples} samples; {passes}</p>",
-            "<h2>How far the kernels came</h2>",
-            _funnel(contenders),
-            "<h2>Why they failed</h2>",
-            _taxonomy(contenders),
-            "<h2>By level and operator</h2>",
-            _groups(contenders),
-            speed_section(_series(contenders), fingerprint),
-            "<h2>By problem</h2>",
-            _problem_rows(shares, problems, samples),
-            "<h2>What produced this</h2>",
-            _table(("", ""), [(_shown(k), _shown(v)) for k, v in facts.items()]),
-            "</html>",
-        )
+    passes = ", ".join(f"pass@{k} {percent(share)}" for k, share in found.pass_at_k.items())
+    headline = (
+        f"<p class='head'><b class='correct'>{percent(found.correct)}</b> correct "
+        f"({percent(found.correct_aligned)} at aligned sizes) on {len(problems)} problems, "
+        f"{found.samples} samples; {passes}</p>"
     )
+    shown = _Page(((Contender.TRAINED, found),), problems, samples, facts, fingerprint)
+    return shown.html("Benchmark", headline, shares)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What every report shows below its headline."""
+
+    contenders: Contenders
+    problems: Sequence[Problem]
+    samples: Sequence[Sample]
+    facts: Mapping[str, str]
+    fingerprint: Fingerprint | None
+
+    def html(self, title: str, headline: str, shares: Mapping[str, float]) -> str:
+        """The whole page; `shares`: of correct samples, by problem."""
+        return "".join(
+            (
+                "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
+                f"<style>{_STYLE}</style><h1>{title}</h1>",
+                headline,
+                "<h2>How far the kernels came</h2>",
+                _funnel(self.contenders),
+                "<h2>Why they failed</h2>",
+                _taxonomy(self.contenders),
+                "<h2>By level and operator</h2>",
+                _groups(self.contenders),
+                speed_section(_series(self.contenders), self.fingerprint),
+                "<h2>By problem</h2>",
+                _problem_rows(shares, self.problems, self.samples),
+                "<h2>What produced this</h2>",
+                table(("", ""), [(_shown(k), _shown(v)) for k, v in self.facts.items()]),
+                "</html>",
+            )
+        )
 
 
 def _headline(benchmark: Benchmark) -> str:
@@ -120,21 +122,21 @@ def _headline(benchmark: Benchmark) -> str:
             benchmark.gain_aligned,
         ),
     ]
-    cells = [(n, _percent(a), _percent(b), _interval(g)) for n, a, b, g in rows]
+    cells = [(n, percent(a), percent(b), _interval(g)) for n, a, b, g in rows]
     cells.append(
         (
             "exact grid, no guard",
-            _percent(benchmark.start.unguarded),
-            _percent(benchmark.trained.unguarded),
+            percent(benchmark.start.unguarded),
+            percent(benchmark.trained.unguarded),
             "",
         )
     )
-    start, trained = _percent(benchmark.start.correct), _percent(benchmark.trained.correct)
+    start, trained = percent(benchmark.start.correct), percent(benchmark.trained.correct)
     return (
         f"<p class='head'>{start} &rarr; <b class='correct'>{trained}</b> correct, "
         f"gain {_interval(benchmark.gain)} on {benchmark.problems} problems &times; "
         f"{benchmark.samples_per_problem} samples</p>"
-        + _table(("", *_heads(_contenders(benchmark)), "gain [95 %]"), cells)
+        + table(("", *_heads(_contenders(benchmark)), "gain [95 %]"), cells)
         + "<p class='note'>Intervals: paired bootstrap over problems. The two rows split the gain: "
         "a kernel that is right at aligned sizes and wrong at ragged ones lacks a bounds guard.</p>"
     )
@@ -147,8 +149,8 @@ def _funnel(contenders: Contenders) -> str:
         for step, lost in _FUNNEL:
             left -= sum(rates.statuses.get(status, 0) for status in lost)
             share = left / rates.samples
-            rows.append((name, step, _bar(share, contender), _percent(share)))
-    return _table(("model", "step", "", "share"), rows)
+            rows.append((name, step, _bar(share, contender), percent(share)))
+    return table(("model", "step", "", "share"), rows)
 
 
 def _taxonomy(contenders: Contenders) -> str:
@@ -157,7 +159,7 @@ def _taxonomy(contenders: Contenders) -> str:
         counts = [rates.statuses.get(status, 0) for _, rates in contenders]
         if any(counts):
             rows.append((status.value, *map(str, counts)))
-    return _table(("status", *_heads(contenders)), rows)
+    return table(("status", *_heads(contenders)), rows)
 
 
 def _groups(contenders: Contenders) -> str:
@@ -167,13 +169,13 @@ def _groups(contenders: Contenders) -> str:
     rows = [
         (
             _shown(name),
-            *(_percent(rates.by_group[name]) for _, rates in contenders),
-            _percent(last.pass_by_group[name][k]) if name in last.pass_by_group else "",
+            *(percent(rates.by_group[name]) for _, rates in contenders),
+            percent(last.pass_by_group[name][k]) if name in last.pass_by_group else "",
             _bar(last.by_group[name], Contender.TRAINED),
         )
         for name in last.by_group
     ]
-    return _table(("group", *_heads(contenders), f"pass@{k}", ""), rows)
+    return table(("group", *_heads(contenders), f"pass@{k}", ""), rows)
 
 
 def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
@@ -189,7 +191,7 @@ def _problem(problem: Problem, rate: float, sample: Sample) -> str:
     if sample.speedup is not None:
         title += f" &middot; {sample.speedup:.2f}x"
     return (
-        f"<details><summary>{_percent(rate)} {title}</summary><pre>{_shown(problem.shipped.program)}</pre>"
+        f"<details><summary>{percent(rate)} {title}</summary><pre>{_shown(problem.shipped.program)}</pre>"
         f"<pre>{_shown(sample.response)}</pre><p>{verdict}</p></details>"
     )
 
@@ -221,18 +223,8 @@ def _deceives(character: str) -> bool:
     return character not in "\n\t" and category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{h}</th>" for h in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{top}</tr>{body}</table>"
-
-
 def _bar(share: float, contender: Contender) -> str:
     return f"<div class='bar'><i class='{contender.value}' style='width:{100 * share:.1f}%'></i></div>"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _interval(gain: Interval) -> str:

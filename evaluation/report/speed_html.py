@@ -42,12 +42,12 @@ def _means(series: Sequence[Series]) -> str:
     rows = [
         ("geometric mean, failures as 1x", [f"{s.geometric_mean:.3f}" for _, s in series]),
         ("geometric mean, timed kernels only", [f"{s.geometric_mean_correct:.3f}" for _, s in series]),
-        ("median share of the roofline", [_percent(s.roofline) for _, s in series]),
+        ("median share of the roofline", [percent(s.roofline) for _, s in series]),
         ("timed kernels", [str(s.timed) for _, s in series]),
     ]
     thresholds = sorted(series[0][1].fast_p)
-    rows += [(f"fast_{p:g}", [_percent(s.fast_p[p]) for _, s in series]) for p in thresholds]
-    return _table(("", *(escape(name) for name, _ in series)), [(name, *cells) for name, cells in rows])
+    rows += [(f"fast_{p:g}", [percent(s.fast_p[p]) for _, s in series]) for p in thresholds]
+    return table(("", *(escape(name) for name, _ in series)), [(name, *cells) for name, cells in rows])
 
 
 def _curve(series: Sequence[Series]) -> str:
@@ -76,7 +76,7 @@ def _curve(series: Sequence[Series]) -> str:
 def _groups(series: Sequence[Series]) -> str:
     names = list(series[-1][1].by_group)
     rows = [(escape(name), *(f"{s.by_group[name]:.3f}" for _, s in series)) for name in names]
-    return _table(("speed-up by class", *(escape(name) for name, _ in series)), rows)
+    return table(("speed-up by class", *(escape(name) for name, _ in series)), rows)
 
 
 def _point(p: float, share: float, most: float) -> tuple[float, float]:
@@ -96,11 +96,13 @@ def _machine(found: Fingerprint) -> str:
     )
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share for people."""
     return "unknown" if share is None else f"{100 * share:.1f} %"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells that are HTML already."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{body}</table>"

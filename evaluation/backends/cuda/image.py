@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.plan import Buffer, Plan, Role
+from evaluation.problem import numpy_dtype
 from evaluation.verdict import Refusal, Status
 
 GUARD_BYTES = 4096
@@ -22,8 +23,6 @@ ALIGNMENT = 256
 """Alignment of every buffer, as cudaMalloc gives it."""
 FILLS = (0xFF, 0x7F)
 """Fill bytes of the first and of the second execution."""
-
-_NUMPY = {"bfloat16": np.dtype(np.uint16), "bool": np.dtype(np.bool_)}
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,6 @@ def lay_out(plan: Plan) -> Layout:
         end += buffer.tensor.nbytes + GUARD_BYTES
         end += -end % ALIGNMENT
     return Layout(plan.buffers, offsets, end)
-
-
-def numpy_dtype(dtype: str) -> np.dtype:
-    """The NumPy dtype that holds a declared dtype (bfloat16 as uint16 bit patterns)."""
-    return _NUMPY.get(dtype) or np.dtype(dtype)
 
 
 def equal(first: np.ndarray, second: np.ndarray) -> bool:

@@ -19,7 +19,7 @@ from evaluation.backends.simt.line_server import LineServer, ServerDied
 from evaluation.backends.simt.source import symbol_of
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Buffer, BufferArgument, Plan, PlannedLaunch, Role
-from evaluation.problem import DTYPE_BYTES, Tensor
+from evaluation.problem import DTYPE_BYTES, Tensor, numpy_dtype
 from evaluation.settings import EvaluationSettings
 from evaluation.toolchain import NATIVE, artifact, compile_program, find_compiler
 from evaluation.verdict import Refusal, Status
@@ -217,7 +217,7 @@ class KernelRunner:
                     tensor = buffer.tensor
                     data = os.pread(file.fileno(), tensor.nbytes, offset)
                     outputs[tensor.name] = (
-                        np.frombuffer(data, numpy_dtype(tensor)).reshape(tensor.shape).copy()
+                        np.frombuffer(data, numpy_dtype(tensor.dtype)).reshape(tensor.shape).copy()
                     )
         return outputs
 
@@ -241,11 +241,6 @@ def too_slow(refusal: Refusal, expected: float, settings: EvaluationSettings) ->
     """Whether a run ended because it is too much work: threads ended, or take as many steps as `expected`."""
     endless = refusal.status is Status.TIMEOUT and expected > _MOST_OF_SLOW * settings.access_budget
     return endless or (isinstance(refusal, Unfinished) and expected > 0)
-
-
-def numpy_dtype(tensor: Tensor) -> np.dtype:
-    """The NumPy dtype of a tensor's buffer: bfloat16 is kept as uint16 bit patterns."""
-    return np.dtype("uint16" if tensor.dtype == "bfloat16" else tensor.dtype)
 
 
 def _input_bytes(tensor: Tensor, array: np.ndarray) -> bytes:

@@ -33,6 +33,7 @@ def run(tmp_path, capsys, double, one_reference):
             [
                 "benchmark", "--responses", str(tmp_path / "responses.jsonl"),
                 "--problems", str(tmp_path / "problems.jsonl"), "--out", str(tmp_path / "out"),
+                "--workers", "1",
             ]
         )  # fmt: skip
         return status, *capsys.readouterr(), tmp_path / "out"

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.backends.cuda.backend import _Execution, _judge
-from evaluation.backends.cuda.image import ALIGNMENT, FILLS, GUARD_BYTES, lay_out, numpy_dtype
+from evaluation.backends.cuda.image import ALIGNMENT, FILLS, GUARD_BYTES, lay_out
 from evaluation.plan import Buffer, Plan, Role
-from evaluation.problem import DTYPE_BYTES, Tensor
+from evaluation.problem import DTYPE_BYTES, Tensor, numpy_dtype
 from evaluation.verdict import Refusal, Status
 
 
