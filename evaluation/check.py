@@ -32,12 +32,16 @@ from evaluation.candidate import Candidate, parse
 from evaluation.plan import Plan, kernels_of, plan
 from evaluation.problem import Instance, Problem
 from evaluation.programs.choice import beyond
-from evaluation.reference.draw import Case, Draw, Kind, spread
+from evaluation.reference.draw import Case, Draw, Kind, elements, spread
 from evaluation.verdict import Measurements, Refusal, Status, Verdict
 
 if TYPE_CHECKING:
     from evaluation.reference.pool import ReferencePool
     from evaluation.timing.stopwatch import Stopwatch
+
+
+_FEW_ELEMENTS = 10_000
+"""Elements of a larger instance of which wider inputs are soon drawn, too."""
 
 
 class SizeSet(StrEnum):
@@ -137,15 +141,19 @@ def draw_cases(
 ) -> tuple[Case, ...]:
     """Inputs and expected outputs at every instance, and of every kind; all follow from `seed`.
 
-    With a `candidate` also at the larger sizes that suit it, on inputs of the program's own kind: there the
-    size is what is tried. Its draws are those of every other candidate.
+    With a `candidate` also at the larger sizes that suit it: on inputs of the program's own kind, for there
+    the size is what is tried, and at one also on wider ones. Candidates of like sizes have the same draws.
     Raises the reference's WarpsmithError if the program fails.
     """
     identity = problem_digest(problem, sizes)
-    chosen = list(enumerate(spread(instances(problem, sizes), random.Random(f"{seed}/{identity}"))))
+    rng = random.Random(f"{seed}/{identity}")
+    larger: list[int] = []
     if candidate is not None and sizes is SizeSet.CHECKS:
         larger = beyond(problem, candidate, f"{seed}/{identity}")
-        chosen += [(len(chosen) + at, (problem.ladder[at], Kind.OWN)) for at in larger]
+    few = [problem.ladder[at] for at in larger if elements(problem.ladder[at]) <= _FEW_ELEMENTS]
+    long = max(few, key=elements, default=None)
+    chosen = list(enumerate(spread(instances(problem, sizes), rng, long)))
+    chosen += [(len(chosen) + at, (problem.ladder[at], Kind.OWN)) for at in larger]
     requests = [
         (instance, Draw(kind, _derived_seed(seed, identity, index))) for index, (instance, kind) in chosen
     ]

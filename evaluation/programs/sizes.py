@@ -25,9 +25,12 @@ _SPREAD = 1.1
 
 
 def ragged(low: int, high: int, rng: random.Random) -> int:
-    """A number from `low` to `high`, off the multiples of 8 if there is one."""
+    """A number from `low` to `high`, off the multiples of 8 if there is one.
+
+    More often than not it is next to a multiple of 16, where loops over tiles end too early or too late.
+    """
     drawn = [rng.randint(low, max(low, high)) for _ in range(8)]
-    return next((value for value in drawn if value % 8), drawn[0])
+    return min(drawn, key=lambda value: (value % 16 not in (1, 15), value % 8 == 0))
 
 
 def small(count: int, rng: random.Random, scale: float = 1.0) -> list[int]:

@@ -29,6 +29,10 @@ class Kind(StrEnum):
     TINY = "tiny"  #: 1e-2 to 1e-4: an epsilon, small terms, cancellation
 
 
+_TELLING = (Kind.SIGNED, Kind.BELOW, Kind.LARGE)
+"""What shows most where a thread has several elements to reduce, and asks nothing of how exactly it does."""
+
+
 @dataclass(frozen=True)
 class Draw:
     """Names one set of inputs of a program: always the same numbers on the same kind of machine."""
@@ -79,14 +83,20 @@ class Case:
     trial: Trial
 
 
-def spread(instances: Sequence[Instance], rng: random.Random) -> list[tuple[Instance, Kind]]:
-    """Every instance with a kind of inputs, and every kind at least once: the smallest comes more often."""
-    kinds = rng.sample(list(Kind), len(Kind))
-    smallest = sorted(instances, key=_elements)[:1]
-    further = smallest * max(0, len(kinds) - len(instances))
+def spread(
+    instances: Sequence[Instance], rng: random.Random, long: Instance | None = None
+) -> list[tuple[Instance, Kind]]:
+    """Every instance with a kind of inputs, and every kind at least once: the smallest comes more often.
+
+    A `long` one comes in its place, with the kinds that tell most there.
+    """
+    kinds = sorted(rng.sample(list(Kind), len(Kind)), key=lambda kind: long is not None and kind in _TELLING)
+    repeated = [long] if long else sorted(instances, key=elements)[:1]
+    further = repeated * max(0, len(kinds) - len(instances))
     return [(instance, kinds[index % len(kinds)]) for index, instance in enumerate([*instances, *further])]
 
 
-def _elements(instance: Instance) -> int:
+def elements(instance: Instance) -> int:
+    """Of all tensors of an instance."""
     tensors = (*instance.inputs, *instance.parameters, *instance.outputs)
     return sum(tensor.numel for tensor in tensors)

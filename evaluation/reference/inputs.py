@@ -36,7 +36,7 @@ class Width:
 def attempts(kind: Kind) -> Iterator[Width]:
     """From the widest to the program's own inputs, which every kind ends with."""
     if kind is not Kind.OWN:
-        for reach in (1.0, 0.5, 0.25):
+        for reach in (1.0, 0.75, 0.5, 0.25):
             yield Width(kind, reach)
             yield Width(kind, reach, keeps_sign=True)
     yield Width(Kind.OWN)

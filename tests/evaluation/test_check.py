@@ -1,10 +1,12 @@
 """Real kernels against real programs: every status that the CPU backend gives, for its own reason."""
 
+import random
+
 import pytest
 
 from evaluation.backends.base import RunOutcome
 from evaluation.check import SizeSet, check, draw_cases, problem_digest
-from evaluation.reference.draw import Kind
+from evaluation.reference.draw import Kind, spread
 from evaluation.verdict import Status
 
 TWO_LAUNCHES = """\
@@ -132,6 +134,16 @@ def test_every_instance_and_every_kind_occur(row_sum, reference):
     cases = draw_cases(row_sum, SizeSet.CHECKS, 5, reference)
     assert {case.kind for case in cases} == set(Kind)
     assert [case.instance.sizes["rows"] for case in cases] == [37, 70, 37, 37, 37, 37]
+
+
+def test_a_larger_size_gets_the_kinds_that_tell_most_there(row_sum):
+    long = row_sum.checks[0].model_copy(update={"program": "long"})
+    for seed in range(5):
+        chosen = spread(row_sum.checks, random.Random(seed), long)
+        assert {kind for _, kind in chosen} == set(Kind)
+        assert {Kind.SIGNED, Kind.BELOW, Kind.LARGE} <= {
+            kind for instance, kind in chosen if instance is long
+        }
 
 
 def test_the_fingerprint_is_of_what_is_judged(row_sum, double):
