@@ -10,14 +10,17 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.problem import Instance, Problem, Tensor
 from evaluation.programs.syntax import program_identity
 from evaluation.reference.draw import Draw, Kind
-from evaluation.reference.pool import ReferencePool
 from evaluation.tolerance import widen
+
+if TYPE_CHECKING:
+    from evaluation.reference.pool import ReferencePool
 
 #: Seed of the inputs that outputs are measured with.
 _SEED = 0

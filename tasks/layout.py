@@ -51,6 +51,11 @@ class Layout:
         """Immutable copies of promoted models."""
         return self.home / "models"
 
+    @property
+    def history(self) -> Path:
+        """A git repository in which every night that has ended is a commit."""
+        return self.home / "history"
+
     def night_record(self, night: str) -> Path:
         """Parameters of a night that was opened before, kept so that it can be reproduced."""
         return self.home / "nights" / f"{night}.yaml"

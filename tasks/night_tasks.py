@@ -26,6 +26,7 @@ from tasks.dvc_stage import (
     push,
     run_through_dvc,
 )
+from tasks.history import keep
 from tasks.layout import Layout, Stage
 from tasks.manifest import Manifest
 from tasks.night import Night, active_settings, open_night, recorded_night
@@ -181,6 +182,10 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
     """Complete the night's parent run in MLflow and return the summary for the terminal."""
     manifests = {stage: Manifest.read(layout.manifest(stage)) for stage in Stage}
     metrics = manifests[Stage.EVALUATE].metrics
+    try:
+        keep(layout, night.name)
+    except (WarpsmithError, OSError) as error:
+        say(f"this night cannot be compared with others in {layout.history}: {error}")
     tracking = Tracking(layout)
     run_id = tracking.night_run(night.name)
     tracking.set_tags(run_id, _links(outcomes, manifests) | _facts(night, promotion))

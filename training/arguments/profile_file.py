@@ -25,6 +25,20 @@ SECTIONS = frozenset({"model", "megatron", "sft", "grpo", "rollout", "sglang", "
 NIGHT_SECTIONS = frozenset({"night", "data", "benchmark", "launcher"})
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that a mapping has already, of which YAML's own loader would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(
+                    problem=f"`{key.value}` is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """The sections of a profile's file, as they are written.
 
@@ -32,7 +46,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         WarpsmithError: if it cannot be read, is no YAML mapping, or has a section that nobody reads.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8-sig"), _UniqueKeys)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise WarpsmithError(f"{path} cannot be read ({reason}); name a profile's YAML file") from None

@@ -37,6 +37,24 @@ def test_the_known_sections_are_those_of_nights_and_of_training():
     assert Profile.model_fields.keys() - {"name"} == SECTIONS | NIGHT_SECTIONS
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("grpo: {}\ngrpo: {}", "grpo"), ("data: {seed: 1, seed: 2}", "seed"), ("a:\n  b: 1\n  b: 1", "b")],
+)
+def test_a_key_that_is_given_twice_is_refused(tmp_path, text, key):
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(WarpsmithError, match=f"`{key}` is given twice") as caught:
+        read_settings(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mapping_may_be_merged_into_another(tmp_path):
+    path = tmp_path / "merged.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}")
+    assert read_settings(path)["b"] == {"x": 3, "y": 2}
+
+
 def test_a_section_that_nobody_reads_is_refused(profile):
     hint = "`rollouts` is not a setting; the nearest valid name is `rollout`"
     with pytest.raises(WarpsmithError, match=hint):

@@ -1,0 +1,74 @@
+"""Every stage of dvc.yaml depends on the code that its result depends on, and on no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.layout import Stage
+from tests.tasks.imports import needed
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+#: Where the work of a stage is done: what its body in tasks/steps.py calls.
+ENTRIES = {
+    Stage.PREPARE: "data.prepare",
+    Stage.VALIDATE: "data.expectations",
+    Stage.BASE: "training.base",
+    Stage.CONVERT: "training.checkpoint.commands",
+    Stage.SFT: "training.sft",
+    Stage.GRPO: "training.grpo",
+    Stage.EXPORT: "training.checkpoint.commands",
+    Stage.EVALUATE: "tasks.evaluate",
+}
+#: What no result depends on: settings, whose values DVC watches, and what starts, stops, locks and says.
+_OTHER = (
+    *("evaluation/settings.py", "evaluation/marks.py", "evaluation/errors.py", "data/settings.py"),
+    *("training/config.py", "training/optimization.py", "training/arguments", "training/model/implied.py"),
+    *("training/rollout/settings.py", "training/rollout/sglang/settings.py", "training/folders.py"),
+    *("training/launch.py", "training/lock.py", "training/signals.py", "training/ports.py"),
+    *("training/machine.py", "training/gpu_memory.py"),
+)
+JUDGED = (Stage.PREPARE, Stage.GRPO, Stage.EVALUATE)
+
+
+def within(file: str, paths: tuple[str, ...] | list[str]) -> bool:
+    return any(file == path or file.startswith(f"{path}/") for path in paths)
+
+
+def code(stage: Stage) -> list[str]:
+    return [path for path in PIPELINE[stage]["deps"] if not path.startswith("artifacts/")]
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_stage_depends_on_the_code_that_it_runs(stage):
+    files = {file for file in needed(ROOT, ENTRIES[stage]) if not within(file, _OTHER)}
+    files -= {file for file in files if file.startswith("tasks/") and file != "tasks/evaluate.py"}
+    assert sorted(file for file in files if not within(file, code(stage))) == []
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_stage_depends_on_no_code_that_it_does_not_run(stage):
+    files = needed(ROOT, ENTRIES[stage])
+    idle = [path for path in code(stage) if not any(within(file, [path]) for file in files)]
+    assert idle == (["evaluation/native"] if stage in JUDGED else [])
+
+
+@pytest.mark.parametrize(
+    ("changed", "stages"),
+    [
+        ("training/rollout/draw.py", {Stage.GRPO, Stage.EVALUATE}),
+        ("training/checkpoint/conversion.py", set(Stage) - {Stage.PREPARE, Stage.VALIDATE, Stage.EVALUATE}),
+        ("training/losses.py", {Stage.SFT, Stage.GRPO}),
+        ("training/sft.py", {Stage.SFT}),
+        ("evaluation/native/shim/simt.h", {Stage.PREPARE, Stage.GRPO, Stage.EVALUATE}),
+        ("evaluation/report/html.py", {Stage.EVALUATE}),
+        ("data/generator.py", {Stage.PREPARE}),
+        ("training/rollout/settings.py", {Stage.GRPO, Stage.EVALUATE}),
+    ],
+)
+def test_a_changed_file_puts_out_of_date_only_what_reads_it(changed, stages):
+    assert (ROOT / changed).is_file()
+    assert {stage for stage in Stage if within(changed, code(stage))} == stages
