@@ -130,6 +130,18 @@ def load_filter(name: str) -> GroupFilter:
     return checked
 
 
+def asked_once(keep: GroupFilter) -> GroupFilter:
+    """The filter, asked once about each group of a step."""
+    answers: dict[int, bool] = {}
+
+    def once(group: Group) -> bool:
+        if group.index not in answers:
+            answers[group.index] = keep(group)
+        return answers[group.index]
+
+    return once
+
+
 def collect(
     draw: Callable[[int, int, int], Sequence[Group]],
     keep: GroupFilter,

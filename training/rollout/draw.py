@@ -17,7 +17,17 @@ from functools import partial
 import numpy as np
 
 from training.optimization import GrpoSettings
-from training.rollout.buffer import Collection, Group, Sample, collect, group_samples, keep_all, load_filter
+from training.rollout.buffer import (
+    Collection,
+    Group,
+    GroupFilter,
+    Sample,
+    asked_once,
+    collect,
+    group_samples,
+    keep_all,
+    load_filter,
+)
 from training.rollout.custom import RolloutInput, load_rollout
 from training.rollout.engine import Sampling
 from training.rollout.oversampling import first_good_groups
@@ -35,6 +45,7 @@ class _Making:
 
     step: int
     ranks: Ranks
+    keep: GroupFilter
     on_generated: Callable[[], None]
     seconds: Seconds = field(default_factory=Seconds)
     rounds: int = 0
@@ -73,8 +84,9 @@ class Rollouts:
         """
         main_makes_all = self._shared or self._rollout_function is not None
         if not main_makes_all:
-            return self._collect(_Making(step, ranks, on_generated))
-        made = self._collect(_Making(step, Ranks.alone(), on_generated)) if ranks.rank == 0 else None
+            return self._collect(_Making(step, ranks, asked_once(self._keep), on_generated))
+        alone = _Making(step, Ranks.alone(), asked_once(self._keep), on_generated)
+        made = self._collect(alone) if ranks.rank == 0 else None
         received = ranks.broadcast(made)
         assert received is not None
         return received
@@ -82,7 +94,7 @@ class Rollouts:
     def _collect(self, making: _Making) -> tuple[Collection, Seconds]:
         collection = collect(
             partial(self._draw, making),
-            self._keep,
+            making.keep,
             wanted=self._grpo.prompts_per_step,
             max_rounds=self._grpo.sampling_rounds,
             batch=self._grpo.over_sampling_batch_size,
@@ -145,7 +157,7 @@ class Rollouts:
         self, making: _Making, begun: dict[int, UnfinishedGroup], missing: int
     ) -> list[Sample]:
         """Judge groups as they come, and stop once enough are good."""
-        result = first_good_groups(begun, self.responder, self._keep, missing, making.seconds)
+        result = first_good_groups(begun, self.responder, making.keep, missing, making.seconds)
         making.given_up += len(result.given_up)
         if self._grpo.partial_rollout:
             self.left_over += result.given_up

@@ -44,7 +44,10 @@ def test_local_engines_keep_the_first_groups_that_pass(single_process, folder, t
 
 def test_slow_groups_are_given_up(single_process, folder, tmp_path):
     _, rollouts, cursor = fleet_rollouts(job(folder, tmp_path, grpo=OVER), [4, 5, 6])
+    asked = []
+    rollouts._keep = lambda group: not asked.append(group.index)
     collection, seconds = rollouts.collect(0, Ranks.together())
+    assert sorted(asked) == sorted(group.index for group in collection.drawn)  # once each
     assert sorted(group.index for group in collection.groups) == [0, 1, 2, 3]
     assert len(collection.drawn) + collection.given_up == 7 and collection.given_up
     assert rollouts.left_over == [] and cursor.state_dict()["drawn"] == 7
