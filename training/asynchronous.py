@@ -48,9 +48,12 @@ class RolloutQueue:
         self._queue: dict[int, _Worker] = {}
 
     def take(self, step: int) -> Rollout:
-        """The rollout to train on in `step`; begins those that come after it, as far as the lag allows."""
+        """The rollout to train on in `step`; begins those that come after it, as far as the lag allows.
+
+        Without a lag the engine lends its memory to those who judge, and is not resumed."""
         if self._lag == 0:
-            return self._rollouts.collect(step, self._groups[0])
+            lend = self._rollouts.responder.engine.engine.lend
+            return self._rollouts.collect(step, self._groups[0], lend)
         for ahead in range(step, min(step + self._lag + 1, self._steps)):
             if ahead not in self._queue:
                 self._begin(ahead)

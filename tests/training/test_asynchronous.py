@@ -66,6 +66,17 @@ def test_the_next_rollout_is_made_while_this_one_trains(single_process, folder, 
     queue.close()
 
 
+def test_without_a_lag_the_engine_lends_its_memory_before_judging(single_process, folder, tmp_path):
+    run = job(folder, tmp_path)
+    _, rollouts, _ = parts(run)
+    events = []
+    rollouts.responder.engine.engine.lend = lambda: events.append("lends")
+    reward = rollouts.responder._reward
+    rollouts.responder._reward = lambda responses: (events.append("judges"), reward(responses))[1]
+    RolloutQueue(rollouts, run.settings.grpo).take(0)
+    assert events == ["lends", "judges"]
+
+
 def test_a_failure_in_the_background_reaches_the_main_thread(single_process, folder, tmp_path):
     run = job(folder, tmp_path, grpo=ASYNC)
     _, rollouts, _ = parts(run)

@@ -94,6 +94,10 @@ class RolloutEngine(Protocol):
         """Replace the weights by named tensors (Hugging Face names) and call them `version`."""
         ...
 
+    def lend(self) -> None:
+        """Begin to `release`, as far as this rank can alone: nothing is generated before `resume`."""
+        ...
+
     def release(self) -> None:
         """Give up memory that generation needs, so that training can use it."""
         ...

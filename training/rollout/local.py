@@ -73,6 +73,9 @@ class LocalEngine:
         self._decoder = Decoder(self._architecture, tensors)
         self._version = version
 
+    def lend(self) -> None:
+        """Nothing to give up."""
+
     def release(self) -> None:
         """Nothing to give up: caches live only while `generate` runs."""
 

@@ -64,20 +64,24 @@ class SglangEngine:
         """Replace the weights of all servers. Collective: every rank exhausts `tensors`."""
         self._weights.update(tensors, version)
 
+    def lend(self) -> None:
+        """Have servers on the trainer's GPUs free weights, KV cache and CUDA graphs, unless they have."""
+        if not self._releases_memory or self._fleet is None or self._released:
+            return
+        with self._fleet.paused():
+            freed = self._fleet.each(
+                lambda member: member.client.control("/release_memory_occupation") is not None
+            )
+        self._released = {member: member.restarts for member in freed}
+
     def release(self) -> None:
-        """Have servers on the trainer's GPUs free their weights, KV cache and CUDA graphs; collective.
+        """Wait until servers on the trainer's GPUs have freed their memory; collective.
 
         No rank goes on before all servers have: one would train on a GPU that is still full.
         """
-        if not self._releases_memory:
-            return
-        if self._fleet is not None:
-            with self._fleet.paused():
-                freed = self._fleet.each(
-                    lambda member: member.client.control("/release_memory_occupation") is not None
-                )
-            self._released = {member: member.restarts for member in freed}
-        _wait_for_all_ranks()
+        if self._releases_memory:
+            self.lend()
+            _wait_for_all_ranks()
 
     def resume(self) -> None:
         """Have them take their memory back; it holds nothing until `update_weights`. Collective.

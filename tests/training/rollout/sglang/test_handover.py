@@ -50,6 +50,9 @@ def hand_over(rank, folder, times):
         releases_memory=True,
         close=lambda: None,
     )
+    if rank == 0:
+        engine.lend()  # to those who judge; they are done
+        tell("rank 0 judges")
     engine.release()
     tell(f"rank {rank} trains")
     if rank == 1:
@@ -65,8 +68,10 @@ def test_servers_free_memory_before_ranks_train_and_take_it_back_after_all_have(
     ranks = [context.Process(target=hand_over, args=(rank, tmp_path, times)) for rank in range(2)]
     for process in ranks:
         process.start()
-    at = dict(times.get(timeout=120) for _ in range(6))
+    at = dict(times.get(timeout=120) for _ in range(7))
+    assert times.empty()  # asked once
     for process in ranks:
         process.join()
+    assert at["/release_memory_occupation"] < at["rank 0 judges"]
     assert at["/release_memory_occupation"] < min(at["rank 0 trains"], at["rank 1 trains"])
     assert at["/resume_memory_occupation"] > max(at["rank 0 has trained"], at["rank 1 has trained"])
