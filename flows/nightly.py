@@ -14,11 +14,13 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from flows.deployments import planned_date
 from tasks.layout import Layout, Stage
 from tasks.night_tasks import (
     gate_task,
     log_sentences,
-    mark_failed,
+    mark_ended,
+    name_run,
     open_night_task,
     push_task,
     record_task,
@@ -37,7 +39,8 @@ def nightly(profile: Name = "cpu", night: Name | None = None, arguments: tuple[s
 
     Args:
         profile: a file of infra/profiles/, without its ending.
-        night: the night's name, `today` for the date; none for the profile's own night.
+        night: the night's name; `today` is the date for which the run was planned, in its schedule's zone;
+            none is the profile's own night.
         arguments: flags for settings and their values, such as `["--grpo-steps", "5"]`.
     """
     log_sentences()
@@ -45,13 +48,15 @@ def nightly(profile: Name = "cpu", night: Name | None = None, arguments: tuple[s
         die_with_parent()
     layout = Layout(Path(), profile)
     with exclusive(layout.lock("night"), f"a night of profile {profile} is running already"):
-        opened = open_night_task(layout, night, arguments)
+        name = planned_date().isoformat() if night == "today" else night
+        opened = open_night_task(layout, name, arguments)
+        name_run(f"night {opened.name}")
         try:
             outcomes = [stage_task(layout, stage) for stage in Stage]
             promotion = gate_task(layout, opened)
-            push_task(layout)
             summary = record_task(layout, opened, outcomes, promotion)
-        except Exception as error:
-            mark_failed(layout, opened.name, error)
+        except BaseException as error:  # cancelled runs and killed stages end in MLflow, too
+            mark_ended(layout, opened.name, error)
             raise
-    say(summary)
+        say(summary)
+        push_task(layout)

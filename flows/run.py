@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from evaluation.errors import WarpsmithError
-from flows.server import prefect_api
+from flows.server import answers, prefect_api
 from tasks import dvc_stage, mlflow_client
 from tasks.disk import explain_full_disk
 from tasks.layout import Layout
@@ -38,7 +38,19 @@ def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> N
     check_gpu_users(settings.training, settings.evaluation)
     name = resolve_name(night) if night else None
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"  # the tasks print; errors are raised to us
-    with prefect_api() as api:
+    try:
+        _with_server(profile, name, flags)
+    except _ServerGone:
+        print("the Prefect server went away; the night goes on with one of its own", flush=True)
+        _with_server(profile, name, flags, own=True)
+
+
+class _ServerGone(WarpsmithError):
+    """Prefect's server went away while the night ran."""
+
+
+def _with_server(profile: str, night: str | None, flags: Sequence[str], *, own: bool = False) -> None:
+    with prefect_api(own=own) as api:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         from flows.nightly import nightly
@@ -46,8 +58,15 @@ def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> N
         dvc_stage.preload()
         mlflow_client.preload()
         api.wait()
-        with temporary_settings({PREFECT_API_URL: api.url}):
-            nightly(profile=profile, night=name, arguments=tuple(flags))
+        try:
+            with temporary_settings({PREFECT_API_URL: api.url}):
+                nightly(profile=profile, night=night, arguments=tuple(flags))
+        except WarpsmithError:
+            raise
+        except Exception as error:
+            if answers(f"{api.url}/health"):
+                raise
+            raise _ServerGone(f"the Prefect server at {api.url} went away; run again to go on") from error
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -12,14 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from flows.server import SERVE_FILE, PrefectApi, start_server
+from flows.deployments import continue_lost_runs, deploy
+from flows.server import PrefectApi, start_server
 from tasks.files import write_atomically
 from tasks.mlflow_client import make_database, tracking_uri
+from tasks.summary import SERVE_FILE
 from training.ports import is_free
 
 POOL = "warpsmith"
@@ -30,31 +32,50 @@ _GROUP = 'trap : TERM; exec 3<&0; (read -r _ <&3; kill -9 0) & "$@" </dev/null; 
 #: limit ends with the worker; one of the pool would count runs that were killed, and block it for ever.
 _ONE_AT_A_TIME = ("--type", "process", "--limit", "1")
 _STOP_S = 10.0
+#: A part that ends more often than this, in this time, is beyond repair.
+_STARTS, _SOON_S = 4, 120.0
 
 Process = subprocess.Popen[bytes]
 
 
 def serve(prefect_port: int, mlflow_port: int) -> None:
-    """Start everything, deploy the flows, and wait until one part ends or the user stops it.
+    """Start everything, deploy the flows, and start again what ends, until the user stops it.
 
     Raises:
-        WarpsmithError: if a port is in use, or a part does not start or ends by itself.
+        WarpsmithError: if a port is in use, or a part does not start or ends again and again.
     """
     for name, port in (("PREFECT_PORT", prefect_port), ("MLFLOW_PORT", mlflow_port)):
         if not is_free(port):
             raise WarpsmithError(f"port {port} is in use; stop what uses it or set {name} to another")
     api = f"http://127.0.0.1:{prefect_port}/api"
     os.environ.update(PREFECT_API_URL=api, PYTHONPATH=os.getcwd(), PATH=_path_with_venv())
+    starts: dict[str, Callable[[], Process]] = {
+        "MLflow UI": lambda: _start_mlflow(mlflow_port),
+        "Prefect server": lambda: _start_prefect(prefect_port, api),
+        "worker": _start_worker,
+    }
     with _running() as parts:
-        parts["MLflow UI"] = _start_mlflow(mlflow_port)
-        parts["Prefect server"] = start_server(prefect_port)
-        PrefectApi(api, parts["Prefect server"]).wait()
+        for name in ("MLflow UI", "Prefect server"):
+            parts[name] = starts[name]()
         _prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
-        _prefect("deploy", "--all")
-        parts["worker"] = _start("prefect", "worker", "start", "--pool", POOL, *_ONE_AT_A_TIME)
-        write_atomically(SERVE_FILE, json.dumps({"prefect_api_url": api}))
+        deploy(lambda: _prefect("deploy", "--all"))
+        parts["worker"] = starts["worker"]()
+        pages = {"prefect_api_url": api, "mlflow_url": f"http://127.0.0.1:{mlflow_port}"}
+        write_atomically(SERVE_FILE, json.dumps(pages))
         print(_welcome(prefect_port, mlflow_port), flush=True)
-        _wait(parts)
+        _keep_up(parts, starts)
+
+
+def _start_prefect(port: int, api: str) -> Process:
+    server = start_server(port)
+    PrefectApi(api, server).wait()
+    return server
+
+
+def _start_worker() -> Process:
+    for name in continue_lost_runs(POOL):
+        print(f"the run {name} goes on: the worker that ran it had ended", flush=True)
+    return _start("prefect", "worker", "start", "--pool", POOL, *_ONE_AT_A_TIME)
 
 
 def _start_mlflow(port: int) -> Process:
@@ -108,13 +129,26 @@ def _stop(part: Process) -> None:
             part.wait(_STOP_S)
 
 
-def _wait(parts: dict[str, Process]) -> None:
+def _keep_up(parts: dict[str, Process], starts: Mapping[str, Callable[[], Process]]) -> None:
+    """Start what ends again. Nothing beside a night may end it, so only its worker's own end does.
+
+    Raises:
+        WarpsmithError: if a part ends as often as it is started.
+    """
+    ended: dict[str, list[float]] = {name: [] for name in starts}
     while True:
         for name, part in parts.items():
-            if part.poll() is not None:
+            if part.poll() is None:
+                continue
+            ended[name] = [at for at in ended[name] if at > time.monotonic() - _SOON_S] + [time.monotonic()]
+            how = f"the {name} ended with status {part.returncode}"
+            if len(ended[name]) > _STARTS:
                 raise WarpsmithError(
-                    f"the {name} ended with status {part.returncode}; see its output and artifacts/"
+                    f"{how} for the {len(ended[name])}th time; see its output and artifacts/"
                 )
+            print(f"{how}; it is started again", flush=True)
+            _stop(part)
+            parts[name] = starts[name]()
         time.sleep(0.5)
 
 
@@ -123,15 +157,16 @@ def _path_with_venv() -> str:
 
 
 def _welcome(prefect_port: int, mlflow_port: int) -> str:
+    api = "" if prefect_port == 4200 else f"PREFECT_API_URL=http://127.0.0.1:{prefect_port}/api "
     return f"""
   Prefect   http://127.0.0.1:{prefect_port}
-  MLflow    http://127.0.0.1:{mlflow_port}
+  MLflow    http://127.0.0.1:{mlflow_port} (runs: an experiment, then "Model training" at its top left)
 
 In another terminal, in this folder:
-  .venv/bin/prefect deployment run nightly/cpu
-  .venv/bin/prefect deployment run evaluate/cpu
+  {api}.venv/bin/prefect deployment run nightly/cpu
+  {api}.venv/bin/prefect deployment run evaluate/cpu
 Runs wait for each other.
-Ctrl-C stops all of it."""
+Ctrl-C stops all of it; a run that it stops goes on at the next `make serve`."""
 
 
 def _interrupt(signal_number: int, frame: object) -> None:

@@ -17,12 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
+from tasks.summary import SERVE_FILE
 from training.launch import die_with_parent
 from training.ports import free_port
 
-#: Where `make serve` says that it is up, and at which address.
-SERVE_FILE = Path("artifacts", "serve.json")
-_START_S = 90.0
+_START_S = 180.0
 
 
 class PrefectApi:
@@ -47,10 +46,13 @@ class PrefectApi:
 
 
 @contextmanager
-def prefect_api() -> Iterator[PrefectApi]:
-    """`PREFECT_API_URL`, else the server of `make serve`, else a server for as long as the block runs."""
+def prefect_api(*, own: bool = False) -> Iterator[PrefectApi]:
+    """`PREFECT_API_URL`, else the server of `make serve`, else a server for as long as the block runs.
+
+    With `own` it is the last in any case: the others went away.
+    """
     given = os.environ.get("PREFECT_API_URL") or _served()
-    if given:
+    if given and not own:
         yield PrefectApi(given, None)
         return
     port = free_port()

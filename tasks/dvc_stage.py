@@ -58,7 +58,8 @@ def preload() -> None:
     """Import DVC now, while the caller waits for something else anyway; what it would log, the flow says."""
     import dvc.repo  # noqa: F401
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
+    for name in ("dvc", "dvc_data", "dvc_objects"):  # a traceback for every file that a full remote refuses
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def workspace(layout: Layout) -> Path:

@@ -55,7 +55,9 @@ def decide(challenger: Benchmark, champion: Benchmark | None, *, started_from_ch
 
 def _judge_first(challenger: Benchmark) -> Decision:
     if challenger.trained.correct > 0:
-        return Decision(promote=True, reason="the first model of this profile that solves something")
+        return Decision(
+            promote=True, reason="promoted: the first model of this profile that solves something"
+        )
     return Decision(promote=False, reason="not promoted: it solves nothing yet")
 
 

@@ -7,13 +7,14 @@ then the kernel that ends it when the night is killed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 
 from evaluation.errors import WarpsmithError
 from tasks.dvc_stage import (
@@ -29,14 +30,16 @@ from tasks.dvc_stage import (
 from tasks.history import keep
 from tasks.layout import Layout, Stage
 from tasks.manifest import Manifest
+from tasks.models import bring_model
 from tasks.night import Night, active_settings, open_night, recorded_night
 from tasks.profile import Profile, flat, read_flags
 from tasks.promotion import Promotion, promote
 from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
-from tasks.tracking import Tracking
+from tasks.tracking import CODE_REVISION, Tracking
 from training.arguments.parse import changes
 from training.gpu_memory import check_memory
+from training.launch import Requeue
 from training.machine import check_gpu_users, check_gpus
 from training.model.architecture import planned_architecture, read_architecture
 from training.model.implied import check_given
@@ -82,8 +85,11 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
         lambda: Registry(Tracking(layout)).champion(),
         overrides,
     )
+    if night.champion and not (layout.root / night.champion.model).is_dir():
+        bring_model(layout, night.champion.md5)
     _check_model(layout, profile, night)
     open_workspace(layout)
+    Tracking(layout).begin_night(night.name, dict(flat(profile.model_dump(mode="json"))))
     start = f"the champion of {night.champion.night}" if night.champion else "the base model"
     say(f"night {night.name} of profile {profile.name}, from {start}")
     _say_what_flags_change(layout, night, before)
@@ -170,11 +176,16 @@ def gate_task(layout: Layout, night: Night) -> Promotion:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="push data")
-def push_task(layout: Layout) -> int:
-    """Copy the night's data and models to DVC's default remote."""
-    pushed = push(layout)
-    create_markdown_artifact(key="push", markdown=f"{pushed} new files in DVC's default remote.")
-    return pushed
+def push_task(layout: Layout) -> None:
+    """Copy data and models to DVC's default remote; it may be full or away, for the night is done."""
+    try:
+        said = f"{push(layout)} new files in DVC's default remote."
+    except Exception as error:  # the remote's library may raise anything
+        said = f"the night is complete, but DVC's remote has not all of it: {error}; is it full or away? " + (
+            "`dvc push` makes up for it"
+        )
+        say(said)
+    create_markdown_artifact(key="push", markdown=said)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="record night")
@@ -188,8 +199,12 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
         say(f"this night cannot be compared with others in {layout.history}: {error}")
     tracking = Tracking(layout)
     run_id = tracking.night_run(night.name)
-    tracking.set_tags(run_id, _links(outcomes, manifests) | _facts(night, promotion))
     tracking.set_note(run_id, note(night, outcomes, manifests, promotion))
+    tracking.set_tags(run_id, _facts(night, promotion, manifests))
+    tracking.log_metrics(run_id, metrics)
+    inputs = {path: md5 for manifest in manifests.values() for path, md5 in manifest.inputs.items()}
+    tracking.log_datasets(run_id, {path: md5 for path, md5 in inputs.items() if "/prepare/" in path})
+    tracking.log_table(run_id, "stages.json", stage_rows(outcomes, manifests))
     profile, _ = active_settings(layout)
     tracking.log_json(run_id, "config.json", profile.model_dump(mode="json"))
     tracking.log_path(run_id, lock_file(layout))
@@ -199,25 +214,27 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
         key="stages", table=stage_rows(outcomes, manifests), description=f"Stages of night {night.name}"
     )
     create_markdown_artifact(key="benchmark", markdown=benchmark_markdown(metrics))
-    return terminal_summary(layout, night, outcomes, metrics, promotion)
+    return terminal_summary(layout, night, outcomes, metrics, promotion, tracking.page)
 
 
-def _links(outcomes: Sequence[Outcome], manifests: dict[Stage, Manifest]) -> dict[str, str]:
-    """Tags that lead from the night to the runs that produced its outputs, skipped stages included."""
-    links = {f"warpsmith.run.{stage}": manifest.mlflow_run_id for stage, manifest in manifests.items()}
-    return links | {f"warpsmith.outcome.{outcome.stage}": outcome.how.value for outcome in outcomes}
-
-
-def _facts(night: Night, promotion: Promotion) -> dict[str, str]:
-    """Tags by which nights are compared; flags may change with the next launch, parameters could not."""
+def _facts(night: Night, promotion: Promotion, manifests: Mapping[Stage, Manifest]) -> dict[str, str]:
+    """Tags by which nights are found and compared."""
     return {
+        CODE_REVISION: manifests[Stage.EVALUATE].code_revision,
         "warpsmith.promoted": str(promotion.decision.promote),
         "warpsmith.flags": changes(night.overrides) or "none",
     }
 
 
-def mark_failed(layout: Layout, night: str, error: BaseException) -> None:
-    """Show on the night's parent run that it failed, and why; MLflow's own trouble is not added to it."""
-    with suppress(Exception):
-        tracking = Tracking(layout)
-        tracking.finish(tracking.night_run(night), "FAILED", str(error))
+def mark_ended(layout: Layout, night: str, error: BaseException) -> None:
+    """Show in MLflow that the night and what ran of it ended early, and why."""
+    killed = not isinstance(error, Exception) or isinstance(error, (Requeue, StageCrashed))
+    Tracking(layout).end_night(night, "KILLED" if killed else "FAILED", str(error) or type(error).__name__)
+
+
+def name_run(name: str) -> None:
+    """Give the flow run the night's name, so that a list of runs says something."""
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(context.flow_run.id, name=name)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tasks.dvc_stage import How, Outcome
 from tasks.layout import Layout, Stage
@@ -10,6 +13,8 @@ from tasks.manifest import Manifest
 from tasks.night import Night
 from tasks.promotion import Promotion
 
+#: Where `make serve` says that it is up, and at which addresses.
+SERVE_FILE = Path("artifacts", "serve.json")
 _HELDOUT = "eval/heldout/"
 
 
@@ -32,8 +37,9 @@ def terminal_summary(
     outcomes: Sequence[Outcome],
     metrics: Mapping[str, float],
     promotion: Promotion,
+    mlflow_page: str,
 ) -> str:
-    """The last lines of `make nightly`."""
+    """The last lines of `make nightly`; `mlflow_page` is where MLflow's pages list the runs."""
     report = layout.stage(Stage.EVALUATE) / "report.html"
     return "\n".join(
         (
@@ -45,8 +51,8 @@ def terminal_summary(
             f"  gate                 {promotion.decision.reason}",
             *(f"  {how.value:<20} {', '.join(stages)}" for how, stages in _by_outcome(outcomes)),
             f"  report               {report}",
-            "  MLflow               make serve, then http://127.0.0.1:5000",
-            "  Prefect              make serve, then http://127.0.0.1:4200",
+            f"  MLflow               {_page('mlflow_url', 'http://127.0.0.1:5000')}{mlflow_page}",
+            f"  Prefect              {_page('prefect_api_url', 'http://127.0.0.1:4200')}",
         )
     )
 
@@ -69,10 +75,10 @@ def note(
         (
             f"## Night {night.name}",
             "",
+            f"Gate: **{promotion.decision.reason}**. Registered as version {promotion.version}.",
+            "",
             f"Held-out correct@1: **{_gain(metrics)}**. At aligned sizes, where bounds guards do not matter: "
             f"{_aligned(metrics)}.",
-            "",
-            f"Gate: {promotion.decision.reason}. Registered as version {promotion.version}.",
             "",
             f"Training started from {origin}; kernels without a bounds guard went from "
             f"{unguarded[0]} to {unguarded[1]}.",
@@ -92,6 +98,17 @@ def benchmark_markdown(metrics: Mapping[str, float]) -> str:
     """The benchmark as a Prefect artifact."""
     rows = [f"| {name.removeprefix(_HELDOUT)} | {value:.4g} |" for name, value in sorted(metrics.items())]
     return "\n".join((f"**{_gain(metrics)}**", "", "| held-out | value |", "|---|---|", *rows))
+
+
+def _page(name: str, usual: str) -> str:
+    """A web page of `make serve`, which says where it is while it is up; a server of the user's own."""
+    given = os.environ.get("MLFLOW_TRACKING_URI", "") if name == "mlflow_url" else ""
+    if given.startswith("http"):
+        return given
+    try:
+        return str(json.loads(SERVE_FILE.read_text(encoding="utf-8"))[name]).removesuffix("/api")
+    except (OSError, ValueError, LookupError):
+        return f"make serve, then {usual}"
 
 
 def _by_outcome(outcomes: Sequence[Outcome]) -> list[tuple[How, list[str]]]:

@@ -57,8 +57,40 @@ class Tracking:
         """Id of the profile's experiment; one that somebody deleted is restored."""
         return self._open_experiment(self.client)
 
+    @property
+    def page(self) -> str:
+        """Where MLflow's pages list the profile's runs: the first page of an experiment has none."""
+        try:
+            return f"/#/experiments/{self.experiment}/runs?workflowType=machine_learning"
+        except MlflowTrouble:
+            return ""
+
+    def begin_night(self, night: str, settings: Mapping[str, Any]) -> None:
+        """Have a parent run for this launch of a night, and close what earlier ones left open.
+
+        A launch with other settings gets a run of its own: MLflow changes no parameters. The caller holds the
+        night's lock, so nothing that says it is running can be alive.
+        """
+        params = {name: str(value) for name, value in settings.items()}
+        identity, same = {NIGHT: night, STAGE: "night"}, None
+        for run in self._search_or_none({}):
+            if run.info.status == "RUNNING" and NIGHT in run.data.tags:
+                self.finish(run.info.run_id, "KILLED")
+            if same is None and identity.items() <= run.data.tags.items():
+                same = run.info.run_id if run.data.params in ({}, params) else ""
+        run_id = same or (self.night_run(night) if same is None else self._create(f"night {night}", identity))
+        self._log("begin", run_id)
+        self.log_params(run_id, params)
+
+    def end_night(self, night: str, status: str, error: str) -> None:
+        """Close a night that ended early, and those of its stages that still run."""
+        for run in self._search_or_none({NIGHT: night}):
+            if run.info.status == "RUNNING" and run.data.tags[STAGE] != "night":
+                self.finish(run.info.run_id, "KILLED")
+        self.finish(self.night_run(night), status, error)
+
     def night_run(self, night: str) -> str:
-        """Id of the night's parent run; made if there is none."""
+        """Id of the night's newest parent run; made if there is none."""
         return self._find_run({NIGHT: night, STAGE: "night"}) or self._create(
             f"night {night}", {NIGHT: night, STAGE: "night"}
         )
@@ -66,12 +98,14 @@ class Tracking:
     def stage_run(self, night: str, stage: Stage, fingerprint: str) -> str:
         """Id of the run that this attempt at a stage writes to.
 
-        An attempt that was killed left its run RUNNING: the same inputs continue it, others close it.
-        The caller holds the stage's lock, so no such run can be alive.
+        The same inputs continue the run of an attempt that was killed; others close it. The caller holds the
+        stage's lock, so no such run can be alive.
         """
         identity = {NIGHT: night, STAGE: stage.value}
         for run in self._search_or_none(identity):
-            if run.info.status == "RUNNING" and run.data.tags.get(FINGERPRINT) == fingerprint:
+            killed = run.info.status in ("RUNNING", "KILLED")
+            if killed and run.data.tags.get(FINGERPRINT) == fingerprint:
+                self._log("begin", run.info.run_id)
                 return str(run.info.run_id)
             if run.info.status == "RUNNING":
                 self.finish(run.info.run_id, "KILLED")
@@ -254,6 +288,9 @@ class Tracking:
         experiment = self._open_experiment(self._logging)
         made = self._logging.create_run(experiment, start_time=time, tags=tags, run_name=name)
         self._made[run] = str(made.info.run_id)
+
+    def _do_begin(self, run: str) -> None:
+        self._logging.update_run(run, status="RUNNING")
 
     def _do_finish(self, run: str, status: str, error: str | None, time: int) -> None:
         if error is not None:

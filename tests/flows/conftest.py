@@ -10,5 +10,5 @@ def prefect_server():
     """A temporary Prefect API with an empty database."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=90):
+    with prefect_test_harness(server_startup_timeout=300):
         yield

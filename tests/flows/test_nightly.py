@@ -72,7 +72,7 @@ def log():
 
 def night_runs():
     tracking = Tracking(Layout(Path(), "cpu"))
-    return {run.data.tags[NIGHT]: run for run in tracking._search({STAGE: "night"})}
+    return {run.data.tags[NIGHT]: run for run in reversed(tracking._search({STAGE: "night"}))}
 
 
 def test_a_night_runs_every_stage_in_order_and_the_second_time_none(nightly, dvc):
@@ -82,11 +82,15 @@ def test_a_night_runs_every_stage_in_order_and_the_second_time_none(nightly, dvc
     assert len(dvc.ran) == len(Stage)
     (run,) = night_runs().values()
     assert run.info.status == "FINISHED"
-    assert run.data.tags["warpsmith.outcome.sft"] == "skipped"
-    child = Tracking(Layout(Path(), "cpu")).client.get_run(run.data.tags["warpsmith.run.sft"])
+    client, experiment = Tracking(Layout(Path(), "cpu")).client, run.info.experiment_id
+    stages = client.load_table(experiment, "stages.json", [run.info.run_id]).set_index("stage")
+    assert stages["outcome"]["sft"] == "skipped"
+    child = client.get_run(stages["MLflow run"]["sft"])
     assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
     assert "Held-out correct@1: **0.0 % before GRPO, 50.0 % after" in run.data.tags["mlflow.note.content"]
     assert run.data.metrics["eval/heldout/correct_rate"] == 0.5
+    assert run.data.params["grpo.steps"] == "60" and "rollout.temperature" in run.data.params
+    assert "problems.jsonl" in {item.dataset.name for item in run.inputs.dataset_inputs}
 
 
 def test_two_nights_are_two_parent_runs_and_the_second_starts_from_the_champion(nightly):
@@ -128,6 +132,66 @@ def test_a_stage_that_explains_its_failure_fails_the_night_at_once(nightly, dvc)
     assert run.info.status == "FAILED" and run.data.tags[ERROR] == "row 3 is wrong; correct it"
     nightly()
     assert night_runs().popitem()[1].info.status == "FINISHED"
+
+
+def test_a_finished_night_has_no_error_of_an_earlier_launch(nightly, dvc):
+    dvc.failures[Stage.VALIDATE] = [WarpsmithError("row 3 is wrong; correct it")]
+    with pytest.raises(WarpsmithError):
+        nightly()
+    nightly()
+    assert ERROR not in night_runs()["2026-01-01"].data.tags
+
+
+class Cancelled(BaseException):
+    """As Prefect ends a flow that is cancelled."""
+
+
+def test_a_cancelled_night_and_its_stage_are_killed_in_mlflow(nightly, dvc):
+    def cancelled(layout, stage, *, force=False):
+        if stage is Stage.SFT:
+            Tracking(layout).stage_run("2026-01-01", stage, "f")
+            raise Cancelled
+        return TinyDvc.__call__(dvc, layout, stage, force=force)
+
+    night_tasks.run_through_dvc = cancelled
+    with pytest.raises(Cancelled):
+        nightly()
+    tracking = Tracking(Layout(Path(), "cpu"))
+    status = {run.data.tags[STAGE]: run.info.status for run in tracking._search({NIGHT: "2026-01-01"})}
+    assert status["night"] == status["sft"] == "KILLED"
+
+
+def test_what_a_sigkill_left_running_is_closed_by_the_next_night(nightly):
+    tracking = Tracking(Layout(Path(), "cpu"))
+    lost = tracking.stage_run("2025-12-31", Stage.GRPO, "f")
+    nightly()
+    assert tracking.client.get_run(lost).info.status == "KILLED"
+    assert night_runs()["2025-12-31"].info.status == "KILLED"
+
+
+def test_a_remote_that_is_full_costs_one_sentence(nightly, monkeypatch):
+    from flows import nightly as module
+
+    said = []
+    for one in (night_tasks, module):
+        monkeypatch.setattr(one, "say", said.append)
+
+    def full(layout):
+        raise WarpsmithError("DVC: 64 files failed to upload")
+
+    monkeypatch.setattr(night_tasks, "push", full)
+    nightly()
+    assert night_runs().popitem()[1].info.status == "FINISHED"
+    assert "Night 2026-01-01, profile cpu" in said[-2] and "64 files failed to upload" in said[-1]
+    assert "/#/experiments/1/runs?workflowType=machine_learning" in said[-2]
+
+
+def test_a_flow_run_is_named_after_its_night(nightly):
+    nightly(night="2026-12-07")
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        assert "night 2026-12-07" in {run.name for run in client.read_flow_runs()}
 
 
 def test_an_explained_failure_leaves_no_traceback_in_the_log(nightly, dvc, log):

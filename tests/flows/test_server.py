@@ -25,7 +25,7 @@ with prefect_api() as api:
     print(api.url, flush=True)
     api.wait()
     print("up", flush=True)
-    time.sleep(60)
+    time.sleep(900)
 """
 
 
@@ -81,6 +81,61 @@ def test_the_schedule_is_real_and_a_killed_run_leaves_no_server(held_server):
     while not is_free(port) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert is_free(port)
+
+
+#: What `make serve` does at the API, and what a user and a killed worker do between two starts of it.
+SERVED = """
+import subprocess, sys
+from datetime import datetime, timezone
+from flows.deployments import continue_lost_runs, date_of, deploy
+from prefect.client.orchestration import get_client
+from prefect.states import Running
+
+def prefect(*arguments):
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+prefect("work-pool", "create", "warpsmith", "--type", "process")
+deploy(lambda: prefect("deploy", "--all"))
+add = ("--cron", "30 0 * * *", "--timezone", "Asia/Tokyo")
+prefect("deployment", "schedule", "create", "nightly/cpu", *add)
+with get_client(sync_client=True) as client:
+    nightly = client.read_deployment_by_name("nightly/cpu")
+    built_in = next(one for one in nightly.schedules if one.slug == "every-night")
+    client.update_deployment_schedule(nightly.id, built_in.id, active=False)
+    deploy(lambda: prefect("deploy", "--all"))
+    schedules = client.read_deployment_schedules(nightly.id)
+    found = {(one.schedule.cron, one.active) for one in schedules}
+    assert found == {("0 2 * * *", False), ("30 0 * * *", True)}, found
+    assert nightly.parameters["night"] == "today"
+
+    tokyo = next(one for one in schedules if one.schedule.timezone == "Asia/Tokyo")
+    run = client.create_flow_run_from_deployment(nightly.id)
+    maker = run.created_by.model_copy(update={"type": "SCHEDULE", "id": tokyo.id}) if run.created_by else None
+    if maker is None:
+        from prefect.client.schemas.objects import CreatedBy
+        maker = CreatedBy(id=tokyo.id, type="SCHEDULE", display_value="")
+    planned = datetime(2026, 12, 1, 15, 30, tzinfo=timezone.utc)  # 00:30 of the 2nd in Tokyo
+    late = run.model_copy(update={"created_by": maker, "expected_start_time": planned})
+    assert date_of(late).isoformat() == "2026-12-02"
+
+    client.set_flow_run_state(run.id, Running(), force=True)
+    assert continue_lost_runs("warpsmith") == [run.name]
+    again = client.read_flow_run(run.id)
+    assert again.state_name == "Scheduled" and again.next_scheduled_start_time == run.expected_start_time
+    for _ in range(3):
+        client.set_flow_run_state(run.id, Running(), force=True)
+    assert continue_lost_runs("warpsmith") == []
+    assert client.read_flow_run(run.id).state_name == "Crashed"
+"""
+
+
+@pytest.mark.slow
+def test_schedules_of_users_survive_and_a_killed_workers_run_goes_on(held_server):
+    environment = {**os.environ, "PREFECT_API_URL": held_server[1]}
+    done = subprocess.run([sys.executable, "-c", SERVED], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
