@@ -30,7 +30,7 @@ setup: $(STAMP) $(SERVER)  ## install everything into ./.venv (once), and open t
 
 sglang: $(SGLANG_STAMP)  ## install the SGLang server for a CPU into ./.venv (once)
 
-nightly: setup  ## run, continue or reproduce a night: NIGHT=2026-12-01 PROFILE=cpu ARGS="--grpo-steps 5"
+nightly: $(STAMP) $(SERVER)  ## run, continue or reproduce a night: NIGHT=2026-12-01 PROFILE=cpu ARGS="--grpo-steps 5"
 	exec $(BIN)/python -m flows.run nightly --profile "$$PROFILE" $${NIGHT:+--night "$$NIGHT"} $(ARGS)
 
 test: setup  ## run the tests
