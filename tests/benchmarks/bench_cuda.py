@@ -25,7 +25,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from evaluation.backends.base import Backend
+from evaluation.backends.cascade import CascadeBackend
 from evaluation.backends.cuda.backend import CudaBackend
+from evaluation.backends.simt.backend import SimtBackend
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Refusal, Status
 from tests.benchmarks.load_inline import load_inline
@@ -39,9 +42,7 @@ CRASH = _KERNEL.format(name="vecadd", body="c[(1ull << 40) + threadIdx.x] = a[0]
 HANG = _KERNEL.format(name="vecadd", body="while (*(volatile const float*)a == *(volatile const float*)a);")
 
 
-def evaluate(
-    backend: CudaBackend, case: Case, source: str, seconds: dict[str, float] | None = None
-) -> Status:
+def evaluate(backend: Backend, case: Case, source: str, seconds: dict[str, float] | None = None) -> Status:
     """One full evaluation; adds what each part took to `seconds`."""
     marks = [time.perf_counter()]
     status = _evaluate(backend, case, source, marks)
@@ -51,7 +52,7 @@ def evaluate(
     return status
 
 
-def _evaluate(backend: CudaBackend, case: Case, source: str, marks: list[float]) -> Status:
+def _evaluate(backend: Backend, case: Case, source: str, marks: list[float]) -> Status:
     built = backend.build(source, case.kernels)
     marks.append(time.perf_counter())
     if isinstance(built, Refusal):
@@ -96,8 +97,8 @@ def latency(options: argparse.Namespace) -> None:
 
 
 def throughput(options: argparse.Namespace) -> None:
-    """Evaluations a minute of all processes together, with every source new and with every cubin warm."""
-    for mode in ("compile", "warm"):
+    """Evaluations a minute of all processes: every source new, every cubin warm, new and simt first."""
+    for mode in ("compile", "warm", "simt first"):
         with tempfile.TemporaryDirectory() as folder:
             found = _together(_evaluate_for, options.processes, mode, options.seconds or 10.0, folder)
         total: Counter[str] = Counter()
@@ -118,11 +119,14 @@ def throughput(options: argparse.Namespace) -> None:
 
 def _evaluate_for(barrier: Barrier, index: int, mode: str, seconds: float, folder: str) -> dict[str, Any]:
     mix = list(cases())
-    backend = CudaBackend(SETTINGS, Path(folder))
+    on_gpu = CudaBackend(SETTINGS, Path(folder))
+    backend: Backend = on_gpu
+    if mode == "simt first":
+        backend = CascadeBackend(SimtBackend(SETTINGS.model_copy(update={"require_sm90": False})), on_gpu)
     for case in mix:
         evaluate(backend, case, case.source)
         evaluate(backend, case, unique(case, -1 - index))  # every compiler precompiles headers once
-    backend.warm_up()
+    on_gpu.warm_up()
     rng = random.Random(index)
     barrier.wait()
     parts: dict[str, float] = {}
