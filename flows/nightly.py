@@ -59,4 +59,4 @@ def nightly(profile: Name = "cpu", night: Name | None = None, arguments: tuple[s
             mark_ended(layout, opened.name, error)
             raise
         say(summary)
-        push_task(layout)
+        push_task(layout, opened)

@@ -7,7 +7,7 @@ then the kernel that ends it when the night is killed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -28,10 +28,10 @@ from tasks.dvc_stage import (
     run_through_dvc,
 )
 from tasks.history import keep
-from tasks.layout import Layout, Stage
-from tasks.manifest import Manifest
+from tasks.layout import RESUMABLE, Layout, Stage
+from tasks.manifest import Manifest, code_revision
 from tasks.models import bring_model
-from tasks.night import Night, active_settings, open_night, recorded_night
+from tasks.night import Night, active_night, active_settings, open_night, recorded_night
 from tasks.profile import Profile, flat, read_flags
 from tasks.promotion import Promotion, promote
 from tasks.registry import Registry
@@ -150,7 +150,27 @@ def stage_task(layout: Layout, stage: Stage, force: bool = False) -> Outcome:
         {"metric": "MLflow run", "value": manifest.mlflow_run_id},
     ]
     create_table_artifact(key=f"stage-{stage}", table=rows, description=f"Stage {stage}: {outcome.how}")
+    if stage in RESUMABLE and outcome.how is How.RAN:
+        say(share_night(layout, active_night(layout)))
     return outcome
+
+
+def share_night(layout: Layout, night: Night) -> str:
+    """Leave with MLflow and DVC's remote what `tasks.takeover` goes on from; says what became of it.
+
+    The remote may be full or away, which costs the night nothing.
+    """
+    tracking = Tracking(layout)
+    run_id = tracking.night_run(night.name)
+    tracking.set_tags(run_id, {CODE_REVISION: code_revision(layout.root)})
+    tracking.log_path(run_id, lock_file(layout))
+    tracking.log_path(run_id, layout.night_file)
+    try:
+        return f"{push(layout)} new files in DVC's default remote"
+    except Exception as error:  # the remote's library may raise anything
+        return (
+            f"DVC's remote has not all of this night: {error}; is it full or away? `dvc push` makes up for it"
+        )
 
 
 @task(cache_policy=NO_CACHE, task_run_name="open night")
@@ -176,15 +196,10 @@ def gate_task(layout: Layout, night: Night) -> Promotion:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="push data")
-def push_task(layout: Layout) -> None:
-    """Copy data and models to DVC's default remote; it may be full or away, for the night is done."""
-    try:
-        said = f"{push(layout)} new files in DVC's default remote."
-    except Exception as error:  # the remote's library may raise anything
-        said = f"the night is complete, but DVC's remote has not all of it: {error}; is it full or away? " + (
-            "`dvc push` makes up for it"
-        )
-        say(said)
+def push_task(layout: Layout, night: Night) -> None:
+    """Copy the night's data and models to DVC's default remote."""
+    said = share_night(layout, night)
+    say(said)
     create_markdown_artifact(key="push", markdown=said)
 
 
@@ -200,15 +215,13 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
     tracking = Tracking(layout)
     run_id = tracking.night_run(night.name)
     tracking.set_note(run_id, note(night, outcomes, manifests, promotion))
-    tracking.set_tags(run_id, _facts(night, promotion, manifests))
+    tracking.set_tags(run_id, _facts(night, promotion))
     tracking.log_metrics(run_id, metrics)
     inputs = {path: md5 for manifest in manifests.values() for path, md5 in manifest.inputs.items()}
     tracking.log_datasets(run_id, {path: md5 for path, md5 in inputs.items() if "/prepare/" in path})
     tracking.log_table(run_id, "stages.json", stage_rows(outcomes, manifests))
     profile, _ = active_settings(layout)
     tracking.log_json(run_id, "config.json", profile.model_dump(mode="json"))
-    tracking.log_path(run_id, lock_file(layout))
-    tracking.log_path(run_id, layout.night_file)
     tracking.finish(run_id)
     create_table_artifact(
         key="stages", table=stage_rows(outcomes, manifests), description=f"Stages of night {night.name}"
@@ -217,10 +230,9 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
     return terminal_summary(layout, night, outcomes, metrics, promotion, tracking.page)
 
 
-def _facts(night: Night, promotion: Promotion, manifests: Mapping[Stage, Manifest]) -> dict[str, str]:
+def _facts(night: Night, promotion: Promotion) -> dict[str, str]:
     """Tags by which nights are found and compared."""
     return {
-        CODE_REVISION: manifests[Stage.EVALUATE].code_revision,
         "warpsmith.promoted": str(promotion.decision.promote),
         "warpsmith.flags": changes(night.overrides) or "none",
     }

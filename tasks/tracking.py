@@ -95,6 +95,24 @@ class Tracking:
             f"night {night}", {NIGHT: night, STAGE: "night"}
         )
 
+    def recorded_night(self, night: str, files: Sequence[str]) -> dict[str, str] | None:
+        """Texts that a night's run has as artifacts, and its code revision; none if MLflow has no such night.
+
+        Raises:
+            MlflowTrouble: if it lacks one of them.
+        """
+        import mlflow
+
+        found = self._search({NIGHT: night, STAGE: "night"})
+        if not found:
+            return None
+        uri = f"runs:/{found[0].info.run_id}"
+
+        def read() -> dict[str, str]:
+            return {name: str(mlflow.artifacts.load_text(f"{uri}/{name}")) for name in files}
+
+        return {**self.client.ask(read), CODE_REVISION: str(found[0].data.tags.get(CODE_REVISION, ""))}
+
     def stage_run(self, night: str, stage: Stage, fingerprint: str) -> str:
         """Id of the run that this attempt at a stage writes to.
 
