@@ -33,11 +33,12 @@ class External:
 
 def read_external(
     settings: DataSettings,
+    night: str,
     generated: Sequence[Problem],
     reference: ReferencePool,
     say: Callable[[str], None],
 ) -> External:
-    """Read every source of the settings; each problem gets the split of its operators.
+    """Read every source of the settings; a problem gets the split of its operators and the night's sizes.
 
     A program that is among the generated ones, or came in an earlier source, is a duplicate.
 
@@ -47,7 +48,7 @@ def read_external(
     refused: list[Refusal] = []
     duplicates: Counter[str] = Counter()
     for path in settings.sources:
-        reading = read_sources(path, reference)
+        reading = read_sources(path, reference, f"{settings.seed}/{night}")
         left_out = _refusals(reading)
         found += [_with_split(item, settings) for item in reading.problems if item.operators]
         refused += left_out

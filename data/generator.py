@@ -180,4 +180,4 @@ class _Drawer:
         return found is None
 
     def _generated(self, graph: Graph) -> Generated:
-        return Generated(graph.problem(self.split, self.settings.tolerance), graph)
+        return Generated(graph.problem(self.split, self.settings.tolerance, self.seed), graph)

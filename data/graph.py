@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from data.operators import OPERATORS, POINTWISE, STRUCTURED, Family, Operator
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
+from evaluation.programs import sizes
 
 Sizes = Mapping[str, int]
 
@@ -37,15 +38,17 @@ _SHAPES: dict[Layout, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Layout.BROADCAST: (("m", "n"), ("n",)),
     Layout.MATMUL: (("m", "k"), ("k", "n")),
 }
-_MATRIX_CHECKS = ({"m": 37, "n": 45}, {"m": 70, "n": 64})
 _MATRIX_ALIGNED = ({"m": 64, "n": 48}, {"m": 128, "n": 32})
-#: Small ragged sizes: a kernel is judged here, on a CPU, in a few thousand elements.
+_MATRIX_CHECKS = ({"m": 37, "n": 45}, {"m": 70, "n": 64})
+#: Small sizes near which a kernel is judged, on a CPU, in a few thousand elements.
 _CHECKS: dict[Layout, tuple[Sizes, ...]] = {
     Layout.VECTOR: ({"n": 1000}, {"n": 4133}),
     Layout.MATRIX: _MATRIX_CHECKS,
     Layout.BROADCAST: _MATRIX_CHECKS,
     Layout.MATMUL: ({"m": 19, "n": 37, "k": 23}, {"m": 33, "n": 20, "k": 45}),
 }
+_LADDER_ELEMENTS = 160_000
+"""Of the largest tensor at the long sizes: every problem of a night is tried at some of them."""
 #: A few elements in a row: in a longer one the extremes of one input can hide all of the other.
 _NARROW: dict[Layout, Sizes] = {
     Layout.VECTOR: {"n": 67},
@@ -154,10 +157,10 @@ class Graph:
         lines.append(f"return {self.steps[-1].torch(value)}")
         return "\n".join(f"    {line}" for line in lines)
 
-    def program(self, sizes: Sizes) -> str:
+    def program(self, extents: Sizes) -> str:
         """Program text at the given sizes."""
         uses_functional = any("F." in step.operator.torch for step in self.steps)
-        constants = "\n".join(f"{name} = {sizes[name]}" for name in self.size_names)
+        constants = "\n".join(f"{name} = {extents[name]}" for name in self.size_names)
         tensors = ", ".join(f"torch.randn({', '.join(self.shape(name))})" for name in self.inputs)
         return (
             "import torch\n"
@@ -167,31 +170,35 @@ class Graph:
             + f"def fused_operator({', '.join(self.inputs)}):\n{self.body()}\n"
         )
 
-    def instance(self, sizes: Sizes) -> Instance:
+    def instance(self, extents: Sizes) -> Instance:
         """The program at the given sizes, with its tensors (all float32)."""
 
         def tensor(name: str, shape: tuple[str, ...]) -> Tensor:
-            return Tensor(name=name, shape=tuple(sizes[size] for size in shape), dtype="float32")
+            return Tensor(name=name, shape=tuple(extents[size] for size in shape), dtype="float32")
 
         return Instance(
-            program=self.program(sizes),
-            sizes=dict(sizes),
+            program=self.program(extents),
+            sizes=dict(extents),
             inputs=tuple(tensor(name, self.shape(name)) for name in self.inputs),
             outputs=(tensor("out", self.output_shape),),
         )
 
     def check_instance(self) -> Instance:
-        """The smallest ragged sizes: where a drawn graph is screened."""
+        """Ragged sizes that are always the same: where a drawn graph is screened."""
         return self.instance(_CHECKS[self.layout][0])
 
     def narrow_instance(self) -> Instance:
         """Sizes at which an input shows whose influence is lost at the usual ones."""
         return self.instance(_NARROW[self.layout])
 
-    def problem(self, split: Split, tolerance: float) -> Problem:
-        """The problem of this graph; its shipped sizes and its id follow from the graph alone."""
+    def problem(self, split: Split, tolerance: float, seed: str = "") -> Problem:
+        """The problem of this graph; its shipped sizes and its id follow from the graph alone.
+
+        The sizes that it is judged at are drawn from `seed`, too, but for the aligned ones.
+        """
         shipped = self.instance(self._shipped_sizes())
         digest = hashlib.sha256(shipped.program.encode()).hexdigest()
+        rng = random.Random(f"{seed}/{digest}")
         return Problem(
             id=f"gen-{digest[:12]}",
             source="generated",
@@ -200,28 +207,47 @@ class Graph:
             dialect=Dialect.FUNCTION,
             operators=self.operators,
             shipped=shipped,
-            checks=tuple(self.instance(sizes) for sizes in _CHECKS[self.layout]),
-            aligned=tuple(self.instance(sizes) for sizes in _ALIGNED[self.layout]),
+            checks=tuple(self.instance(_near(extents, rng)) for extents in _CHECKS[self.layout]),
+            ladder=tuple(self._ladder(shipped.sizes, rng)),
+            aligned=tuple(self.instance(extents) for extents in _ALIGNED[self.layout]),
             tolerance=tolerance,
             flops=self._flops(shipped.sizes),
             bytes=sum(tensor.nbytes for tensor in (*shipped.inputs, *shipped.outputs)),
         )
+
+    def _ladder(self, shipped: Sizes, rng: random.Random) -> Iterator[Instance]:
+        """Every size long, the others tiny."""
+        names = self.size_names
+        for position, name in enumerate(names):
+            for extent in sizes.rungs(shipped[name], rng):
+                found = sizes.tiny(len(names), rng, least=2)
+                found[position] = extent
+                instance = self.instance(dict(zip(names, found, strict=True)))
+                if max(tensor.numel for tensor in (*instance.inputs, *instance.outputs)) <= _LADDER_ELEMENTS:
+                    yield instance
 
     def _shipped_sizes(self) -> Sizes:
         """Sizes drawn from the graph's own text, so that the same graph is always the same program."""
         rng = random.Random(f"{self.layout}/{self.body()}")
         return {name: rng.choice(choices) for name, choices in _SHIPPED[self.layout].items()}
 
-    def _flops(self, sizes: Sizes) -> int:
+    def _flops(self, extents: Sizes) -> int:
         """Estimate at the given sizes: each step costs its operator's count per element it reads."""
         total, shape = 0, self.shape("x")
         for step in self.steps:
-            elements = math.prod(sizes[size] for size in shape)
+            elements = math.prod(extents[size] for size in shape)
             if step.operator.family is Family.MATMUL:
-                total, shape = total + 2 * elements * sizes["n"], ("m", "n")
+                total, shape = total + 2 * elements * extents["n"], ("m", "n")
             else:
                 total += step.operator.flops * elements
         return total
+
+
+def _near(extents: Sizes, rng: random.Random) -> Sizes:
+    """Ragged sizes within a fifth of the given ones."""
+    return {
+        name: sizes.ragged(round(0.8 * extent), round(1.2 * extent), rng) for name, extent in extents.items()
+    }
 
 
 def pointwise(name: str) -> Step:

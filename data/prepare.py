@@ -44,7 +44,7 @@ def prepare(
     draw = generate(settings, night, say)
     required = evaluation.require_confinement
     with ReferencePool(evaluation.workers, require_confinement=required) as confined:
-        external = read_external(settings, [item.problem for item in draw.problems], confined, say)
+        external = read_external(settings, night, [item.problem for item in draw.problems], confined, say)
     with TrustedReference() as reference, EvaluationPool(evaluation, reference) as pool:
         kept, unsound = _sound(draw.problems, reference, settings, say)
         generated = tuple(item.problem for item in kept)

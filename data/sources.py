@@ -75,11 +75,11 @@ class _Row:
     text: str
 
 
-def read_sources(path: Path, reference: ReferencePool) -> Reading:
+def read_sources(path: Path, reference: ReferencePool, seed: str = "") -> Reading:
     """Read a JSONL file or a folder of `.py` files; programs are run in `reference`'s confined workers.
 
-    Problems get the split `heldout`; the caller assigns the real one. Raises `WarpsmithError` when
-    `path` itself cannot be read.
+    Problems get the split `heldout`; the caller assigns the real one. The sizes that they are judged at are
+    drawn from `seed`. Raises `WarpsmithError` when `path` itself cannot be read.
     """
     rows = list(_rows(path))
     items: list[_Row | Refused] = []
@@ -94,7 +94,7 @@ def read_sources(path: Path, reference: ReferencePool) -> Reading:
         else:
             seen.add(identity)
             items.append(row)
-    built = reference.map(lambda item: _build(item, path.name, reference), items)
+    built = reference.map(lambda item: _build(item, path.name, reference, seed), items)
     return Reading(len(rows), tuple(built), duplicates)
 
 
@@ -109,12 +109,12 @@ def _identity(row: _Row | Refused) -> str | Refused:
         return Refused(row.name, str(error), row.text)
 
 
-def _build(row: _Row | Refused, source: str, reference: ReferencePool) -> Problem | Refused:
+def _build(row: _Row | Refused, source: str, reference: ReferencePool, seed: str) -> Problem | Refused:
     if isinstance(row, Refused):
         return row
     try:
         return problem_from_program(
-            row.program, id=row.id, source=source, level=row.level, reference=reference
+            row.program, id=row.id, source=source, level=row.level, seed=seed, reference=reference
         )
     except ProgramError as error:
         return Refused(row.name, str(error), row.text)

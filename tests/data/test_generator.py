@@ -79,6 +79,21 @@ def test_any_drawn_graph_runs_and_has_the_declared_shapes(seed):
     assert sorted(problem.operators) == sorted(names)
 
 
+@pytest.mark.parametrize("layout", list(Layout))
+def test_sizes_follow_from_the_seed_and_reach_beyond_the_usual_constants(layout):
+    name = "matmul" if layout is Layout.MATMUL else "relu"
+    graph = _graph((name,), layout=layout)
+    first, again, other = (graph.problem(Split.TRAIN, 1e-3, seed) for seed in ("1", "1", "2"))
+    assert first == again
+    assert first.shipped == other.shipped and first.id == other.id and first.aligned == other.aligned
+    assert first.checks != other.checks and first.ladder != other.ladder
+    assert all(extent % 8 for item in first.checks for extent in item.sizes.values())
+    for size, extent in first.shipped.sizes.items():
+        longest = max(item.sizes[size] for item in first.ladder)
+        assert all(tuple(run(item.program).shape) == item.outputs[0].shape for item in first.ladder[::3])
+        assert longest > min(extent, 16_500) // 2
+
+
 def test_single_operator_graphs_cover_broadcasting():
     layouts = {graph.layout for graph in single_operator_graphs("add")}
     assert layouts == {Layout.VECTOR, Layout.MATRIX, Layout.BROADCAST}

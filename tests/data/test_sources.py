@@ -25,6 +25,14 @@ def write(path, rows):
     return path
 
 
+def test_sizes_are_drawn_from_the_seed(tmp_path, pool):
+    file = write(tmp_path / "rows.jsonl", [{"pytorch": program("relu")}])
+    first, again, other = (read_sources(file, pool, seed).problems[0] for seed in ("1", "1", "2"))
+    assert first == again
+    assert first.shipped == other.shipped
+    assert first.checks != other.checks and first.ladder != other.ladder
+
+
 def test_rows_add_up(tmp_path, pool):
     rows = [
         {"pytorch": program("relu"), "difficulty": 1},

@@ -28,7 +28,8 @@ def problem():
 def test_a_trial_is_the_closed_form_in_float64(reference, problem, kind):
     trial = reference.trial(problem.checks[0], Draw(kind, 2))
     x, y = trial.inputs["x"], trial.inputs["y"]
-    assert (x.dtype, x.shape, y.shape) == (np.float32, (37, 45), (45,))
+    rows, cols = problem.checks[0].outputs[0].shape
+    assert (x.dtype, x.shape, y.shape) == (np.float32, (rows, cols), (cols,))
     np.testing.assert_array_equal(trial.expected["out"], np.maximum(x.astype(np.float64), 0) + y)
     assert trial.slack["out"].max() <= 1e-5 * np.abs(trial.expected["out"]).max()
 
