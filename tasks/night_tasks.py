@@ -89,7 +89,7 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
         bring_model(layout, night.champion.md5)
     _check_model(layout, profile, night)
     open_workspace(layout)
-    Tracking(layout).begin_night(night.name, dict(flat(profile.model_dump(mode="json"))))
+    Tracking(layout).begin_night(night.name, dict(flat(night.result)))
     start = f"the champion of {night.champion.night}" if night.champion else "the base model"
     say(f"night {night.name} of profile {profile.name}, from {start}")
     _say_what_flags_change(layout, night, before)

@@ -186,6 +186,16 @@ def test_a_remote_that_is_full_costs_one_sentence(nightly, monkeypatch):
     assert "/#/experiments/1/runs?workflowType=machine_learning" in said[-2]
 
 
+def test_another_machine_setting_is_the_same_night_in_mlflow_and_another_step_count_is_not(nightly):
+    nightly()
+    nightly(arguments=("--evaluation-workers", "1"))
+    tracking = Tracking(Layout(Path(), "cpu"))
+    assert len(tracking._search({STAGE: "night"})) == 1
+    nightly(arguments=("--grpo-steps", "3"))
+    steps = [run.data.params["grpo.steps"] for run in tracking._search({STAGE: "night"})]
+    assert steps == ["3", "60"]
+
+
 def test_a_flow_run_is_named_after_its_night(nightly):
     nightly(night="2026-12-07")
     from prefect.client.orchestration import get_client

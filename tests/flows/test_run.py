@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
+from evaluation.errors import WarpsmithError
 from flows import run, serve
+from flows.server import answers
 
 
 @pytest.fixture
@@ -92,3 +97,54 @@ def test_serve_refuses_what_is_no_port(checkout, monkeypatch, capsys):
     monkeypatch.setenv("PREFECT_PORT", "web")
     assert serve.main() == 2
     assert "PREFECT_PORT is 'web'; it must be a port" in capsys.readouterr().err
+
+
+def test_a_part_of_serve_that_ends_is_started_again_and_the_others_are_left_alone(capsys):
+    """Short-lived processes in place of the parts; one that ends each time is given up in one sentence."""
+
+    def lasting():
+        return subprocess.Popen(["sleep", "600"], process_group=0)
+
+    def short():
+        return subprocess.Popen(["true"], process_group=0)
+
+    parts = {"worker": lasting(), "MLflow UI": short()}
+    worker = parts["worker"]
+    with pytest.raises(WarpsmithError, match="the MLflow UI ended with status 0 for the 5th time"):
+        serve._keep_up(parts, {"worker": lasting, "MLflow UI": short})
+    said = capsys.readouterr().out
+    assert said.count("the MLflow UI ended with status 0; it is started again") == serve._STARTS
+    assert parts["worker"] is worker and worker.poll() is None
+    worker.kill()
+    worker.wait()
+
+
+@pytest.mark.slow
+def test_a_night_goes_on_with_a_server_of_its_own_when_that_of_serve_goes_away(checkout, monkeypatch, capsys):
+    from flows import nightly as module
+
+    class Healthy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+    given = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
+    threading.Thread(target=given.serve_forever).start()
+    asked = []
+
+    def flow(**parameters):
+        from prefect.settings import PREFECT_API_URL
+
+        asked.append(PREFECT_API_URL.value())
+        if len(asked) == 1:
+            given.shutdown()
+            given.server_close()
+            raise ConnectionError("All connection attempts failed")
+        assert answers(f"{asked[1]}/health")
+
+    monkeypatch.setattr(module, "nightly", flow)
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{given.server_port}/api")
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    run.run_nightly("cpu", "2026-12-01")
+    assert asked[0] != asked[1]
+    assert "the night goes on with one of its own" in capsys.readouterr().out
