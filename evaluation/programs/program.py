@@ -65,9 +65,10 @@ def problem_from_program(
     be resized.
     """
     header = Header(id, source, level, split, tuple(operators))
-    shipped = _survey(text, reference)
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
-    deadline = Deadline(DESCRIBE_SECONDS * min(max(busy, 1.0), 2.0))
+    seconds = DESCRIBE_SECONDS * min(max(busy, 1.0), 2.0)
+    shipped = _survey(text, reference, seconds)
+    deadline = Deadline(seconds)
     found = find_variants(text, shipped, reference, str(seed), deadline)
     unresizable = None
     if not found.checks:
@@ -81,8 +82,8 @@ def problem_from_program(
         raise ProgramError(f"the program's tensors cannot be used ({error.errors()[0]['msg']})") from None
 
 
-def _survey(text: str, reference: ReferencePool) -> Survey:
-    (shipped,) = reference.survey([text], SURVEY_LIMIT)
+def _survey(text: str, reference: ReferencePool, seconds: float) -> Survey:
+    (shipped,) = reference.survey([text], SURVEY_LIMIT, seconds=seconds)
     if isinstance(shipped, ProgramError):
         raise shipped
     if not shipped.inputs and not shipped.parameters:
