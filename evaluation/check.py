@@ -106,6 +106,7 @@ def judge(
     if fault is not None:
         return refused(_at(shipped, fault))
     once = [(case, got) for case, got in zip(cases, outcome.outputs, strict=True) if got is not None]
+    once += [(cases[index], outputs) for index, outputs in outcome.elsewhere]
     again = [(cases[index], outputs) for index, outputs in outcome.repeats]
     verdict, repeated = _compared(once, tolerance), _compared(again, tolerance)
     if verdict.correct and not repeated.correct:

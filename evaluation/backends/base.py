@@ -36,6 +36,8 @@ class RunOutcome:
     `None`: it would have been too much work for this backend, at a size far larger than the others."""
     repeats: tuple[tuple[int, dict[str, np.ndarray]], ...] = ()
     """The index of a run that was done again, and what it left then, which must be as right."""
+    elsewhere: tuple[tuple[int, dict[str, np.ndarray]], ...] = ()
+    """The same of runs on another backend, which are no repeats: both must be right."""
 
 
 class Built(Protocol):

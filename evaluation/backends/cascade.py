@@ -56,8 +56,7 @@ class CascadeBackend:
         if isinstance(outcome, Refusal) or not isinstance(seen, RunOutcome):
             return outcome
         first = [(index, outputs) for index, outputs in enumerate(seen.outputs) if outputs is not None]
-        repeats = (*outcome.repeats, *first, *seen.repeats)
-        return RunOutcome(outcome.outputs, repeats)
+        return RunOutcome(outcome.outputs, (*outcome.repeats, *seen.repeats), tuple(first))
 
     def rehearse(self, built: Built, plan: Plan) -> Refusal | None:
         """What either backend finds wrong at the shipped sizes."""

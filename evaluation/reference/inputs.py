@@ -140,7 +140,10 @@ def _wider(own: Tensor, again: Tensor, width: Width, factor: float, generator: G
     drawn = _structured(samples, drawn)
     kept = (own == 0) | ~own.isfinite()
     limit = torch.finfo(own.dtype).max / 4
-    return torch.where(kept, own, drawn.clamp(-limit, limit).to(own.dtype)).contiguous()
+    values = (
+        drawn.clamp(-limit, limit).to(own.dtype) + 0.0
+    )  # no -0.0: few kernels tell zeros apart, and none must
+    return torch.where(kept, own, values).contiguous()
 
 
 def _values(own: Tensor, width: Width, factor: float, generator: Generator) -> Tensor:

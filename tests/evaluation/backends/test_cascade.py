@@ -61,6 +61,7 @@ def test_a_sound_kernel_gets_the_last_backends_outputs(cascade):
     outcome = judged(cascade, SUM.replace("BARRIER", "__syncthreads();"))
     assert isinstance(outcome, RunOutcome)
     assert outcome.outputs[0]["out"][0] == 63.0
+    assert [(index, outputs["out"][0]) for index, outputs in outcome.elsewhere] == [(0, 63.0)]
 
 
 def test_the_first_backend_refuses_what_the_last_one_does_not_see(cascade):

@@ -1,6 +1,6 @@
 // Reads its output before it writes it.
 // expect cuda: wrong, nondeterministic
-// reason: differs
+// reason: differ
 // launch k<<<ceil_div(n, 256), 256>>>(x, y, out, n)
 extern "C" __global__ void k(const float* x, const float* y, float* out, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;

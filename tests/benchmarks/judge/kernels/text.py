@@ -49,7 +49,7 @@ def write(program: str, style: Style, template: str, *variants: Mapping[str, obj
         text = template.lstrip("\n")
         for _ in range(3):  # values may hold names themselves
             text = Template(text).substitute({"k": name, **values})
-        yield Kernel(program, style, text)
+        yield Kernel(program, style, f"#include <float.h>\n{text}" if "FLT_MAX" in text else text)
 
 
 def blocks(*sizes: int, **others: object) -> tuple[dict[str, object], ...]:
