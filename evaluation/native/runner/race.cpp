@@ -1,7 +1,7 @@
 // Data races: two threads touch the same bytes, one of them writes, and nothing orders the two (order.h).
 //
-// What is no race: atomics among themselves and with volatile accesses; volatile flags, between warps; and two stores
-// of the same value, which many correct kernels do. A plain load beside atomics begins the compare-and-swap loop of
+// What is no race: atomics among themselves and with volatile accesses; volatile flags, between warps, though a look at
+// one may come too early (late.h); and two stores of the same value, which many correct kernels do. A plain load beside atomics begins the compare-and-swap loop of
 // CUDA's guide and `if (v <= *a) return; atomicMax(a, v);`: it may see an old value, and the atomic has the last word.
 // It is a race only where its value is used at once, by a store or by an atomic elsewhere, with no branch between.
 //
@@ -12,6 +12,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "late.h"
 #include "memory.h"
 #include "order.h"
 
@@ -211,6 +212,21 @@ void synchronise(uintptr_t address, Access access, bool shared) {
     if (access != Access::kVolatileRead) release(address, shared, is_atomic(access));
 }
 
+const Cell& cell_at(const Buffer& buffer, size_t at) {
+    const Cell& word = buffer.cells[at / 4];
+    return word.parts ? parts[word.parts + at % 4] : word;
+}
+
+// A read that is neither ordered after a store nor sees what was there before reads what nobody has written.
+void look_late(const Place& place) {
+    const LateStore* store = missed_store(place.address, place.bytes);
+    if (!store) return;
+    if (store->first) report(place, store->moment, "writes", "reads");
+    if (machine.order == Order::kAscending || (machine.order == Order::kShuffled && random_below(2))) return;
+    show_before(*store);
+    machine.current->looked_at = nullptr;
+}
+
 }  // namespace
 
 // Outputs come first: they are the smaller, and a candidate chooses only the size of its scratch.
@@ -244,16 +260,18 @@ void check_shared(uintptr_t address, size_t bytes, Access access) {
 }
 
 void check_global(const Buffer& buffer, size_t offset, size_t bytes, Access access) {
-    if (!is_plain(access)) synchronise(buffer.address + offset, access, false);
-    if (offset + bytes <= buffer.raced_bytes)
-        check_words(buffer.cells, {buffer.name, offset, buffer.address + offset, bytes}, access, machine.launch_begin);
+    const Place place = {buffer.name, offset, buffer.address + offset, bytes};
+    if (!is_plain(access)) synchronise(place.address, access, false);
+    if (offset + bytes > buffer.raced_bytes) return;
+    if (!is_plain(access) && !is_read(access))
+        note_store(place.address, bytes, !cell_at(buffer, offset).write.time);
+    check_words(buffer.cells, place, access, machine.launch_begin);
+    if (access == Access::kVolatileRead) look_late(place);
 }
 
 void check_read_only(const Buffer& buffer, size_t offset, size_t bytes) {
     for (size_t at = offset; at < offset + bytes && at < buffer.raced_bytes; at++) {
-        const Cell& word = buffer.cells[at / 4];
-        const Cell& cell = word.parts ? parts[word.parts + at % 4] : word;
-        if (cell.write.time > machine.launch_begin)
+        if (cell_at(buffer, at).write.time > machine.launch_begin)
             finish("fault", "byte %zu of %s was written by this launch and is read through the read-only cache or a "
                    "__restrict__ pointer, which need not see that", at, buffer.name);
     }
@@ -263,6 +281,7 @@ void settle_writes() {
     const unsigned count = unsettled_count;
     unsettled_count = 0;
     last_load.step = 0;
+    end_late_look();
     for (unsigned i = 0; i < count; i++)
         if (memcmp(unsettled[i].before, (void*)unsettled[i].place.address, unsettled[i].place.bytes))
             report(unsettled[i].place, unsettled[i].earlier, "writes", "writes another value to");
