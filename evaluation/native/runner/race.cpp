@@ -1,9 +1,10 @@
 // Data races: two threads touch the same bytes, one of them writes, and nothing orders the two (order.h).
 //
 // What is no race: atomics among themselves and with volatile accesses; volatile flags, between warps, though a look at
-// one may come too early (late.h); and two stores of the same value, which many correct kernels do. A plain load beside atomics begins the compare-and-swap loop of
-// CUDA's guide and `if (v <= *a) return; atomicMax(a, v);`: it may see an old value, and the atomic has the last word.
-// It is a race only where its value is used at once, by a store or by an atomic elsewhere, with no branch between.
+// one may come too early (late.h); and two stores of the same value, which many correct kernels do. A plain load beside
+// atomics begins the compare-and-swap loop of CUDA's guide and `if (v <= *a) return; atomicMax(a, v);`: it may see an
+// old value, and the atomic has the last word. It is a race only where its value is used at once, by a store or by an
+// atomic elsewhere, with no branch between.
 //
 // A cell remembers the last write and two reads of a word of 4 bytes, or of a byte where a word is not accessed whole.
 // A third reader may be forgotten, so a race may be missed; but what is reported is a race.
@@ -217,7 +218,7 @@ const Cell& cell_at(const Buffer& buffer, size_t at) {
     return word.parts ? parts[word.parts + at % 4] : word;
 }
 
-// A read that is neither ordered after a store nor sees what was there before reads what nobody has written.
+// A volatile read that may miss a store: where nobody had written before, it may read what is no value at all.
 void look_late(const Place& place) {
     const LateStore* store = missed_store(place.address, place.bytes);
     if (!store) return;
