@@ -13,8 +13,8 @@ from data.sources import Reading, read_sources
 from data.splits import split_of
 from data.table import Measured, measure
 from evaluation.problem import Problem
-from evaluation.programs.syntax import ProgramError, program_identity
 from evaluation.reference.pool import ReferencePool
+from evaluation.reference.syntax import ProgramError, program_identity
 
 _NAMELESS = "no operator was recognised in the program, so it has no split; call torch functions by name"
 

@@ -19,8 +19,8 @@ from typing import Any
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.programs.program import ProgramError, problem_from_program
-from evaluation.programs.syntax import detect_dialect, program_identity
 from evaluation.reference.pool import ReferencePool
+from evaluation.reference.syntax import detect_dialect, program_identity
 
 #: Names under which a row may have its program.
 PROGRAM_FIELDS = ("pytorch", "program")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.problem import Instance, Problem, Tensor
-from evaluation.programs.syntax import program_identity
 from evaluation.reference.draw import Draw, Kind
+from evaluation.reference.syntax import program_identity
 from evaluation.tolerance import widen
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from evaluation.candidate import Candidate, parse
 from evaluation.check import SizeSet, draw_cases, refused
 from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Problem
-from evaluation.programs.syntax import ProgramError
 from evaluation.reference.draw import Case
 from evaluation.reference.pool import ReferencePool
+from evaluation.reference.syntax import ProgramError
 from evaluation.settings import BackendName, EvaluationSettings
 from evaluation.verdict import Refusal, Status, Verdict
 from evaluation.worker import Failure, Task

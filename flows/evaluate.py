@@ -9,7 +9,7 @@ from prefect import flow
 from flows.nightly import Name
 from tasks.layout import Layout, Stage
 from tasks.night_tasks import active_night_task, gate_task, log_sentences, record_task, say, stage_task
-from training.lock import exclusive
+from training.launch.lock import exclusive
 
 
 @flow(name="evaluate", validate_parameters=True)

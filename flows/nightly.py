@@ -27,8 +27,8 @@ from tasks.night_tasks import (
     say,
     stage_task,
 )
-from training.launch import die_with_parent
-from training.lock import exclusive
+from training.launch.local import die_with_parent
+from training.launch.lock import exclusive
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
 

@@ -22,9 +22,9 @@ from tasks.layout import Layout
 from tasks.night import resolve_name
 from tasks.profile import SECTIONS, read_flags
 from training.arguments.help import add_settings_help
-from training.launch import REQUEUE, Requeue
-from training.machine import check_gpu_users, check_gpus
-from training.signals import handling
+from training.launch.local import REQUEUE, Requeue
+from training.launch.signals import handling
+from training.preflight.machine import check_gpu_users, check_gpus
 
 
 def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> None:

@@ -22,7 +22,7 @@ from flows.server import PrefectApi, start_server
 from tasks.files import write_atomically
 from tasks.mlflow_client import make_database, tracking_uri
 from tasks.summary import SERVE_FILE
-from training.ports import is_free
+from training.launch.ports import is_free
 
 POOL = "warpsmith"
 #: Runs its arguments; ends the whole process group when they end, or when the pipe at its input closes, which

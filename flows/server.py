@@ -18,8 +18,8 @@ from pathlib import Path
 
 from evaluation.errors import WarpsmithError
 from tasks.summary import SERVE_FILE
-from training.launch import die_with_parent
-from training.ports import free_port
+from training.launch.local import die_with_parent
+from training.launch.ports import free_port
 
 _START_S = 180.0
 

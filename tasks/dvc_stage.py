@@ -26,8 +26,8 @@ from evaluation.errors import WarpsmithError, causes
 from evaluation.problem import Frozen
 from tasks.files import write_atomically
 from tasks.layout import Layout, Stage
-from training.launch import REQUEUE, Requeue
-from training.signals import handling
+from training.launch.local import REQUEUE, Requeue
+from training.launch.signals import handling
 
 
 class How(StrEnum):

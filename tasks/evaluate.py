@@ -23,8 +23,8 @@ from evaluation.rows import read_rows
 from tasks.context import Context
 from tasks.layout import Stage
 from tasks.profile import BenchmarkSettings
-from training.config import TrainingSettings
 from training.rollout.prompts import read_prompts
+from training.settings.jobs import TrainingSettings
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -87,9 +87,9 @@ def generate(
     logs: Path,
 ) -> Iterator[Draft]:
     """All samples of one model, in the order of the problems."""
+    from training.model.tokenizer import decode_response, encode_prompt, load_tokenizer
     from training.rollout.open import open_engine
     from training.rollout.respond import sampling_of
-    from training.tokenizer import decode_response, encode_prompt, load_tokenizer
 
     tokenizer = load_tokenizer(folder, training.model.chat_template_kwargs)
     asked = [(problem, index) for problem in problems for index in range(benchmark.samples_per_problem)]

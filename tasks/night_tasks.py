@@ -38,11 +38,11 @@ from tasks.registry import Registry
 from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.tracking import CODE_REVISION, Tracking
 from training.arguments.parse import changes
-from training.gpu_memory import check_memory
-from training.launch import Requeue
-from training.machine import check_gpu_users, check_gpus
-from training.model.architecture import planned_architecture, read_architecture
-from training.model.implied import check_given
+from training.launch.local import Requeue
+from training.preflight.gpu_memory import check_memory
+from training.preflight.machine import check_gpu_users, check_gpus
+from training.settings.architecture import planned_architecture, read_architecture
+from training.settings.implied import check_given
 
 _WORDS = {
     How.RAN: "ran in {:.0f} s",

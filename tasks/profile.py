@@ -19,11 +19,11 @@ from evaluation.timing.samples import REPORT, TimingSettings
 from tasks.layout import Layout
 from training.arguments.parse import Overrides, read_arguments
 from training.arguments.profile_file import read_settings, validated
-from training.arguments.upstream import nearest
-from training.config import MegatronSettings, ModelSettings, TrainingSettings
-from training.optimization import GrpoSettings, SftSettings
-from training.rollout.settings import RolloutSettings
-from training.rollout.sglang.settings import SglangSettings
+from training.settings.jobs import MegatronSettings, ModelSettings, TrainingSettings
+from training.settings.optimization import GrpoSettings, SftSettings
+from training.settings.rollout import RolloutSettings
+from training.settings.sglang import SglangSettings
+from training.settings.upstream import nearest
 
 
 class LauncherKind(StrEnum):

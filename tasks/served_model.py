@@ -37,7 +37,7 @@ class KernelWriter(PythonModel):
 
         from tasks.layout import Layout
         from tasks.models import bring_model
-        from training.tokenizer import load_tokenizer
+        from training.model.tokenizer import load_tokenizer
 
         folder = bring_model(Layout(root, source["profile"]), source["md5"])
         self._tokenizer = load_tokenizer(folder)
@@ -49,7 +49,7 @@ class KernelWriter(PythonModel):
         """The most likely response to each row's `prompt`; `max_new_tokens` is a parameter."""
         import torch
 
-        from training.tokenizer import decode_response, encode_prompt, stop_token_ids
+        from training.model.tokenizer import decode_response, encode_prompt, stop_token_ids
 
         responses = []
         for prompt in model_input["prompt"]:

@@ -16,7 +16,7 @@ from typing import Any
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from tasks.files import write_atomically
-from training.lock import exclusive
+from training.launch.lock import exclusive
 
 
 class Call(Frozen):

@@ -33,10 +33,10 @@ from tasks.pipeline import config_hash, dependencies, hash_inputs
 from tasks.profile import flat
 from tasks.steps import STEPS, Step
 from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
-from training.folders import METRICS, set_aside
-from training.launch import REQUEUE, Requeue, die_with_parent
-from training.lock import exclusive
-from training.signals import handling
+from training.checkpoint.folders import METRICS, set_aside
+from training.launch.local import REQUEUE, Requeue, die_with_parent
+from training.launch.lock import exclusive
+from training.launch.signals import handling
 
 #: What each stage leaves in MLflow, from where it writes or works, besides its metrics and settings.
 _ARTIFACTS: dict[Stage, tuple[str, ...]] = {

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from tasks.context import Context
 from tasks.forward import Row, read_steps
 from tasks.layout import Stage
-from training.folders import METRICS, OUTPUT, SAMPLES
+from training.checkpoint.folders import METRICS, OUTPUT, SAMPLES
 
 if TYPE_CHECKING:
-    from training.config import GrpoJob, SftJob
+    from training.settings.jobs import GrpoJob, SftJob
 
 #: The table of a training stage that `dvc plots` draws.
 CURVE = "curve.csv"
@@ -51,7 +51,7 @@ def base(context: Context) -> Metrics:
     if champion is not None:
         shutil.copytree(context.layout.root / champion.model, context.out / "hf")
         return {"base/warm_start": 1.0}
-    from training.base import make_base
+    from training.checkpoint.base import make_base
 
     settings = context.profile.model
     texts = _texts(context.output_of(Stage.PREPARE) / "sft.jsonl")
@@ -81,7 +81,7 @@ def sft(context: Context) -> Metrics:
         (context.out / METRICS).touch()
         _write_curve([], context.out / CURVE)
         return {"train/steps": 0.0}
-    from training.config import SftJob
+    from training.settings.jobs import SftJob
 
     job = SftJob(
         settings=context.profile.training,
@@ -94,7 +94,7 @@ def sft(context: Context) -> Metrics:
 
 def grpo(context: Context) -> Metrics:
     """Reinforcement learning: the reward is what the kernels do when they run."""
-    from training.config import GrpoJob
+    from training.settings.jobs import GrpoJob
 
     prepared = context.output_of(Stage.PREPARE)
     job = GrpoJob(
@@ -135,7 +135,7 @@ def _texts(rows: Path) -> Iterator[str]:
 
 def _train(context: Context, job: SftJob | GrpoJob) -> Metrics:
     """Train in the working folder, and hand in what came of it; returns what was logged of the last step."""
-    from training.launch import run_job
+    from training.launch.local import run_job
 
     run_job(f"training.{context.stage}", job, context.work, context.profile.megatron.nproc_per_node)
     (context.work / OUTPUT).rename(context.out / OUTPUT)

@@ -21,14 +21,14 @@ from evaluation.settings import EvaluationSettings
 from training.arguments.help import add_settings_help
 from training.arguments.parse import changes, read_arguments
 from training.arguments.profile_file import read_settings, validated
-from training.config import GrpoJob, SftJob, TrainingSettings
-from training.folders import METRICS, OUTPUT, SAMPLES, SNAPSHOTS
-from training.gpu_memory import check_memory
-from training.grpo_checks import prompt_room, require_validation
-from training.launch import REQUEUE, ProcessError, Requeue, run_job
-from training.machine import check_gpu_users, check_gpus
-from training.model.architecture import read_architecture
-from training.model.implied import check_given
+from training.checkpoint.folders import METRICS, OUTPUT, SAMPLES, SNAPSHOTS
+from training.launch.local import REQUEUE, ProcessError, Requeue, run_job
+from training.policy.checks import prompt_room, require_validation
+from training.preflight.gpu_memory import check_memory
+from training.preflight.machine import check_gpu_users, check_gpus
+from training.settings.architecture import read_architecture
+from training.settings.implied import check_given
+from training.settings.jobs import GrpoJob, SftJob, TrainingSettings
 
 PROFILES = Path("infra", "profiles")
 #: What a run writes into its folder, and cuts back or replaces when it is started again.
@@ -166,8 +166,8 @@ def _check_grpo(job: GrpoJob) -> None:
     hf_dir = job.checkpoint / "hf"
     require_validation(job)
     prompt_room(job, read_architecture(hf_dir))
-    from training.rollout.custom import check_functions
     from training.rollout.open import check_engine
+    from training.rollout.rewards.custom import check_functions
 
     check_functions(job.settings.rollout)
     check_engine(job.settings, hf_dir)

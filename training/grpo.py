@@ -22,12 +22,19 @@ from transformers import PreTrainedTokenizerBase
 
 from evaluation.problem import Problem
 from evaluation.rows import read_rows
-from training.asynchronous import RolloutQueue, in_one_thread
 from training.checkpoint.torch_dist import HF_FOLDER, load_model
-from training.config import GrpoJob
-from training.early_stop import EarlyStop, IdleSteps
-from training.grpo_checks import prompt_room, require_validation
-from training.health import (
+from training.launch.local import run_stoppable_worker
+from training.launch.processes import is_main, process_groups
+from training.launch.signals import StopRequest
+from training.model.build import build_model
+from training.model.gpt import GPTBackbone
+from training.model.tokenizer import load_tokenizer
+from training.optimize.trainer import Trainer
+from training.output import Run
+from training.policy.asynchronous import RolloutQueue, in_one_thread
+from training.policy.checks import prompt_room, require_validation
+from training.policy.early_stop import EarlyStop, IdleSteps
+from training.policy.health import (
     finite,
     memory_metrics,
     progress_line,
@@ -36,28 +43,21 @@ from training.health import (
     time_metrics,
     update_metrics,
 )
-from training.launch import run_stoppable_worker
-from training.machine import judging_gpus
-from training.model.architecture import read_architecture
-from training.model.build import build_model
-from training.model.gpt import GPTBackbone
-from training.optimization import GrpoSettings
-from training.policy import Policy
-from training.processes import is_main, process_groups
+from training.policy.policy import Policy
+from training.policy.validation import BEST_BY, Validation
+from training.preflight.machine import judging_gpus
 from training.rollout.buffer import Sample
-from training.rollout.custom import check_functions
 from training.rollout.draw import Rollouts
 from training.rollout.engine import RolloutEngine
 from training.rollout.open import check_engine, open_engine
 from training.rollout.prompts import PromptCursor, PromptRow, fitting, read_prompts
 from training.rollout.respond import Responder
-from training.rollout.rewards import RewardFunction, open_reward
-from training.rollout.timing import Seconds
-from training.run import Run
-from training.signals import StopRequest
-from training.tokenizer import load_tokenizer
-from training.trainer import Trainer
-from training.validation import BEST_BY, Validation
+from training.rollout.rewards.custom import check_functions
+from training.rollout.rewards.rewards import RewardFunction, open_reward
+from training.rollout.rewards.timing import Seconds
+from training.settings.architecture import read_architecture
+from training.settings.jobs import GrpoJob
+from training.settings.optimization import GrpoSettings
 
 
 def train(job: GrpoJob, stop: StopRequest | None = None) -> None:

@@ -23,18 +23,18 @@ from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import WarpsmithError
 from evaluation.rows import read_lines
-from training.batch import Example, Tokens
 from training.checkpoint.torch_dist import HF_FOLDER
-from training.config import SftJob
-from training.launch import run_stoppable_worker
-from training.losses import LossOutput, sft_loss
-from training.model.architecture import read_architecture
-from training.processes import is_main, process_groups
+from training.launch.local import run_stoppable_worker
+from training.launch.processes import is_main, process_groups
+from training.launch.signals import StopRequest
+from training.model.tokenizer import encode_prompt, encode_response, load_tokenizer
+from training.objective.batch import Example, Tokens
+from training.objective.losses import LossOutput, sft_loss
+from training.optimize.trainer import Trainer
+from training.output import Run
 from training.rollout.prompts import Message, PromptCursor, first_problem
-from training.run import Run
-from training.signals import StopRequest
-from training.tokenizer import encode_prompt, encode_response, load_tokenizer
-from training.trainer import Trainer
+from training.settings.architecture import read_architecture
+from training.settings.jobs import SftJob
 
 _PROGRESS_EVERY = 10
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from training.rollout.custom import Generated, GenerateInput
+from training.model.tokenizer import encode_prompt
 from training.rollout.engine import Completion, FinishReason, Sampling
-from training.tokenizer import encode_prompt
+from training.rollout.rewards.custom import Generated, GenerateInput
 
 _LOOK_AGAIN = [{"role": "user", "content": "Check your answer and give it again."}]
 

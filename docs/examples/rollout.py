@@ -1,9 +1,9 @@
 """A rollout function: more responses are written than are trained on, and the extremes are kept."""
 
+from training.model.tokenizer import decode_response, encode_prompt
 from training.rollout.buffer import Sample
-from training.rollout.custom import RolloutInput
-from training.rollout.rewards import Response
-from training.tokenizer import decode_response, encode_prompt
+from training.rollout.rewards.custom import RolloutInput
+from training.rollout.rewards.rewards import Response
 
 _TIMES = 2
 

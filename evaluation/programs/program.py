@@ -1,6 +1,6 @@
 """From a program's text to a `Problem`: its tensors, named sizes, small variants, work and traffic.
 
-Nothing of a program is taken on trust. Its text is parsed (`evaluation.programs.syntax`), rewritten at other
+Nothing of a program is taken on trust. Its text is parsed (`evaluation.reference.syntax`), rewritten at other
 sizes (`evaluation.programs.resize`, `evaluation.programs.variants`), and run only in the confined workers
 of a `ReferencePool`; at its shipped sizes, which may be huge, only shapes are worked out.
 """
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from evaluation.problem import Instance, Name, Problem, Split, Tensor, is_name
-from evaluation.programs.syntax import (
+from evaluation.programs.variants import RELAXATION, SURVEY_LIMIT, Deadline, Variants, find_variants, fits
+from evaluation.reference.pool import Description, ReferencePool, Survey
+from evaluation.reference.syntax import (
     ProgramError,
     detect_dialect,
     module_constants,
@@ -24,8 +26,6 @@ from evaluation.programs.syntax import (
     sizes_in_use,
     tree_dialect,
 )
-from evaluation.programs.variants import RELAXATION, SURVEY_LIMIT, Deadline, Variants, find_variants, fits
-from evaluation.reference.pool import Description, ReferencePool, Survey
 from evaluation.tolerance import TOLERANCE
 
 __all__ = ["ProgramError", "detect_dialect", "problem_from_program"]

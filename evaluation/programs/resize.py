@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TypeGuard
 
 from evaluation.programs.sizes import SMALL
-from evaluation.programs.syntax import DRAWING, assignments, constant_int, parse
+from evaluation.reference.syntax import DRAWING, assignments, constant_int, parse
 
 
 class Rule(StrEnum):

@@ -20,8 +20,8 @@ from evaluation.problem import Tensor
 from evaluation.programs import sizes
 from evaluation.programs.resize import Place, Resizer, Rule, Size, related
 from evaluation.programs.sizes import SMALL
-from evaluation.programs.syntax import ProgramError
 from evaluation.reference.pool import ReferencePool, Survey
+from evaluation.reference.syntax import ProgramError
 
 ELEMENT_CAP = 8192
 """Elements of one tensor that a small variant should not exceed: simt does about 1e7 accesses a second."""

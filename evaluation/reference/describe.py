@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.programs.syntax import ProgramError
 from evaluation.reference.draw import Draw, Kind
 from evaluation.reference.execute import Named, seed_everything, specifications
+from evaluation.reference.syntax import ProgramError
 from evaluation.reference.trial import Run, largest, run
 
 _SPREAD = 1e-9

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.problem import DTYPE_BYTES
-from evaluation.programs.syntax import FUNCTION_NAME, MODEL_CLASS, ProgramError
+from evaluation.reference.syntax import FUNCTION_NAME, MODEL_CLASS, ProgramError
 from evaluation.reference.torch_modes import Redirect, WorkCounter, leaves, rebuilt, tensors_in
 
 Named = dict[str, Tensor]

@@ -20,12 +20,12 @@ from evaluation.reference import lean_torch  # noqa: F401  (before torch)
 # isort: split
 import torch
 
-from evaluation.programs.syntax import ProgramError
 from evaluation.reference import child_filter, frames
 from evaluation.reference import describe as reference_describe
 from evaluation.reference import execute as reference_run
 from evaluation.reference import trial as reference_trial
 from evaluation.reference.draw import Draw, Kind
+from evaluation.reference.syntax import ProgramError
 
 _RESULT_FD = 3
 _WARM_UP = """

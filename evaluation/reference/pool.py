@@ -29,10 +29,10 @@ from pydantic import Field
 from evaluation import confine
 from evaluation.errors import WarpsmithError
 from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor, numpy_dtype
-from evaluation.programs.syntax import ProgramError, detect_dialect
 from evaluation.reference import frames
 from evaluation.reference.draw import Draw, Trial
 from evaluation.reference.process import Worker, WorkerDied
+from evaluation.reference.syntax import ProgramError, detect_dialect
 from evaluation.scratch import Scratch
 
 __all__ = ["Description", "ProgramError", "ReferencePool", "Survey"]

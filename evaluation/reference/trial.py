@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.programs.syntax import ProgramError
 from evaluation.reference import sensitivity
 from evaluation.reference.draw import Draw, Kind
 from evaluation.reference.execute import (
@@ -30,6 +29,7 @@ from evaluation.reference.execute import (
 )
 from evaluation.reference.inputs import Generator, Width, attempts, is_exact, redrawn, wider
 from evaluation.reference.sensitivity import Bounds, Evaluate
+from evaluation.reference.syntax import ProgramError
 from evaluation.reference.torch_modes import Redirect
 from evaluation.tolerance import excess
 

@@ -28,7 +28,7 @@ from safetensors import safe_open
 
 from training.checkpoint.hf_files import find_tensors
 from training.checkpoint.hf_tensors import write_tensors
-from training.model.architecture import read_architecture
+from training.settings.architecture import read_architecture
 
 _CONFIG = {
     "model_type": "qwen3",

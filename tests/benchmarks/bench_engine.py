@@ -31,13 +31,13 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from tests.benchmarks.engine_sections import SECTIONS, Bench, Figure, Workload
 from tests.benchmarks.qwen3_shapes import MODELS, hf_config
-from training.config import ModelSettings, TrainingSettings
-from training.launch import ProcessError, run_processes, run_worker
-from training.model.architecture import Architecture, planned_architecture
+from training.launch.local import ProcessError, run_processes, run_worker
+from training.model.tokenizer import train_tokenizer
 from training.rollout.open import open_engine
-from training.rollout.settings import Engine, RolloutSettings
-from training.rollout.sglang.settings import Device, SglangSettings
-from training.tokenizer import train_tokenizer
+from training.settings.architecture import Architecture, planned_architecture
+from training.settings.jobs import ModelSettings, TrainingSettings
+from training.settings.rollout import Engine, RolloutSettings
+from training.settings.sglang import Device, SglangSettings
 
 _TINY = "tiny"
 _GPU_SERVER = {

@@ -35,12 +35,12 @@ from torch.nn.attention import SDPBackend
 
 from tests.benchmarks.qwen3_shapes import MODELS, Model, hf_config, matmul_rate, model_flops
 from tests.training.tiny import one_process
-from training.batch import Example, Tokens
-from training.config import FusedKernels, MegatronSettings
-from training.losses import LossOutput, sft_loss
 from training.model import attention
-from training.optimization import SftSettings
-from training.trainer import Trainer
+from training.objective.batch import Example, Tokens
+from training.objective.losses import LossOutput, sft_loss
+from training.optimize.trainer import Trainer
+from training.settings.jobs import FusedKernels, MegatronSettings
+from training.settings.optimization import SftSettings
 
 WARM_UP_STEPS = 3
 TIMED_STEPS = 5

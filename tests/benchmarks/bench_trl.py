@@ -38,7 +38,7 @@ def ascii_share(text: str) -> float:
 
 def reward(responses: Sequence) -> list:
     """Ours, as `rollout.reward_function` takes it."""
-    from training.rollout.rewards import Reward
+    from training.rollout.rewards.rewards import Reward
 
     return [Reward(ascii_share(response.text)) for response in responses]
 
@@ -54,7 +54,7 @@ def make_model(folder: Path) -> None:
     from transformers import Qwen3ForCausalLM
 
     from tests.benchmarks.qwen3_shapes import MODELS, hf_config
-    from training.tokenizer import train_tokenizer
+    from training.model.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(prompts(64), 400)
     tokenizer.save_pretrained(folder)
@@ -69,9 +69,9 @@ def ours(options: argparse.Namespace, model: Path) -> list[tuple[float, float]]:
     """(tokens, seconds) of each step of `training.grpo`; prints where the time went."""
     from training.checkpoint.commands import to_megatron
     from training.command import READS, resolve
-    from training.config import GrpoJob
-    from training.launch import run_job
-    from training.tokenizer import encode_prompt, load_tokenizer
+    from training.launch.local import run_job
+    from training.model.tokenizer import encode_prompt, load_tokenizer
+    from training.settings.jobs import GrpoJob
 
     settings = resolve(
         options.profile,

@@ -8,7 +8,7 @@ import dataclasses
 import torch
 from transformers import Qwen3Config
 
-from training.model.architecture import Architecture
+from training.settings.architecture import Architecture
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 
 from flows.server import answers, prefect_api
-from training.ports import is_free
+from training.launch.ports import is_free
 
 #: Starts a server as a flow run does, and waits to be killed.
 HOLD = """

@@ -9,9 +9,9 @@ import yaml
 
 from tasks.layout import Layout
 from tasks.profile import load_profile
-from training.rollout.settings import Engine
 from training.rollout.sglang.placement import Rank, place_engines
-from training.rollout.sglang.settings import Device
+from training.settings.rollout import Engine
+from training.settings.sglang import Device
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "infra" / "profiles").glob("*.yaml"))

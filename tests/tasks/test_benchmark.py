@@ -39,8 +39,8 @@ def problem(checkout):
 
 @pytest.fixture
 def model(problem):
-    from training.base import make_base
-    from training.config import ModelSettings
+    from training.checkpoint.base import make_base
+    from training.settings.jobs import ModelSettings
 
     make_base(ModelSettings(), [render(problem, PromptStyle.SHORT), KERNEL], Path("model"), 0)
     return Path("model")

@@ -16,7 +16,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ENTRIES = {
     Stage.PREPARE: "data.prepare",
     Stage.VALIDATE: "data.expectations",
-    Stage.BASE: "training.base",
+    Stage.BASE: "training.checkpoint.base",
     Stage.CONVERT: "training.checkpoint.commands",
     Stage.SFT: "training.sft",
     Stage.GRPO: "training.grpo",
@@ -26,10 +26,23 @@ ENTRIES = {
 #: What no result depends on: settings, whose values DVC watches, and what starts, stops, locks and says.
 _OTHER = (
     *("evaluation/settings.py", "evaluation/marks.py", "evaluation/errors.py", "data/settings.py"),
-    *("training/config.py", "training/optimization.py", "training/arguments", "training/model/implied.py"),
-    *("training/rollout/settings.py", "training/rollout/sglang/settings.py", "training/folders.py"),
-    *("training/launch.py", "training/lock.py", "training/signals.py", "training/ports.py"),
-    *("training/machine.py", "training/gpu_memory.py"),
+    *(
+        "training/settings/jobs.py",
+        "training/settings/optimization.py",
+        "training/arguments",
+        "training/settings/implied.py",
+        "training/settings/source_fields.py",
+        "training/settings/supported.py",
+        "training/settings/upstream.py",
+    ),
+    *("training/settings/rollout.py", "training/settings/sglang.py", "training/checkpoint/folders.py"),
+    *(
+        "training/launch/local.py",
+        "training/launch/lock.py",
+        "training/launch/signals.py",
+        "training/launch/ports.py",
+    ),
+    *("training/preflight/machine.py", "training/preflight/gpu_memory.py"),
 )
 JUDGED = (Stage.PREPARE, Stage.GRPO, Stage.EVALUATE)
 
@@ -61,12 +74,12 @@ def test_a_stage_depends_on_no_code_that_it_does_not_run(stage):
     [
         ("training/rollout/draw.py", {Stage.GRPO, Stage.EVALUATE}),
         ("training/checkpoint/conversion.py", set(Stage) - {Stage.PREPARE, Stage.VALIDATE, Stage.EVALUATE}),
-        ("training/losses.py", {Stage.SFT, Stage.GRPO}),
+        ("training/objective/losses.py", {Stage.SFT, Stage.GRPO}),
         ("training/sft.py", {Stage.SFT}),
         ("evaluation/native/shim/simt.h", {Stage.PREPARE, Stage.GRPO, Stage.EVALUATE}),
         ("evaluation/report/html.py", {Stage.EVALUATE}),
         ("data/generator.py", {Stage.PREPARE}),
-        ("training/rollout/settings.py", {Stage.GRPO, Stage.EVALUATE}),
+        ("training/settings/rollout.py", set()),
     ],
 )
 def test_a_changed_file_puts_out_of_date_only_what_reads_it(changed, stages):

@@ -24,7 +24,7 @@ from tasks.dvc_stage import (
     run_through_dvc,
 )
 from tasks.layout import Layout, Stage
-from training.launch import REQUEUE, Requeue
+from training.launch.local import REQUEUE, Requeue
 
 #: Two shell commands under the names of two stages; the first leaves its process id, as stages do.
 PIPELINE = """

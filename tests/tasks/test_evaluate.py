@@ -17,11 +17,11 @@ from tasks.layout import Layout
 from tasks.profile import read_flags
 from tests.training.rollout.sglang.scripted import answer, serving
 from tests.training.tiny import qwen3
+from training.model.tokenizer import load_tokenizer, train_tokenizer
 from training.rollout.engine import Completion, FinishReason
 from training.rollout.prompts import Message
 from training.rollout.respond import Responder
-from training.rollout.settings import Engine
-from training.tokenizer import load_tokenizer, train_tokenizer
+from training.settings.rollout import Engine
 
 
 def test_every_sample_has_its_own_stream():

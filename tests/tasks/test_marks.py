@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from evaluation.marks import Affects, joined, mark, part
 from tasks.layout import Layout
 from tasks.profile import SECTIONS, load_profile
-from training.arguments.upstream import megatron_fields, sglang_fields
-from training.config import MegatronSettings
-from training.rollout.sglang.settings import SglangSettings
+from training.settings.jobs import MegatronSettings
+from training.settings.sglang import SglangSettings
+from training.settings.upstream import megatron_fields, sglang_fields
 
 ROOT = Path(__file__).parents[2]
 PROFILES = sorted(path.stem for path in (ROOT / "infra" / "profiles").glob("*.yaml"))

@@ -18,8 +18,8 @@ from tasks.night import active_settings, open_night
 from tasks.stage import main, run_stage
 from tasks.tracking import ERROR, FINGERPRINT, STAGE, Tracking
 from tests.tasks import tiny_steps
-from training.launch import Requeue
-from training.lock import exclusive
+from training.launch.local import Requeue
+from training.launch.lock import exclusive
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def another_night():
 
 @pytest.mark.parametrize("change", [change_code, change_inputs, change_settings, another_night])
 def test_nothing_that_a_training_stage_has_made_is_deleted(layout, change):
-    """What of it the trainer goes on with is the trainer's to decide (training/snapshots.py)."""
+    """What of it the trainer goes on with is the trainer's to decide (training/checkpoint/snapshots.py)."""
     with pytest.raises(KeyboardInterrupt):
         run_stage(layout, Stage.SFT, sleepless_death)
     change()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from training.launch import run_worker
+from training.launch.local import run_worker
 
 
 def wait_for_the_end(folder: Path) -> None:

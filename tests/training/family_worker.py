@@ -15,9 +15,9 @@ from megatron.core import parallel_state
 from tests.training.parallel_worker import compute
 from tests.training.tiny import FAMILIES
 from training.checkpoint.conversion import write_torch_dist
-from training.config import MegatronSettings
-from training.launch import run_worker
-from training.processes import is_main, process_groups
+from training.launch.local import run_worker
+from training.launch.processes import is_main, process_groups
+from training.settings.jobs import MegatronSettings
 
 LAYOUTS = [(2, 1), (1, 2)]
 

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from training.rollout.local import LocalEngine
+from training.rollout.local.engine import LocalEngine
 
 
 class Fleet(LocalEngine):

@@ -15,7 +15,7 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 from training import config
-from training.launch import REQUEUE, Requeue, run_job
+from training.launch.local import REQUEUE, Requeue, run_job
 
 module, kind, job, processes = sys.argv[1:]
 job = getattr(config, kind).model_validate_json(Path(job).read_text())

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from tests.training.tiny import one_process
-from training.base import make_base
+from training.checkpoint.base import make_base
 from training.checkpoint.commands import copy_hf_files
 from training.checkpoint.conversion import write_torch_dist
+from training.checkpoint.gather import hf_weights
 from training.checkpoint.torch_dist import HF_FOLDER, load_model
-from training.checkpoint.weights import hf_weights
-from training.config import MegatronSettings, ModelSettings
-from training.model.architecture import read_architecture
 from training.model.build import build_model
+from training.settings.architecture import read_architecture
+from training.settings.jobs import MegatronSettings, ModelSettings
 
 SHAPE = ModelSettings(
     vocab_size=300,

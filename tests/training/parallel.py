@@ -10,7 +10,7 @@ import torch
 from tests.training.parallel_worker import PLAIN, compute
 from tests.training.tiny import one_process, qwen3
 from training.checkpoint.conversion import write_torch_dist
-from training.launch import run_processes
+from training.launch.local import run_processes
 
 #: (tensor parallel, pipeline parallel, data parallel)
 LAYOUTS = [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 1)]

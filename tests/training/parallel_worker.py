@@ -14,20 +14,20 @@ from megatron.core import parallel_state
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 
 from tests.training.tiny import random_examples
-from training.batch import Example, Tokens, collate
+from training.checkpoint.gather import hf_weights
+from training.checkpoint.snapshots import Progress, Snapshots
 from training.checkpoint.torch_dist import load_model
-from training.checkpoint.weights import hf_weights
-from training.config import MegatronSettings
-from training.launch import run_worker
-from training.losses import LossOutput, policy_loss, sft_loss
-from training.model.architecture import read_architecture
+from training.launch.local import run_worker
+from training.launch.processes import is_main, process_groups
 from training.model.logits import label_entropy
 from training.model.megatron_cpu import cpu_compat
 from training.model.vocabulary import mask_padding
-from training.optimization import GrpoSettings, SftSettings
-from training.processes import is_main, process_groups
-from training.snapshots import Progress, Snapshots
-from training.trainer import Trainer, _Piece, _run  # the tests look under the lid
+from training.objective.batch import Example, Tokens, collate
+from training.objective.losses import LossOutput, policy_loss, sft_loss
+from training.optimize.trainer import Trainer, _Piece, _run  # the tests look under the lid
+from training.settings.architecture import read_architecture
+from training.settings.jobs import MegatronSettings
+from training.settings.optimization import GrpoSettings, SftSettings
 
 STEPS = 3
 PLAIN, DISTRIBUTED = "plain", "distributed"

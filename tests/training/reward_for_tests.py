@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from training.rollout.rewards import Response, Reward
+from training.rollout.rewards.rewards import Response, Reward
 
 
 def letter(responses: Sequence[Response]) -> list[Reward]:

@@ -12,8 +12,8 @@ import yaml
 from evaluation.errors import WarpsmithError
 from tests.training.night import base_checkpoint, conversations, write_rows
 from training.command import READS, SECTIONS, main, resolve
-from training.config import SftJob
-from training.lock import exclusive
+from training.launch.lock import exclusive
+from training.settings.jobs import SftJob
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,7 +124,7 @@ def refused(monkeypatch, capsys):
     """Assert that a command ends with one sentence and starts nothing."""
 
     def check(command: list[str], message: str) -> None:
-        monkeypatch.setattr("training.launch.run_processes", lambda *_, **__: pytest.fail("it started"))
+        monkeypatch.setattr("training.launch.local.run_processes", lambda *_, **__: pytest.fail("it started"))
         assert main(command) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and message in error and error.count("\n") == 1, error
@@ -203,7 +203,7 @@ def test_an_interrupt_says_where_the_same_command_goes_on(base, tmp_path, capsys
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.launch.run_processes", interrupted)
+    monkeypatch.setattr("training.launch.local.run_processes", interrupted)
     for name in saved:
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     assert main(sft(base, tmp_path)) == 130

@@ -4,23 +4,23 @@ import pytest
 import torch
 from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
 
+from tests.training.optimize.test_trainer import STEPS, reference
 from tests.training.parallel import layout_name, source
 from tests.training.parallel_worker import DISTRIBUTED, PLAIN
-from tests.training.test_trainer import STEPS, reference
 from tests.training.tiny import load_hf_weights, random_examples
-from training.batch import Example, pack
-from training.checkpoint.weights import hf_weights
-from training.config import FusedKernels, MegatronSettings
-from training.launch import run_processes
-from training.losses import sft_loss
-from training.model.architecture import Architecture, read_architecture
+from training.checkpoint.gather import hf_weights
+from training.checkpoint.snapshots import Progress, Snapshots
+from training.launch.local import run_processes
 from training.model.attention import CausalAttention, packed_parameters
 from training.model.kernels import open_kernels, plain_rms_norm, plain_rotate
 from training.model.logits import fused_statistics, label_entropy, label_logprobs
 from training.model.weight_gradients import add_product, product
-from training.optimization import SftSettings
-from training.snapshots import Progress, Snapshots
-from training.trainer import Trainer
+from training.objective.batch import Example, pack
+from training.objective.losses import sft_loss
+from training.optimize.trainer import Trainer
+from training.settings.architecture import Architecture, read_architecture
+from training.settings.jobs import FusedKernels, MegatronSettings
+from training.settings.optimization import SftSettings
 
 pytestmark = [
     pytest.mark.gpu,

@@ -15,21 +15,21 @@ from evaluation.settings import EvaluationSettings
 from tests.training.night import metrics, weights, write_rows
 from tests.training.reward_for_tests import letter
 from tests.training.tiny import one_process
+from training.checkpoint.gather import hf_weights
 from training.checkpoint.torch_dist import load_model
-from training.checkpoint.weights import hf_weights
-from training.config import GrpoJob, MegatronSettings, TrainingSettings
 from training.grpo import _secret, train
-from training.model.architecture import read_architecture
-from training.optimization import GrpoSettings
-from training.policy import Policy
+from training.model.tokenizer import load_tokenizer
+from training.optimize.trainer import Trainer
+from training.policy.policy import Policy
 from training.rollout.draw import Rollouts, stream_seed
-from training.rollout.local import LocalEngine
+from training.rollout.local.engine import LocalEngine
 from training.rollout.prompts import PromptCursor, read_prompts
 from training.rollout.ranks import Ranks
 from training.rollout.respond import Responder
-from training.rollout.settings import RolloutSettings
-from training.tokenizer import load_tokenizer
-from training.trainer import Trainer
+from training.settings.architecture import read_architecture
+from training.settings.jobs import GrpoJob, MegatronSettings, TrainingSettings
+from training.settings.optimization import GrpoSettings
+from training.settings.rollout import RolloutSettings
 
 GRPO = {
     "steps": 6,

@@ -9,7 +9,7 @@ from tests.training.killed import run_and_kill, run_and_stop, steps_done
 from tests.training.night import assert_same_weights, base_checkpoint, conversations, metrics, write_rows
 from tests.training.test_grpo import job as grpo_job
 from tests.training.test_sft import job as sft_job
-from training.launch import REQUEUE, run_job
+from training.launch.local import REQUEUE, run_job
 
 pytestmark = pytest.mark.slow
 GRPO_STEPS, SFT_STEPS = 10, 40

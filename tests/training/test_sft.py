@@ -10,10 +10,10 @@ from transformers import AutoModelForCausalLM
 from evaluation.errors import WarpsmithError
 from tests.training.killed import steps_done
 from tests.training.night import base_checkpoint, conversations, metrics, write_rows
-from training.config import MegatronSettings, SftJob, TrainingSettings
-from training.optimization import SftSettings
+from training.model.tokenizer import load_tokenizer
+from training.settings.jobs import MegatronSettings, SftJob, TrainingSettings
+from training.settings.optimization import SftSettings
 from training.sft import read_conversations, train
-from training.tokenizer import load_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from training.batch import Example
-from training.config import MegatronSettings
-from training.ports import free_port
+from training.launch.ports import free_port
+from training.objective.batch import Example
+from training.settings.jobs import MegatronSettings
 
 #: A process may often have 1 024.
 _MANY_DESCRIPTORS = 400
@@ -97,7 +97,7 @@ def load_hf_weights(model, hf_dir: Path) -> None:
 @contextmanager
 def one_process() -> Iterator[None]:
     """Megatron's process groups for this process alone."""
-    from training.processes import process_groups
+    from training.launch.processes import process_groups
 
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     rank = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}

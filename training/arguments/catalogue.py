@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from training.arguments.aliases import ALIASES, OPTIMIZER, RENAMED, Alias
-from training.arguments.source_fields import SourceField
-from training.arguments.upstream import megatron_fields, resolve_type, sglang_fields
+from training.settings.source_fields import SourceField
+from training.settings.upstream import megatron_fields, resolve_type, sglang_fields
 
 
 class Group(StrEnum):

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from training.arguments.catalogue import Flag, Group, Sections, Setting, flag_table
-from training.arguments.source_fields import SourceField, class_fields
-from training.arguments.supported import reason_against
-from training.model.implied import MODEL_FIELDS
+from training.settings.implied import MODEL_FIELDS
+from training.settings.source_fields import SourceField, class_fields
+from training.settings.supported import reason_against
 
 _WIDTH = 110
 _HEADINGS = {

@@ -26,7 +26,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from evaluation.errors import WarpsmithError
 from training.arguments.aliases import GLOBAL_BATCH_SIZE, HINTS
 from training.arguments.catalogue import Flag, Setting, allows, flag_table
-from training.arguments.upstream import nearest
+from training.settings.upstream import nearest
 
 Overrides = dict[str, dict[str, Any]]
 """By section, the settings that flags change, as a profile would write them. Every section is a key."""

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from evaluation.errors import WarpsmithError
 from training.arguments.catalogue import flag_name
-from training.arguments.upstream import nearest
+from training.settings.upstream import nearest
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

@@ -21,10 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
+from training.checkpoint.folders import complete_or_absent
 from training.checkpoint.hf_files import DEFAULT_SHARD_BYTES, find_tensors
-from training.folders import complete_or_absent
-from training.launch import ProcessError, run_processes
-from training.model.architecture import read_architecture
+from training.launch.local import ProcessError, run_processes
+from training.settings.architecture import read_architecture
 
 _WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.index.json", ".*")
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -59,7 +59,9 @@ def to_hf(megatron_dir: Path, out_dir: Path, max_shard_bytes: int = DEFAULT_SHAR
 
 def check_hf_checkpoint(hf_dir: Path) -> None:
     """Raise WarpsmithError unless `hf_dir` holds a supported checkpoint, whole, with a fitting tokenizer."""
-    from training.tokenizer import check_token_ids  # takes seconds to import, and most errors come before
+    from training.model.tokenizer import (
+        check_token_ids,  # takes seconds to import, and most errors come before
+    )
 
     architecture = read_architecture(hf_dir)
     find_tensors(hf_dir, architecture)

@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from evaluation.errors import WarpsmithError
-from training.model.architecture import Architecture
+from training.settings.architecture import Architecture
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"

@@ -20,8 +20,8 @@ from megatron.core.transformer.transformer_config import TransformerConfig
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from training.batch import Packing
 from training.model.kernels import Rotate
+from training.objective.batch import Packing
 
 #: cuDNN's kernels are the fastest on Hopper, but it prepares one for every new shape, which takes tens of
 #: milliseconds; so it gets only lengths that are a multiple of this, which come again.

@@ -25,23 +25,23 @@ from megatron.core.transformer.transformer_block import (
 from megatron.core.transformer.transformer_config import TransformerConfig
 
 from evaluation.errors import WarpsmithError
-from training.arguments.supported import HONOURED
-from training.config import MegatronSettings
-from training.model.architecture import Architecture
 from training.model.attention import CausalAttention, RotaryAttention
 from training.model.gpt import GPTBackbone
-from training.model.implied import check_given
 from training.model.kernels import Kernels, RMSNorm, open_kernels
 from training.model.megatron_cpu import cpu_compat
 from training.model.rotary import inverse_frequencies
 from training.model.vocabulary import padded_vocab_size
 from training.model.weight_gradients import offer_to_megatron
+from training.settings.architecture import Architecture
+from training.settings.implied import check_given
+from training.settings.jobs import MegatronSettings
+from training.settings.supported import HONOURED
 
 
 def extra_fields(config: type, settings: MegatronSettings) -> dict[str, Any]:
     """The free `megatron:` settings that are fields of `config`, a Megatron config class.
 
-    Without those that only say what is so anyway (`training.arguments.supported`) or what config.json says
+    Without those that only say what is so anyway (`training.settings.supported`) or what config.json says
     too, which `build_model` checks.
     """
     names = {field.name for field in dataclasses.fields(config)} & HONOURED

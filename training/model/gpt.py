@@ -12,8 +12,8 @@ import torch
 from megatron.core.models.gpt import GPTModel
 from torch import Tensor
 
-from training.batch import MicroBatch
 from training.model.attention import packed_parameters
+from training.objective.batch import MicroBatch
 
 _ANGLES_STEP = 1024
 

@@ -20,12 +20,12 @@ from megatron.core.tensor_parallel import (
 )
 from torch import Tensor
 
-from training.batch import MicroBatch, Tokens
-from training.losses import LossOutput
 from training.model.gpt import GPTBackbone
 from training.model.logits import fused_statistics, label_entropy, label_logprobs
 from training.model.vocabulary import mask_padding
 from training.model.weight_gradients import add_product, product
+from training.objective.batch import MicroBatch, Tokens
+from training.objective.losses import LossOutput
 
 LossFunction = Callable[[Tensor, Tensor, Tokens], LossOutput]
 """From log-probabilities [N] (with gradient) and entropies [N] of tokens to their share of the loss and sums

@@ -24,7 +24,7 @@ from megatron.core.transformer.transformer_config import TransformerConfig
 from torch import Tensor, nn
 
 from evaluation.errors import WarpsmithError
-from training.config import FusedKernels
+from training.settings.jobs import FusedKernels
 
 RmsNorm = Callable[[Tensor, Tensor, float], Tensor]
 """From x [..., C], weight [C] and epsilon to x / sqrt(mean(x^2) + epsilon) * weight."""

@@ -11,8 +11,8 @@ from megatron.core import parallel_state
 from megatron.core.tensor_parallel import vocab_parallel_cross_entropy
 from torch import Tensor
 
-from training.losses import entropy, token_logprobs
 from training.model.kernels import compiled
+from training.objective.losses import entropy, token_logprobs
 
 #: Logits of padded tokens can overflow when divided by a temperature; -inf times probability 0 is NaN.
 _LEAST = -1e30

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from training.model.architecture import Architecture, RopeScaling
+from training.settings.architecture import Architecture, RopeScaling
 
 
 def inverse_frequencies(architecture: Architecture) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Protocol
 from evaluation.errors import WarpsmithError
 from training.rollout.engine import Completion, FinishReason
 from training.rollout.prompts import PromptRow
-from training.rollout.rewards import Reward, load_function
+from training.rollout.rewards.rewards import Reward, load_function
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from functools import partial
 
 import numpy as np
 
-from training.optimization import GrpoSettings
 from training.rollout.buffer import (
     Collection,
     Group,
@@ -28,15 +27,16 @@ from training.rollout.buffer import (
     keep_all,
     load_filter,
 )
-from training.rollout.custom import RolloutInput, load_rollout
 from training.rollout.engine import Sampling
 from training.rollout.oversampling import first_good_groups
 from training.rollout.partial import UnfinishedGroup
 from training.rollout.prompts import PromptCursor, PromptRow
 from training.rollout.ranks import Ranks
 from training.rollout.respond import Responder
-from training.rollout.settings import RolloutSettings
-from training.rollout.timing import Seconds
+from training.rollout.rewards.custom import RolloutInput, load_rollout
+from training.rollout.rewards.timing import Seconds
+from training.settings.optimization import GrpoSettings
+from training.settings.rollout import RolloutSettings
 
 
 @dataclass

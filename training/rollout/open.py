@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.config import TrainingSettings
-from training.model.architecture import read_architecture
 from training.rollout.engine import RolloutEngine
-from training.rollout.local import LocalEngine
-from training.rollout.settings import Engine
+from training.rollout.local.engine import LocalEngine
+from training.settings.architecture import read_architecture
+from training.settings.jobs import TrainingSettings
+from training.settings.rollout import Engine
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from training.rollout.buffer import Group, GroupFilter, group_samples
 from training.rollout.partial import ABORT_AGAIN_S, UnfinishedGroup
 from training.rollout.ranks import Ranks
 from training.rollout.respond import Responder, Responses
-from training.rollout.timing import Seconds
+from training.rollout.rewards.timing import Seconds
 
 
 @dataclass

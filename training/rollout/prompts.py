@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from evaluation.rows import read_lines
-from training.tokenizer import encode_prompt
+from training.model.tokenizer import encode_prompt
 
 
 class Message(Frozen):

@@ -14,17 +14,17 @@ from typing import TypeAlias
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from training.advantages import overlong_penalty
-from training.optimization import GrpoSettings
+from training.model.tokenizer import decode_response, encode_prompt, stop_token_ids
+from training.objective.advantages import overlong_penalty
 from training.rollout.buffer import Sample
-from training.rollout.custom import Generated, GenerateInput, load_generate
 from training.rollout.engine import RolloutEngine, Sampling
 from training.rollout.partial import NOT_BEGUN, Interruptible, UnfinishedGroup
 from training.rollout.prompts import PromptRow
 from training.rollout.ranks import Ranks
-from training.rollout.rewards import Response, Reward, RewardFunction, score
-from training.rollout.settings import RolloutSettings
-from training.tokenizer import decode_response, encode_prompt, stop_token_ids
+from training.rollout.rewards.custom import Generated, GenerateInput, load_generate
+from training.rollout.rewards.rewards import Response, Reward, RewardFunction, score
+from training.settings.optimization import GrpoSettings
+from training.settings.rollout import RolloutSettings
 
 #: Calls of a generate function at a time, where the engine takes several.
 _CALLS_AT_ONCE = 64

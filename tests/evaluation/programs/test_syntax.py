@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.problem import Dialect
-from evaluation.programs.syntax import (
+from evaluation.reference.syntax import (
     ProgramError,
     constant_int,
     detect_dialect,

@@ -10,7 +10,6 @@ import pytest
 from evaluation import confine
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Dialect, Instance, Tensor
-from evaluation.reference import process as reference_process
 from evaluation.reference.draw import Draw, Kind
 from evaluation.reference.pool import Description, ProgramError, ReferencePool, Survey
 
@@ -435,7 +434,7 @@ def test_many_calls_at_a_time_give_what_single_ones_give(reference):
 @pytest.fixture
 def slow_start(monkeypatch):
     """Workers that take longer to start than a test waits."""
-    monkeypatch.setattr(reference_process, "_BOOTSTRAP", "import time; time.sleep(30)")
+    monkeypatch.setattr(confine, "_BOOTSTRAP", "import time; time.sleep(30)")
     begin = time.monotonic()
     yield
     assert time.monotonic() - begin < 10

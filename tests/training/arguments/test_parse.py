@@ -17,10 +17,10 @@ from training.arguments.catalogue import Group, flag_name, flag_table
 from training.arguments.help import settings_help
 from training.arguments.parse import changes, read_arguments
 from training.arguments.profile_file import validated
-from training.arguments.upstream import megatron_fields, sglang_fields
 from training.command import READS, SECTIONS, RunSettings
-from training.optimization import GrpoSettings
-from training.rollout.settings import RolloutSettings
+from training.settings.optimization import GrpoSettings
+from training.settings.rollout import RolloutSettings
+from training.settings.upstream import megatron_fields, sglang_fields
 
 BASE = dict(RunSettings())
 TABLE = flag_table(SECTIONS)

@@ -16,10 +16,10 @@ from tests.training.tiny import FAMILIES, family, qwen3
 from training.checkpoint.commands import main, to_hf, to_megatron
 from training.checkpoint.conversion import write_hf_weights, write_torch_dist
 from training.checkpoint.torch_dist import HF_FOLDER, load_model, save_model
-from training.config import MegatronSettings
-from training.launch import ProcessError
-from training.model.architecture import read_architecture
+from training.launch.local import ProcessError
 from training.model.build import build_model
+from training.settings.architecture import read_architecture
+from training.settings.jobs import MegatronSettings
 
 SINGLE = MegatronSettings(nproc_per_node=1)
 #: A tokenizer.json of one token.

@@ -11,9 +11,9 @@ from evaluation.errors import WarpsmithError
 from tests.training.tiny import qwen3
 from training.checkpoint.hf_files import find_tensors
 from training.checkpoint.hf_tensors import read_slice
-from training.model.architecture import read_architecture
 from training.rollout.engine import Sampling
-from training.rollout.local import LocalEngine
+from training.rollout.local.engine import LocalEngine
+from training.settings.architecture import read_architecture
 
 NAME = "model.layers.1.mlp.up_proj.weight"
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from training.batch import Example, pack
 from training.model.attention import CausalAttention, packed_parameters
+from training.objective.batch import Example, pack
 
 
 def formula(query, key, value):

@@ -5,7 +5,7 @@ import torch
 
 from tests.training.parallel import LAYOUTS, results
 from tests.training.tiny import qwen3, random_examples
-from training.batch import collate
+from training.objective.batch import collate
 
 pytestmark = pytest.mark.xdist_group("parallel")  # one worker computes the results for all
 

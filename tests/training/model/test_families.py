@@ -15,14 +15,14 @@ from evaluation.errors import WarpsmithError
 from tests.training.family_worker import LAYOUTS
 from tests.training.parallel_worker import compute
 from tests.training.tiny import FAMILIES, family, load_hf_weights, one_process, random_examples
-from training.batch import collate
 from training.checkpoint.conversion import write_torch_dist
+from training.checkpoint.gather import hf_weights
 from training.checkpoint.torch_dist import load_model, save_model
-from training.checkpoint.weights import hf_weights
-from training.config import MegatronSettings
-from training.launch import run_processes
-from training.model.architecture import read_architecture
+from training.launch.local import run_processes
 from training.model.build import build_model
+from training.objective.batch import collate
+from training.settings.architecture import read_architecture
+from training.settings.jobs import MegatronSettings
 
 
 @cache

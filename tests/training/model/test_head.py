@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tests.training.tiny import random_examples
-from training.batch import collate, pack
-from training.losses import policy_loss
 from training.model.head import Head
 from training.model.logits import fused_statistics, label_entropy, label_logprobs
 from training.model.vocabulary import mask_padding
-from training.optimization import Aggregation, GrpoSettings
+from training.objective.batch import collate, pack
+from training.objective.losses import policy_loss
+from training.settings.optimization import Aggregation, GrpoSettings
 
 VOCABULARY, HIDDEN = 96, 12
 

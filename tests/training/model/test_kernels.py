@@ -5,8 +5,8 @@ import torch
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm, apply_rotary_pos_emb
 
 from evaluation.errors import WarpsmithError
-from training.config import FusedKernels
 from training.model.kernels import open_kernels, plain_rms_norm, plain_rotate
+from training.settings.jobs import FusedKernels
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
 

@@ -5,8 +5,8 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from tests.training.tiny import family
-from training.model.architecture import read_architecture
 from training.model.rotary import inverse_frequencies
+from training.settings.architecture import read_architecture
 
 
 def llama3(theta: float, factor: float, low: float, high: float, positions: int) -> dict:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.errors import WarpsmithError
-from training.advantages import group_advantages
-from training.optimization import Advantage
+from training.objective.advantages import group_advantages
 from training.rollout.buffer import (
     Sample,
     collect,
@@ -21,7 +20,8 @@ from training.rollout.buffer import (
 )
 from training.rollout.engine import Completion, FinishReason
 from training.rollout.prompts import PromptCursor, PromptRow, read_prompts
-from training.rollout.rewards import Reward
+from training.rollout.rewards.rewards import Reward
+from training.settings.optimization import Advantage
 
 ROW = PromptRow.model_validate({"prompt": [{"role": "user", "content": "add x and y"}], "label": "p1"})
 

@@ -9,11 +9,11 @@ import pytest
 
 from evaluation.settings import EvaluationSettings
 from tests.training.night import base_checkpoint, conversations, metrics, write_rows
-from training.config import GrpoJob, MegatronSettings, TrainingSettings
-from training.launch import run_job
-from training.optimization import GrpoSettings
-from training.rollout.settings import RolloutSettings
-from training.rollout.sglang.settings import SglangSettings
+from training.launch.local import run_job
+from training.settings.jobs import GrpoJob, MegatronSettings, TrainingSettings
+from training.settings.optimization import GrpoSettings
+from training.settings.rollout import RolloutSettings
+from training.settings.sglang import SglangSettings
 
 MISSING = importlib.util.find_spec("sglang") is None
 pytestmark = [

@@ -7,13 +7,13 @@ from tests.training.night import metrics
 from tests.training.reward_for_tests import letter
 from tests.training.test_grpo import job, parts
 from training.grpo import train
+from training.model.tokenizer import load_tokenizer
 from training.rollout.draw import Rollouts
 from training.rollout.engine import Completion, FinishReason, Sampling
 from training.rollout.partial import NOT_BEGUN, UnfinishedGroup, joined, remaining
 from training.rollout.prompts import PromptCursor, read_prompts
 from training.rollout.ranks import Ranks
 from training.rollout.respond import Responder
-from training.tokenizer import load_tokenizer
 
 OVER = {"over_sampling_batch_size": 7, "sampling_rounds": 3}
 PARTIAL = {**OVER, "partial_rollout": True, "importance_cap": 2.0}

@@ -3,8 +3,8 @@
 import pytest
 
 from evaluation.errors import WarpsmithError
+from training.model.tokenizer import encode_prompt, train_tokenizer
 from training.rollout.prompts import PromptRow, fitting, read_prompts
-from training.tokenizer import encode_prompt, train_tokenizer
 
 ROWS = [
     PromptRow.model_validate({"prompt": [{"role": "user", "content": "x" * size}], "label": f"p{size}"})

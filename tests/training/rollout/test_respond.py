@@ -5,8 +5,14 @@ import pytest
 from evaluation.candidate import parse
 from evaluation.verdict import Refusal
 from tests.training.test_grpo import job, parts
+from training.model.tokenizer import (
+    CHAT_TEMPLATE,
+    decode_response,
+    encode_prompt,
+    encode_response,
+    train_tokenizer,
+)
 from training.rollout.ranks import Ranks
-from training.tokenizer import CHAT_TEMPLATE, decode_response, encode_prompt, encode_response, train_tokenizer
 
 ANSWER = '```cuda\n// launch k<<<1, 32>>>(x)\nextern "C" __global__ void k(float* x) {}\n```\n'
 OPENED = CHAT_TEMPLATE.replace("'<|im_start|>' }}{% endif", "'<|im_start|><think>\\n' }}{% endif")

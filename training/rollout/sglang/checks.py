@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from training.config import TrainingSettings
-from training.model.architecture import Architecture
+from training.model.tokenizer import check_token_ids
 from training.rollout.sglang.placement import Place
 from training.rollout.sglang.protocol import Limits, ServerInfo
-from training.tokenizer import check_token_ids
+from training.settings.architecture import Architecture
+from training.settings.jobs import TrainingSettings
 
 
 def require_model_fits(settings: TrainingSettings, hf_dir: Path, architecture: Architecture) -> None:

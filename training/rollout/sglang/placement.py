@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.errors import WarpsmithError
-from training.config import TrainingSettings
-from training.model.architecture import Architecture
-from training.ports import free_port
-from training.rollout.settings import RolloutSettings
+from training.launch.ports import free_port
 from training.rollout.sglang.protocol import NO_WEIGHTS
 from training.rollout.sglang.server import Launch, require_module, server_environment
-from training.rollout.sglang.settings import Device
+from training.settings.architecture import Architecture
+from training.settings.jobs import TrainingSettings
+from training.settings.rollout import RolloutSettings
+from training.settings.sglang import Device
 
 _STUBS = Path(__file__).parents[3] / "infra" / "sglang-cpu" / "stubs"
 _INSTALL = (

@@ -13,8 +13,6 @@ import torch
 import torch.distributed as dist
 
 from evaluation.errors import WarpsmithError
-from training.config import TrainingSettings
-from training.model.architecture import Architecture, read_architecture
 from training.rollout.sglang.broadcast import BroadcastTransfer
 from training.rollout.sglang.buckets import HostCopy
 from training.rollout.sglang.checks import (
@@ -33,10 +31,12 @@ from training.rollout.sglang.given import GivenEngine
 from training.rollout.sglang.placement import Place, Rank, make_launch, make_router_launch, place_engines
 from training.rollout.sglang.protocol import Limits, ServerInfo
 from training.rollout.sglang.server import Launch
-from training.rollout.sglang.settings import WeightSync
 from training.rollout.sglang.supervise import Supervisor
 from training.rollout.sglang.sync import Follower, Format, Leader
 from training.rollout.sglang.transfer import IpcTransfer, Transfer, ValueTransfer
+from training.settings.architecture import Architecture, read_architecture
+from training.settings.jobs import TrainingSettings
+from training.settings.sglang import WeightSync
 
 Value = TypeVar("Value")
 

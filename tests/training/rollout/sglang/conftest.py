@@ -7,10 +7,10 @@ import importlib.util
 import pytest
 
 from tests.training.night import base_checkpoint
-from training.config import TrainingSettings
 from training.rollout.open import open_engine
-from training.rollout.settings import RolloutSettings
-from training.rollout.sglang.settings import SglangSettings
+from training.settings.jobs import TrainingSettings
+from training.settings.rollout import RolloutSettings
+from training.settings.sglang import SglangSettings
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 from evaluation.errors import WarpsmithError
 from tests.training.rollout.sglang.broadcast_peer import serve
 from tests.training.test_gpu import needs_two_gpus
-from training.launch import _NCCL
+from training.launch.local import _NCCL
 from training.rollout.sglang.broadcast import BroadcastTransfer
 from training.rollout.sglang.buckets import pack
 

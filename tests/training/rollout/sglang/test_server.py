@@ -14,11 +14,11 @@ from evaluation.errors import WarpsmithError
 from evaluation.settings import EvaluationSettings
 from tests.training.night import conversations, metrics, write_rows
 from tests.training.rollout.sglang.conftest import served
-from training.config import GrpoJob, MegatronSettings
-from training.launch import run_job
-from training.optimization import GrpoSettings
+from training.launch.local import run_job
 from training.rollout.engine import FinishReason, Sampling
 from training.rollout.open import open_engine
+from training.settings.jobs import GrpoJob, MegatronSettings
+from training.settings.optimization import GrpoSettings
 
 pytestmark = [pytest.mark.sglang, pytest.mark.slow]
 

@@ -7,15 +7,15 @@ from pydantic import ValidationError
 
 from evaluation.errors import WarpsmithError
 from tests.training.night import base_checkpoint
-from training.config import TrainingSettings
-from training.model.architecture import read_architecture
 from training.rollout.open import check_engine, open_engine
-from training.rollout.settings import RolloutSettings
 from training.rollout.sglang.checks import require_fixed_addresses
 from training.rollout.sglang.placement import Place, Rank, make_launch, place_engines
 from training.rollout.sglang.server import server_environment
-from training.rollout.sglang.settings import Device, SglangSettings, WeightSync
 from training.rollout.sglang.start import _choose
+from training.settings.architecture import read_architecture
+from training.settings.jobs import TrainingSettings
+from training.settings.rollout import RolloutSettings
+from training.settings.sglang import Device, SglangSettings, WeightSync
 
 ALONE = Rank(0, 1, 0, 1)
 

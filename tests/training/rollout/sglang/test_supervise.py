@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import WarpsmithError
-from training.ports import free_port
+from training.launch.ports import free_port
 from training.rollout.sglang import supervise
 from training.rollout.sglang.client import Client
 from training.rollout.sglang.server import Launch, require_module
