@@ -173,7 +173,7 @@ class Snapshots:
             _restore_random_states(random_file.read_bytes())
         ahead = latest / _AHEAD
         made = ahead.read_bytes() if ahead.exists() else b""
-        return Progress(record.step, cast(CursorState, record.cursor), made)
+        return Progress(record.step, cast("CursorState", record.cursor), made)
 
     def _latest_readable(self) -> _Record | None:
         """What the latest snapshot says; those after it that cannot be read are renamed, and named."""
