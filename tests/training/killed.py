@@ -14,11 +14,11 @@ _TIMEOUT_S = 180.0
 _SCRIPT = """
 import sys
 from pathlib import Path
-from training import config
+from training.settings import jobs
 from training.launch.local import REQUEUE, Requeue, run_job
 
 module, kind, job, processes = sys.argv[1:]
-job = getattr(config, kind).model_validate_json(Path(job).read_text())
+job = getattr(jobs, kind).model_validate_json(Path(job).read_text())
 try:
     run_job(module, job, job.out_dir, int(processes))
 except Requeue as request:
