@@ -78,7 +78,7 @@ def test_an_evaluation_spreads_over_several_engines(tmp_path):
         )
         shares = [sum(len(body["input_ids"]) for _, body in server.calls if body) for server in (one, two)]
     each = profile.benchmark.samples_per_problem
-    assert [(problem.id, text) for _, problem, _, text in drafts] == [
+    assert [(draft.problem.id, draft.response) for draft in drafts] == [
         (p.id, p.id) for p in problems for _ in range(each)
     ]
     assert sum(shares) == 5 * each and min(shares) >= 5 * each // 2

@@ -120,8 +120,8 @@ def test_two_runs_do_not_share_a_folder(tmp_path, monkeypatch):
 GRANDCHILD = """
 import os, subprocess, sys
 os.environ["WARPSMITH_LAUNCHER"] = sys.argv[1] if len(sys.argv) > 1 else str(os.getppid())
-sys.exit(subprocess.call([sys.executable, "-c", "from training.launch.local import _orphaned;
-exit(_orphaned())"]))
+code = "from training.launch.local import _orphaned; exit(_orphaned())"
+sys.exit(subprocess.call([sys.executable, "-c", code]))
 """
 
 
