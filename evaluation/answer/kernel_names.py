@@ -186,7 +186,7 @@ def prepared(code: str, kernels: Sequence[str]) -> tuple[str, Mapping[str, str]]
     hidden = any(one.name in own for one in found) or any(
         name == "define" and "__global__" in text for name, text in directives(code)
     )
-    names = {kernel: kernel.partition("<")[0].rpartition("::")[2] for kernel in kernels}
+    names = {kernel: _bare(kernel) for kernel in kernels}
     declared = {one.name for one in found}
     for name in names.values():
         if name not in declared and not hidden:
@@ -214,10 +214,12 @@ def restricted(code: str, names: Mapping[str, str]) -> dict[str, frozenset[int]]
         one.name: frozenset(at for at, text in enumerate(one.parameters) if "restrict" in text)
         for one in declarations(code)
     }
-    return {
-        kernel: positions.get(name.partition("<")[0].rpartition("::")[2], frozenset())
-        for kernel, name in names.items()
-    }
+    return {kernel: positions.get(_bare(name), frozenset()) for kernel, name in names.items()}
+
+
+def _bare(name: str) -> str:
+    """The name of a kernel without its namespaces and template arguments."""
+    return name.partition("<")[0].rpartition("::")[2]
 
 
 def _is_function(name: str, text: str) -> bool:

@@ -1,8 +1,8 @@
 """Kernels and programs that were once misjudged: tests/cases/{judge,programs}/NAME.
 
 A folder holds `kernel.cu`, `program.py` and `expected.json`: in `allow` the statuses of a verdict that are
-right, or `error` for a program that must be refused in one sentence. `open` ("judged wrongly" or "hangs")
-marks what is not mended yet: whoever mends it takes that line out. `BACKEND=cuda` runs them on a GPU.
+right, or `error` for a program that must be refused in one sentence. `BACKEND=cuda`
+runs them on a GPU.
 """
 
 import json
@@ -21,15 +21,6 @@ from evaluation.settings import EvaluationSettings
 CASES = Path(__file__).parents[1] / "cases"
 
 
-def _folders():
-    for folder in sorted(CASES.glob("*/*")):
-        still_open = _expected(folder).get("open")
-        marks = (
-            [pytest.mark.xfail(strict=True, run=still_open != "hangs", reason="open")] if still_open else []
-        )
-        yield pytest.param(folder, id=f"{folder.parent.name}/{folder.name}", marks=marks)
-
-
 def _expected(folder):
     return json.loads((folder / "expected.json").read_text())
 
@@ -45,7 +36,9 @@ def backend():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", list(_folders()))
+@pytest.mark.parametrize(
+    "folder", sorted(CASES.glob("*/*")), ids=lambda folder: f"{folder.parent.name}/{folder.name}"
+)
 def test_case(folder, backend, reference, problem_of):
     status, reason = _verdict(folder, backend, reference, problem_of)
     assert "\n" not in reason

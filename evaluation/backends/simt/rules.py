@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from evaluation.answer.headers import EVERYWHERE, ON_A_GPU
-from evaluation.backends.rules import ambiguities
+from evaluation.backends.rules import NAME, ambiguities
 from evaluation.source_text import directives, plain, unclear, without_literals
 from evaluation.verdict import Refusal, Status
 
@@ -88,7 +88,6 @@ _LIBRARY = re.compile(
 _STRINGIFIED = re.compile(r"(?<![#:%])(?:#|%:)(?![#:%])")
 _CLOCK = re.compile(r"(?<![\w.])(clock(?:64)?)\s*\(")
 _HOST_CALL = re.compile(r"(?<![\w.])(main|system|free)\s*\(")
-_NAME = re.compile(r"(?<![\w$])[A-Za-z_$][\w$]*")
 
 
 def refuse(source: str) -> Refusal | None:
@@ -167,7 +166,7 @@ def _symbol_violations(bare: str) -> Iterator[tuple[Status, str]]:
 
 
 def _word_violations(bare: str) -> Iterator[tuple[Status, str]]:
-    for word in dict.fromkeys(_NAME.findall(bare)):
+    for word in dict.fromkeys(NAME.findall(bare)):
         found = _WORDS.fullmatch(word)
         if found and found.lastindex:
             status, what = _WHAT[found.lastindex - 1]
