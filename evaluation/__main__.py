@@ -122,6 +122,7 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument("--program", type=Path, required=True, help="the PyTorch reference program")
     _add_backend(command)
     command.add_argument("--json", action="store_true", help="print the verdict, or the error, as one object")
+    command.add_argument("--no-timing", action="store_true", help="on a GPU, give the verdict alone")
     command.add_argument("--deadline", type=float, default=90.0, help="seconds for the whole check (90)")
     command.add_argument(
         "--thought-open", action="store_true", help="the response's prompt ended inside a thought"
@@ -206,7 +207,7 @@ def _judged(kernel: str, program: str, reference: ReferencePool, options: argpar
     response = THOUGHT * options.thought_open + as_response(kernel)
     backend = open_backend(EvaluationSettings(backend=options.backend))
     try:
-        with _stopwatch(backend) as stopwatch:
+        with nullcontext() if options.no_timing else _stopwatch(backend) as stopwatch:
             problem = problem_from_program(
                 program,
                 id=options.program.stem,

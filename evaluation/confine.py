@@ -82,6 +82,11 @@ def child_lock() -> Path:
     return _built(None) / "child.so"
 
 
+def thread_names() -> Path:
+    """The library that a confined process which uses a GPU has to preload: it names threads nowhere."""
+    return _built(None) / "names.so"
+
+
 def require_landlock(required: bool) -> None:
     """Where this kernel cannot limit which files hostile code reads and writes, say so once, or refuse."""
     if has_landlock():
@@ -117,6 +122,7 @@ def _built(preferred: str | None) -> Path:
         for source, options, product in (
             ("launcher.c", [], "confine"),
             ("child.c", ["-shared", "-fPIC"], "child.so"),
+            ("names.c", ["-shared", "-fPIC"], "names.so"),
         ):
             arguments = ["-O2", *options, "-x", "c", str(sources / source), "-o", str(folder / product)]
             compile_program(compiler, arguments, "the confinement launcher")

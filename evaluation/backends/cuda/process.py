@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -43,6 +44,8 @@ _INHERITED = (
     *("CC", "CXX"),
 )
 """All that a process of the cuda backend gets of the caller's environment."""
+_COMPILERS = (("CC", "gcc"), ("CXX", "g++"))
+"""The compilers of torch's and Triton's own code; each may read the folder that it is installed in."""
 _SYSTEM = ("/proc", "/sys", "/usr/local/cuda", "/etc/nvidia", "/etc/alternatives")
 """What a GPU's driver and torch's compiler read, besides SYSTEM_FOLDERS and the Python installation."""
 
@@ -50,7 +53,8 @@ _SYSTEM = ("/proc", "/sys", "/usr/local/cuda", "/etc/nvidia", "/etc/alternatives
 def environment(scratch: Path) -> dict[str, str]:
     """The whole environment of a process that runs candidates or programs on a GPU: no secret is in it."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return kept | _ENVIRONMENT | {"HOME": str(scratch), "TMPDIR": str(scratch)}
+    here = {"HOME": str(scratch), "TMPDIR": str(scratch), "LD_PRELOAD": str(confine.thread_names())}
+    return kept | _ENVIRONMENT | here
 
 
 def confined(argv: list[str], scratch: Path) -> list[str]:
@@ -59,12 +63,14 @@ def confined(argv: list[str], scratch: Path) -> list[str]:
     Raises WarpsmithError if there is no C++ compiler to build the launcher with.
     """
     named = [part for name in _FOLDERS for part in os.environ.get(name, "").split(os.pathsep) if part]
+    compilers = filter(None, (shutil.which(os.environ.get(name, tool)) for name, tool in _COMPILERS))
     devices = [path for path in Path("/dev").iterdir() if path.name.startswith("nvidia")]
     return confine.command(
         argv,
         writable=scratch,
         readable=[
             *confine.SYSTEM_FOLDERS, *confine.python_folders(), *devices, *map(Path, (*_SYSTEM, *named)),
+            confine.thread_names(), *(Path(path).resolve().parent.parent for path in compilers),
         ],
         cpu_seconds=0,
         memory_mb=0,

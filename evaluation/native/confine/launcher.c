@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "filter.h"
@@ -109,13 +110,15 @@ static const int allowed[] = {
     SYS_recvfrom, SYS_recvmsg, SYS_sendto, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown,
 };
 /* What GPU drivers, CUDA's memory shared between processes, and torch's own compiler need besides. Signals and sockets:
- * Landlock keeps them among the command's own processes from Linux 6.12 on; without `connect` a socket reaches nobody. */
+ * Landlock keeps them among the command's own processes from Linux 6.12 on; without `connect` a socket reaches nobody.
+ * A driver that cannot bind and listen to a local socket of its own does not start. */
 static const int gpu_allowed[] = {
     SYS_ioctl, SYS_fcntl, SYS_kill, SYS_tgkill, SYS_socketpair, SYS_memfd_create, SYS_mlock, SYS_munlock, SYS_mlock2,
     SYS_link, SYS_symlink, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_utimensat, SYS_flock, SYS_setsid, SYS_setpgid,
     SYS_sched_getaffinity, SYS_sched_setaffinity, SYS_sched_getparam, SYS_sched_getscheduler, SYS_timerfd_create,
-    SYS_timerfd_settime,
+    SYS_timerfd_settime, SYS_bind, SYS_listen, SYS_setsockopt,
 };
+static const uint32_t local_sockets[] = {AF_UNIX};
 static const uint32_t descriptor_commands[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD, F_DUPFD_CLOEXEC};
 static const uint32_t device_commands[] = {TCGETS, TIOCGWINSZ, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD};
 static const uint32_t itself[] = {0};
@@ -126,7 +129,10 @@ static void confine_calls(int on_gpu) {
     struct filter filter;
     begin(&filter);
     decide(&filter, allowed, COUNT(allowed), SECCOMP_RET_ALLOW);
-    if (on_gpu) decide(&filter, gpu_allowed, COUNT(gpu_allowed), SECCOMP_RET_ALLOW);
+    if (on_gpu) {
+        decide(&filter, gpu_allowed, COUNT(gpu_allowed), SECCOMP_RET_ALLOW);
+        allow_values(&filter, SYS_socket, 0, local_sockets, COUNT(local_sockets));
+    }
     allow_values(&filter, SYS_fcntl, 1, descriptor_commands, COUNT(descriptor_commands));
     allow_values(&filter, SYS_ioctl, 1, device_commands, COUNT(device_commands));
     for (size_t i = 0; i < COUNT(about_itself); i++) allow_values(&filter, about_itself[i], 0, itself, COUNT(itself));

@@ -19,7 +19,7 @@ from tests.evaluation.cuda_kernels import needs_gpu
 
 needs_landlock = pytest.mark.skipif(not confine.has_landlock(), reason="this kernel has no Landlock")
 LOOKS_AROUND = """
-import json, os, socket, subprocess
+import ctypes, json, os, socket, subprocess, threading
 
 def outcome(action):
     try:
@@ -28,6 +28,18 @@ def outcome(action):
     except OSError as error:
         return type(error).__name__
 
+def name_a_thread():
+    # as NVIDIA's driver does it, which gives up if it cannot
+    fopen = ctypes.CDLL(None, use_errno=True).fopen
+    fopen.restype = ctypes.c_void_p
+    if not fopen(b"/proc/self/task/%d/comm" % threading.get_native_id(), b"w"):
+        raise PermissionError
+
+def listen():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as ours:
+        ours.bind("\\0ours")
+        ours.listen()
+
 found = {
     "environment": dict(os.environ),
     "reads a secret": outcome(lambda: open(SECRET).read()),
@@ -35,6 +47,9 @@ found = {
     "opens a connection": outcome(lambda: socket.create_connection(("127.0.0.1", 1))),
     "starts a program": outcome(lambda: subprocess.run(["true"], check=True)),
     "signals its caller": outcome(lambda: os.kill(os.getppid(), 0)),
+    "names a thread": outcome(name_a_thread),
+    "listens to itself": outcome(listen),
+    "reaches the machine": outcome(lambda: socket.socket(socket.AF_INET)),
 }
 with open(os.path.join(os.environ["HOME"], "found.json"), "w") as file:
     json.dump(found, file)
@@ -84,6 +99,9 @@ def test_a_process_sees_no_secret_and_leaves_nothing(driver, caplog):
             "opens a connection": "PermissionError",
             "starts a program": "done",
             "signals its caller": "PermissionError",
+            "names a thread": "done",
+            "listens to itself": "done",
+            "reaches the machine": "PermissionError",
         }
         assert zygote.confined
         with pytest.raises(ChannelClosedError):
