@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -208,13 +209,16 @@ def _judged(kernel: str, program: str, reference: ReferencePool, options: argpar
     backend = open_backend(EvaluationSettings(backend=options.backend))
     try:
         with nullcontext() if options.no_timing else _stopwatch(backend) as stopwatch:
-            problem = problem_from_program(
-                program,
-                id=options.program.stem,
-                source="command line",
-                seed=options.seed,
-                reference=reference,
-            )
+            with ThreadPoolExecutor(1) as beside:
+                warm = beside.submit(backend.warm_up)
+                problem = problem_from_program(
+                    program,
+                    id=options.program.stem,
+                    source="command line",
+                    seed=options.seed,
+                    reference=reference,
+                )
+            warm.result()
             return check(
                 problem,
                 response,

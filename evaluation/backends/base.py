@@ -17,6 +17,9 @@ import numpy as np
 from evaluation.plan import Plan
 from evaluation.verdict import Refusal
 
+NOTHING = 'extern "C" __global__ void nothing() {}'
+"""The source of a kernel that does nothing, for warming up."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -53,6 +56,10 @@ class Backend(Protocol):
     """A place where candidates run. One instance serves one process at a time."""
 
     name: str
+
+    def warm_up(self) -> None:
+        """Start what the first candidate would have to wait for (otherwise it starts when needed)."""
+        ...
 
     def build(self, source: str, kernels: Sequence[str]) -> Built | Refusal:
         """Apply the static rules and compile.

@@ -38,6 +38,11 @@ class CascadeBackend:
         self._first, self.last = first, last
         self.name = last.name
 
+    def warm_up(self) -> None:
+        """Start both."""
+        self._first.warm_up()
+        self.last.warm_up()
+
     def build(self, source: str, kernels: Sequence[str]) -> CascadeBuilt | Refusal:
         """Compile for the last backend, which decides what is legal, then for the first."""
         last = self.last.build(source, kernels)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from evaluation.answer import kernel_names
-from evaluation.backends.base import Built, Run, RunOutcome
+from evaluation.backends.base import NOTHING, Built, Run, RunOutcome
 from evaluation.backends.cuda import cubin as inspection
 from evaluation.backends.cuda import rules as includes
 from evaluation.backends.cuda.arguments import typed_launches
@@ -166,8 +166,9 @@ class CudaBackend:
         return RunOutcome(tuple(outputs), tuple(repeats))
 
     def warm_up(self) -> None:
-        """Start the worker and the one behind it, and wait for both (otherwise they start when needed)."""
+        """Start the compiler, the worker and the one behind it, and wait for them."""
         self._ready_worker()
+        self.build(NOTHING, ["nothing"])
         if self._standby:
             self._standby.wait_until_ready()
 

@@ -24,7 +24,7 @@ from types import TracebackType
 import numpy as np
 
 from evaluation.answer import kernel_names
-from evaluation.backends.base import Built, Run, RunOutcome
+from evaluation.backends.base import NOTHING, Built, Run, RunOutcome
 from evaluation.backends.cuda.arguments import too_many_threads
 from evaluation.backends.cuda.ptx import Kernel
 from evaluation.backends.simt import rules
@@ -83,6 +83,10 @@ class SimtBackend:
         except BaseException:
             self._scratch.close()
             raise
+
+    def warm_up(self) -> None:
+        """Start the compilers."""
+        self.build(NOTHING, ["nothing"])
 
     def build(self, source: str, kernels: Sequence[str]) -> SimtBuilt | Refusal:
         """Apply the static rules, compile `source` with an entry point for each kernel, ask the gate."""
