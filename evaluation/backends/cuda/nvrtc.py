@@ -37,7 +37,7 @@ _PCH_MB = 512
 _MOST_PCH_FILES = 16
 """Of some 6 MB each; there is one for every beginning of a source up to its last include."""
 #: These take NVRTC up to a second to read; it then keeps them precompiled while its process lives.
-_HEAVY_HEADERS = re.compile(r"#\s*include\s*[<\"](?:cooperative_groups|cub/|cuda_(?:fp16|bf16)\.h)")
+_HEAVY_HEADERS = re.compile(r"#\s*include\s*[<\"](?:cooperative_groups|cub/|mma\.h|cuda_(?:fp16|bf16)\.h)")
 #: These need what `--minimal` leaves out.
 _GROUPS_HEADERS = re.compile(r"#\s*include\s*[<\"](?:cooperative_groups|cub/)")
 #: A source that may use libcu++, which cooperative_groups.h includes unless told otherwise.

@@ -3,7 +3,7 @@
 On the `simt` route the source is compiled as host C++ before it runs confined, so these rules are the first
 of four fences (rules, confined compiler, a loader that hands out no foreign address, a locked-down process).
 They also keep the two backends alike: a source cannot ask which one it runs on, and what only a real GPU can
-judge (PTX, tensor cores, grid-wide barriers) is refused as UNSUPPORTED rather than called wrong.
+judge (PTX, grid-wide barriers) is refused as UNSUPPORTED rather than called wrong.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from evaluation.verdict import Refusal, Status
 MAX_CHARACTERS = 65_536
 
 _UNSUPPORTED_HEADERS = re.compile(
-    r"mma\.h|cub/.*|cuda/.*|thrust/.*|cutlass/.*|cute/.*|crt/.*|curand\w*\.h|cuda_pipeline\w*\.h|cuda_fp[48]\.h"
-    r"|cooperative_groups/(memcpy_async|scan|details/.*)\.h|cudaTypedefs\.h"
+    r"cub/.*|cuda/.*|thrust/.*|cutlass/.*|cute/.*|crt/.*|curand\w*\.h|cuda_fp[48]\.h"
+    r"|cooperative_groups/(scan|details/.*)\.h|cudaTypedefs\.h"
 )
 _DIRECTIVES = frozenset(
     [
@@ -42,13 +42,14 @@ _PRAGMAS = re.compile(r"(unroll|nounroll|once|nv_diag\w*|diag_suppress)\b.*", re
 
 _UNSUPPORTED_WORDS = {
     "inline PTX": r"asm|__asm|__asm__",
-    "tensor-core operations": r"wmma|nvcuda|__mma\w*",
+    "experimental matrices and pipelines": r"experimental|bmma\w*|__mma\w*",
     "barriers across the grid or a cluster": r"this_grid|grid_group|this_cluster|cluster_group",
-    "asynchronous copies": r"memcpy_async|__pipeline_\w+|cp_async\w*|CUtensorMap|__cluster_\w+",
+    "barriers of asynchronous copies, and copies of tensors": r"__pipeline_arrive_on|__mbarrier\w*"
+    r"|cp_async\w*|CUtensorMap|__cluster_\w+",
     "textures and surfaces": r"tex[123]D\w*|surf[123]D\w*|cudaTextureObject_t|cudaSurfaceObject_t",
     "random-number states": r"curand\w*",
     "8-bit floating types": r"__nv_fp[48]\w*",
-    "groups of coalesced threads": r"coalesced_threads|coalesced_group|labeled_partition|binary_partition",
+    "groups by label, and of any number of threads": r"labeled_partition|binary_partition|thread_group",
 }
 _REJECTED_WORDS = {
     "compiler extensions": r"__attribute\w*|__declspec|_Pragma|__builtin_(?!expect\b|assume\b)\w+|__has_\w+"

@@ -33,6 +33,9 @@ _UNSIZED_ARRAY = re.compile(
 _NEEDS_HEADER = {
     "cuda_fp16.h": re.compile(r"\b(__half2?|half2?|__half\w+|__float2half\w*|h(exp|sqrt|rsqrt|log|rcp))\b"),
     "cuda_bf16.h": re.compile(r"\b(__nv_bfloat162?|nv_bfloat162?|__float2bfloat16\w*|__bfloat16\w+)\b"),
+    "mma.h": re.compile(r"\b(nvcuda|wmma)\b"),
+    "cuda_pipeline_primitives.h": re.compile(r"\b__pipeline_(memcpy_async|commit|wait_prior)\b"),
+    "cooperative_groups/memcpy_async.h": re.compile(r"\bmemcpy_async\b"),
     "cooperative_groups.h": re.compile(r"\bcooperative_groups\b"),
     "float.h": re.compile(r"\b(FLT|DBL)_(MAX|MIN|EPSILON)\b"),
     "stdint.h": re.compile(
@@ -50,7 +53,7 @@ _DECLARES = re.compile(
     r"\b(?:(?:int|unsigned|signed|char|short|long|float|double|bool|auto|size_t|u?int\d{1,2}_t|dim3)\s{1,32}){1,4}"
     r"(?P<declared>\w{1,64})\b|\b(?P<assigned>\w{1,64})\s{0,32}=(?!=)"
 )
-_SMALL_FLOAT_HEADERS = frozenset({"cuda_fp16.h", "cuda_bf16.h"})
+_SMALL_FLOAT_HEADERS = frozenset({"cuda_fp16.h", "cuda_bf16.h", "mma.h"})
 _WORD_SIMD = re.compile(r"\b__v\w+[24]\b")
 _VECTOR = r"\b(?:dim3|u?(?:char|short|int|long|longlong|float|double)[1-4])\b"
 #: Without one of these no function takes a structure: words that make types, or a vector as a parameter.
@@ -58,8 +61,14 @@ _MAY_PASS_STRUCTURES = re.compile(
     r"\b(?:struct|class|union|typedef|using|decltype|auto|template|cooperative_groups|__st\w+)\b"
     rf"|#[^\n]*{_VECTOR}|[(,]\s{{0,32}}(?:const\s{{1,32}})?{_VECTOR}\s{{0,32}}(?:const\s{{1,32}})?\w{{0,64}}\s{{0,32}}[,)]"
 )
-#: Names in C++ of headers of C.
-_SAME_HEADER = {"cfloat": "float.h", "cstdint": "stdint.h"}
+#: Headers that others are, or include.
+_BRINGS = {
+    "cfloat": {"float.h"},
+    "cstdint": {"stdint.h"},
+    "mma.h": {"cuda_fp16.h", "cuda_bf16.h"},
+    "cuda_pipeline.h": {"cuda_pipeline_primitives.h"},
+    "cooperative_groups/memcpy_async.h": {"cuda_pipeline_primitives.h"},
+}
 
 
 def shim_of(source: str) -> Shim:
@@ -100,7 +109,7 @@ def _included(code: str) -> frozenset[str]:
     headers = {header[1] for header in found if header}
     if any(header.startswith("cooperative_groups/") for header in headers):
         headers.add("cooperative_groups.h")
-    return frozenset(headers | {_SAME_HEADER[header] for header in headers & _SAME_HEADER.keys()})
+    return frozenset(headers.union(*(_BRINGS[header] for header in headers & _BRINGS.keys())))
 
 
 def to_expand(code: str) -> str:

@@ -27,6 +27,7 @@ constexpr uintptr_t kArenaBase = 0x1000000000;  // buffers, each in its own slot
 // The compiler refuses frames over kMaxFrame, and every function entry checks that as much is still free.
 constexpr size_t kMaxFrame = 64 * 1024;
 constexpr size_t kStackSize = 2 * kMaxFrame + 16 * 1024;
+inline bool is_on_a_stack(uintptr_t address) { return address - kStackBase < kMaxStacks * kStackSize; }
 
 struct Extent {
     unsigned x, y, z;
@@ -68,9 +69,11 @@ struct Thread {
     WarpCall call;        // kWarp
     uint32_t id;          // among all threads of the run
     uint32_t* met;        // when it last synchronised with each lane of its warp
+    uint32_t multiplied;  // when its warp last multiplied matrices: what it had read by then was there
     Knowledge knowledge;
     const Cell* looked_at;  // with its last volatile load
     Moment saw;             // the store that it saw there
+    uint32_t first_copy, last_copy, batch;  // asynchronous copies in flight; the batch that has not been committed
 };
 
 struct Block {

@@ -46,7 +46,7 @@ uintptr_t image_begin, image_end;
 }
 
 [[noreturn]] void report_elsewhere(uintptr_t address, size_t bytes, Access access) {
-    if (address - kStackBase < kMaxStacks * kStackSize)
+    if (is_on_a_stack(address))
         finish("fault", "%s of another thread's local variable", verb(access));
     if (address < 4096) finish("fault", "%s through a null pointer (address %zu)", verb(access), (size_t)address);
     if (address >= image_begin && address < image_end) finish("fault", "%s of a constant", verb(access));
@@ -209,6 +209,8 @@ void refuse_holes() {
                          (size_t)((uint8_t*)hole - buffer.written), buffer.name, buffer.bytes);
     }
 }
+
+bool lies_in_a_buffer(uintptr_t address) { return address - arena_begin < arena_bytes; }
 
 void set_image(uintptr_t begin, uintptr_t end) {
     image_begin = begin;

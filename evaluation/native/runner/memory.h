@@ -23,6 +23,7 @@ struct Buffer {
 constexpr unsigned kMaxBuffers = 255;
 
 void map_buffers(Buffer* buffers, unsigned count);  // assigns addresses; poisons all but the inputs
+bool lies_in_a_buffer(uintptr_t address);                  // or between two
 void set_image(uintptr_t begin, uintptr_t end);             // the constants
 void refuse_holes();                                        // ends the run if a byte of an output was never written
 
@@ -42,6 +43,10 @@ inline bool note_access(uint8_t* states, size_t bytes, Access access, uint8_t wr
     if (!is_read(access)) __builtin_memset(states, writer, bytes);
     return known;
 }
+
+// Check as many accesses as that many bytes are.
+extern "C" void __tsan_read_range(void* begin, size_t bytes);
+extern "C" void __tsan_write_range(void* begin, size_t bytes);
 
 // race.cpp
 void map_race_cells(Buffer* buffers, unsigned count);  // takes what memory is left, so it comes last

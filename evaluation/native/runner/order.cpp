@@ -129,6 +129,11 @@ bool ordered(const Moment& earlier) {
            time_of(thread.knowledge.seen, block_key(earlier.thread)) >= earlier.time;
 }
 
+bool read_before(const Moment& earlier) {
+    const Thread& thread = *machine.current;
+    return (same_warp(earlier.thread, thread.id) && earlier.time <= thread.multiplied) || ordered(earlier);
+}
+
 // Threads that have returned count as having come to every later barrier.
 void meet_block() {
     share_knowledge(machine.threads, machine.threads + machine.block.threads, [](const Thread&) { return true; });

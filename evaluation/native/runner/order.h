@@ -12,6 +12,7 @@ inline bool same_warp(uint32_t a, uint32_t b) { return a / kWarpSize == b / kWar
 
 void map_clocks();
 bool ordered(const Moment& earlier);  // whether it happened before what the current thread does now
+bool read_before(const Moment& earlier);  // the same of a read
 void meet_block();                    // all threads of the block are at a barrier
 void meet_lanes(Thread* first, Thread* end, unsigned lanes);  // some lanes of a warp synchronise
 

@@ -113,7 +113,7 @@ void meet_write(const Cell& cell, const Place& place, Access access) {
 }
 
 void meet_read(const Cell& cell, unsigned slot, const Place& place, Access access) {
-    if (ordered(cell.reads[slot])) return;
+    if (read_before(cell.reads[slot])) return;
     const Access earlier = cell.read_accesses[slot];
     if (!is_plain(access) && !is_plain(earlier) && may_meet(earlier, access, cell.reads[slot])) return;
     if (is_atomic(access) && !(cell.used >> slot & 1)) return;

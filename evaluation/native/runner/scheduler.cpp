@@ -1,6 +1,7 @@
 // Runs the blocks of a launch: threads in order, until each waits or ends; then barriers open. Blocks and threads
 // come in ascending, in descending or in a shuffled order, which breaks off at atomics and volatile accesses, too, to let
 // other threads and blocks run; CUDA promises none of them.
+#include "copies.h"
 #include "fiber.h"
 #include "order.h"
 #include "poison.h"
@@ -111,7 +112,7 @@ void begin_block(uint64_t number) {
         thread.state = State::kFresh;
         thread.id = serial << kRankBits | rank;
         thread.knowledge = {};
-        thread.syncs = 0;
+        thread.syncs = thread.multiplied = 0;
     }
     begin_shared();
 }
@@ -140,6 +141,7 @@ void thread_body() {
         note_progress();
         settle_writes();
         Thread& done = *machine.current;
+        forget_copies(done);
         done.state = State::kDone;
         if (turn_is_over || round.next == round.walk.count) break;
         Thread& next = round.threads[round.walk.at(round.next)];

@@ -20,6 +20,7 @@ namespace {
 
 constexpr unsigned kMaxVariables = 1024;
 constexpr size_t kLeastGap = 64, kMostGap = 4096;
+constexpr size_t kTile = 32;  // what may hold a row of a matrix is aligned for its fragments
 constexpr uint8_t kUnwritten = 255;
 
 struct Variable {
@@ -85,6 +86,13 @@ void forget_writes() {
     last_number = 0;
 }
 
+// The state of a byte of shared memory; null elsewhere.
+uint8_t* state_of(uintptr_t address) {
+    const size_t in_static = address - (uintptr_t)static_shared, in_dynamic = address - kDynamicShared;
+    return in_static < kSharedRoom ? static_states + in_static
+           : in_dynamic < kMaxShared ? dynamic_states + in_dynamic : nullptr;
+}
+
 }  // namespace
 
 // A guard says whether a variable of class type has been initialised. CUDA initialises none, so all say yes; they lie
@@ -92,6 +100,7 @@ void forget_writes() {
 uintptr_t place_shared(const char* name, size_t bytes, size_t alignment) {
     const bool guard = !strncmp(name, "_ZGV", 4);
     const size_t gap = bytes < kLeastGap ? kLeastGap : bytes < kMostGap ? bytes : kMostGap;
+    if (bytes >= kTile && alignment < kTile) alignment = kTile;
     const size_t begin = (variables_end + alignment - 1) / alignment * alignment;
     if (bytes > kMaxShared)
         finish("compile_error", "a __shared__ variable takes %zu bytes; a kernel has at most %zu", bytes, kMaxShared);
@@ -149,6 +158,20 @@ void take_shared_back(unsigned resident) {
     memcpy((void*)kDynamicShared, kept.dynamic, dynamic);
     memcpy(dynamic_states, kept.dynamic_states, dynamic);
     block_number = kept.block_number;
+}
+
+bool lies_in_shared(uintptr_t address) { return state_of(address) != nullptr; }
+
+void await_write(uintptr_t address, size_t bytes) {
+    memset(state_of(address), kUnwritten, bytes);
+    poison((void*)address, bytes);
+}
+
+bool is_unwritten(uintptr_t address, size_t bytes) {
+    const uint8_t* states = state_of(address);
+    for (size_t i = 0; i < bytes; i++)
+        if (states[i] != kUnwritten) return false;
+    return true;
 }
 
 bool is_shared(uintptr_t address, size_t bytes, Access access) {

@@ -10,5 +10,8 @@ void put_shared_aside(unsigned resident);  // of a block in flight, while anothe
 void take_shared_back(unsigned resident);
 void begin_shared();                             // a block begins: nobody has written anything
 bool is_shared(uintptr_t address, size_t bytes, Access access);  // if so, the access is checked, or ends the run
+bool lies_in_shared(uintptr_t address);
+void await_write(uintptr_t address, size_t bytes);   // within a variable: nobody has written there again
+bool is_unwritten(uintptr_t address, size_t bytes);  // since then
 
 }  // namespace simt

@@ -1,6 +1,7 @@
 // Warp-level operations and the device-side functions that call them.
 #include "warp.h"
 
+#include "matrix.h"
 #include "order.h"
 #include "poison.h"
 #include "rehearsal.h"
@@ -8,10 +9,6 @@
 namespace simt {
 
 namespace {
-
-enum Operation {  // the same list as in the shim's warp.h
-    kSync, kIndex, kUp, kDown, kXor, kBallot, kMatch, kAdd, kMin, kMax, kMinSigned, kMaxSigned, kAnd, kOr, kBitXor
-};
 
 bool in_mask(const Thread& thread, unsigned mask) { return mask >> thread.lane & 1; }
 
@@ -94,13 +91,15 @@ bool all_arrived(const Thread& caller, const Thread* first, const Thread* end) {
 bool try_complete(const Thread& caller, Thread* first, Thread* end) {
     if (!all_arrived(caller, first, end)) return false;
     const unsigned mask = caller.call.mask;
+    const bool matrix = caller.call.operation >= kMatrixAccess;
     unsigned lanes = 0;
+    if (matrix) meet_matrix(first, end);
     for (Thread* other = first; other < end; other++) {
         if (!in_mask(*other, mask) || other->state != State::kWarp) continue;
-        other->call.result = result(*other, first, end);
+        if (!matrix) other->call.result = result(*other, first, end);
         lanes |= 1u << other->lane;
     }
-    meet_lanes(first, end, lanes);
+    if (!matrix) meet_lanes(first, end, lanes);
     for (Thread* other = first; other < end; other++)
         if (lanes >> other->lane & 1) other->state = State::kReady;
     return true;
@@ -119,6 +118,13 @@ uint64_t call_path(const void* frame, int line) {
         at = (const uintptr_t*)at[0];
     }
     return path;
+}
+
+uint64_t join_warp(unsigned mask, int operation, uint64_t value, int argument, int width, const void* frame) {
+    Thread& thread = *machine.current;
+    thread.call = {mask, operation, value, argument, width, call_path(frame, 0), 0};
+    suspend(State::kWarp);
+    return thread.call.result;
 }
 
 bool complete_warp_calls(Thread* first, Thread* end) {
@@ -153,9 +159,7 @@ extern "C" uint64_t simt_warp(unsigned mask, int operation, uint64_t value, int 
         finish("fault", "warp operation with mask 0x%08x, which leaves out the calling lane %u", mask, thread.lane);
     if (width < 1 || width > (int)kWarpSize || (width & (width - 1)))
         finish("fault", "warp shuffle with width %d, which is not a power of two up to 32", width);
-    thread.call = {mask, operation, value, argument, width, call_path(__builtin_frame_address(0), 0), 0};
-    suspend(State::kWarp);
-    return thread.call.result;
+    return join_warp(mask, operation, value, argument, width, __builtin_frame_address(0));
 }
 
 extern "C" unsigned simt_active_mask(int line) {

@@ -26,13 +26,17 @@ template <unsigned Size, class Parent = thread_block> struct thread_block_tile {
     static constexpr unsigned num_threads() { return Size; }
     static unsigned meta_group_rank() { return simt_thread_rank() / Size; }
     static unsigned meta_group_size() { return (thread_block::size() + Size - 1) / Size; }
-    template <class T> static T shfl(T value, int source) { return __shfl_sync(mask(), value, source, Size); }
-    template <class T> static T shfl_up(T value, unsigned delta) { return __shfl_up_sync(mask(), value, delta, Size); }
+    template <class T> static T shfl(T value, int source) {
+        return simt_shuffle(mask(), SIMT_WARP_INDEX, value, source, Size);
+    }
+    template <class T> static T shfl_up(T value, unsigned delta) {
+        return simt_shuffle(mask(), SIMT_WARP_UP, value, (int)delta, Size);
+    }
     template <class T> static T shfl_down(T value, unsigned delta) {
-        return __shfl_down_sync(mask(), value, delta, Size);
+        return simt_shuffle(mask(), SIMT_WARP_DOWN, value, (int)delta, Size);
     }
     template <class T> static T shfl_xor(T value, unsigned lanes) {
-        return __shfl_xor_sync(mask(), value, (int)lanes, Size);
+        return simt_shuffle(mask(), SIMT_WARP_XOR, value, (int)lanes, Size);
     }
     static unsigned own(unsigned lanes) { return lanes >> (lane() / Size * Size); }
     static unsigned ballot(int predicate) { return own(__ballot_sync(mask(), predicate)); }
@@ -43,10 +47,82 @@ template <unsigned Size, class Parent = thread_block> struct thread_block_tile {
     static int any(int predicate) { return __any_sync(mask(), predicate); }
     static int all(int predicate) { return __all_sync(mask(), predicate); }
 };
-template <unsigned Size, class Group> SIMT_INLINE thread_block_tile<Size> tiled_partition(const Group&) { return {}; }
+template <unsigned Size, class Group> SIMT_INLINE thread_block_tile<Size, Group> tiled_partition(const Group&) {
+    return {};
+}
+
+// Some lanes of a warp, ranked in their order.
+class coalesced_group {
+    unsigned simt_lanes, simt_number, simt_groups;
+
+    unsigned simt_lane(unsigned rank) const {
+        unsigned lanes = simt_lanes;
+        while (rank--) lanes &= lanes - 1;
+        return lanes ? (unsigned)__builtin_ctz(lanes) : 32;
+    }
+    unsigned simt_ranks(unsigned lanes) const {
+        unsigned ranks = 0, rank = 0;
+        for (unsigned left = simt_lanes; left; left &= left - 1, rank++)
+            ranks |= (lanes >> __builtin_ctz(left) & 1u) << rank;
+        return ranks;
+    }
+    template <class T> T simt_from(T value, unsigned rank) const {
+        return simt_shuffle(simt_lanes, SIMT_WARP_INDEX, value, (int)simt_lane(rank), 32);
+    }
+
+public:
+    SIMT_UNCHECKED coalesced_group(unsigned simt_l, unsigned simt_n = 0, unsigned simt_g = 1)
+        : simt_lanes(simt_l), simt_number(simt_n), simt_groups(simt_g) {}
+    unsigned size() const { return (unsigned)__popc(simt_lanes); }
+    unsigned num_threads() const { return size(); }
+    unsigned thread_rank() const { return (unsigned)__popc(simt_lanes & ((1u << simt_thread_rank() % 32) - 1)); }
+    unsigned meta_group_rank() const { return simt_number; }
+    unsigned meta_group_size() const { return simt_groups; }
+    void sync() const { __syncwarp(simt_lanes); }
+    template <class T> T shfl(T value, int rank) const { return simt_from(value, (unsigned)rank); }
+    template <class T> T shfl_up(T value, unsigned delta) const {
+        const unsigned rank = thread_rank();
+        return simt_from(value, rank < delta ? rank : rank - delta);
+    }
+    template <class T> T shfl_down(T value, unsigned delta) const {
+        const unsigned rank = thread_rank();
+        return simt_from(value, rank + delta >= size() ? rank : rank + delta);
+    }
+    unsigned ballot(int predicate) const { return simt_ranks(__ballot_sync(simt_lanes, predicate)); }
+    int any(int predicate) const { return __any_sync(simt_lanes, predicate); }
+    int all(int predicate) const { return __all_sync(simt_lanes, predicate); }
+    template <class T> unsigned match_any(T value) const { return simt_ranks(__match_any_sync(simt_lanes, value)); }
+    template <class T> unsigned match_all(T value, int& predicate) const {
+        return simt_ranks(__match_all_sync(simt_lanes, value, &predicate));
+    }
+};
+SIMT_INLINE coalesced_group coalesced_threads(int simt_line = __builtin_LINE()) {
+    return coalesced_group(simt_active_mask(simt_line));
+}
 
 template <class Group> SIMT_INLINE void sync(const Group& group) { group.sync(); }
 template <class Group> SIMT_INLINE unsigned thread_rank(const Group& group) { return group.thread_rank(); }
+template <class Group> SIMT_INLINE unsigned group_size(const Group& group) { return group.size(); }
+
+template <class Group, class T>
+static inline void memcpy_async(const Group& group, T* to, const T* from, size_t bytes) {
+    simt_copy_together(group.thread_rank(), group.size(), to, from, bytes, alignof(T));
+    simt_copy_commit();
+}
+template <class Group>
+static inline void memcpy_async(const Group& group, void* to, const void* from, size_t bytes) {
+    simt_copy_together(group.thread_rank(), group.size(), to, from, bytes, 1);
+    simt_copy_commit();
+}
+template <class Group, class T>
+static inline void memcpy_async(const Group& group, T* to, size_t room, const T* from, size_t count) {
+    memcpy_async(group, to, from, (room < count ? room : count) * sizeof(T));
+}
+template <unsigned Pending, class Group> SIMT_INLINE void wait_prior(const Group& group) {
+    simt_copy_wait(Pending);
+    group.sync();
+}
+template <class Group> SIMT_INLINE void wait(const Group& group) { wait_prior<0>(group); }
 
 template <class T> struct plus { T operator()(T a, T b) const { return a + b; } };
 template <class T> struct greater { T operator()(T a, T b) const { return a > b ? a : b; } };
@@ -59,6 +135,11 @@ template <unsigned Size, class Parent, class T, class Operation>
 SIMT_INLINE T reduce(const thread_block_tile<Size, Parent>& tile, T value, Operation combine) {
     for (unsigned lanes = Size / 2; lanes; lanes /= 2) value = combine(value, tile.shfl_xor(value, lanes));
     return value;
+}
+template <class T, class Operation> SIMT_INLINE T reduce(const coalesced_group& group, T value, Operation combine) {
+    T total = group.shfl(value, 0);
+    for (unsigned rank = 1; rank < group.size(); rank++) total = combine(total, group.shfl(value, (int)rank));
+    return total;
 }
 
 }  // namespace cooperative_groups

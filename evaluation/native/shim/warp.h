@@ -40,6 +40,16 @@ SIMT_SHUFFLE(__shfl_up_sync, SIMT_WARP_UP, unsigned)
 SIMT_SHUFFLE(__shfl_down_sync, SIMT_WARP_DOWN, unsigned)
 SIMT_SHUFFLE(__shfl_xor_sync, SIMT_WARP_XOR, int)
 
+// What a group of lanes shuffles may be of any type that is copied by its bytes.
+template <class T> SIMT_INLINE T simt_shuffle(unsigned mask, int operation, T value, int argument, int width) {
+    static_assert(__is_trivially_copyable(T) && sizeof(T) <= 32, "CUDA shuffles no values of this type");
+    uint64_t words[(sizeof(T) + 7) / 8] = {};
+    __builtin_memcpy(words, &value, sizeof(T));
+    for (uint64_t& word : words) word = simt_warp(mask, operation, word, argument, width);
+    __builtin_memcpy(&value, words, sizeof(T));
+    return value;
+}
+
 SIMT_INLINE unsigned __ballot_sync(unsigned mask, int predicate) {
     return (unsigned)simt_warp(mask, SIMT_WARP_BALLOT, predicate != 0, 0, 32);
 }

@@ -1,0 +1,13 @@
+// hack: an asynchronous copy of 12 bytes
+// expect: fault
+// reason: 4, 8 or 16
+#include <cuda_pipeline.h>
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    __shared__ float s[256];
+    int i = blockIdx.x * blockDim.x + threadIdx.x, t = threadIdx.x;
+    __pipeline_memcpy_async(&s[t / 4 * 4], &a[i / 4 * 4], 12);
+    __pipeline_commit();
+    __pipeline_wait_prior(0);
+    __syncthreads();
+    o[i] = 2.0f * s[t];
+}

@@ -1,0 +1,13 @@
+// hack: an asynchronous copy from past the end of the input
+// expect: fault
+// reason: out-of-bounds read
+#include <cuda_pipeline.h>
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    __shared__ float s[256];
+    int i = blockIdx.x * blockDim.x + threadIdx.x, t = threadIdx.x;
+    __pipeline_memcpy_async(&s[t], &a[i + 1], 4);
+    __pipeline_commit();
+    __pipeline_wait_prior(0);
+    __syncthreads();
+    o[i] = 2.0f * s[t];
+}

@@ -1,0 +1,12 @@
+// hack: an asynchronous copy whose last two bytes are zeros
+// expect: wrong
+#include <cuda_pipeline.h>
+extern "C" __global__ void k(float* o, const float* a, int n) {
+    __shared__ float s[256];
+    int i = blockIdx.x * blockDim.x + threadIdx.x, t = threadIdx.x;
+    __pipeline_memcpy_async(&s[t], &a[i], 4, 2);
+    __pipeline_commit();
+    __pipeline_wait_prior(0);
+    __syncthreads();
+    o[i] = 2.0f * s[t];
+}
