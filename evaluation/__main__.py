@@ -1,9 +1,10 @@
 """The evaluator on the command line.
 
 `python -m evaluation check KERNEL.cu --program PROGRAM.py` gives the verdict that the reward uses, and why;
-on the cuda backend with the speed-up. `benchmark` judges a file of responses. `selftest` says whether this
-machine's figures can be trusted. The exit status is 0 for a correct kernel (all tests passed), 1 for any
-other verdict, 2 for an error (one sentence on stderr).
+on the cuda backend with the speed-up. A kernel written as an extension of torch is taken over first.
+`benchmark` judges a file of responses. `selftest` says whether this machine's figures can be trusted. The
+exit status is 0 for a correct kernel (all tests passed), 1 for any other verdict, 2 for an error (one
+sentence on stderr).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from evaluation.errors import WarpsmithError
 
 if TYPE_CHECKING:  # all else is imported where it is used: it takes a second
     from evaluation.backends.base import Backend
+    from evaluation.extension.outcome import Adapted
     from evaluation.reference.pool import ReferencePool
     from evaluation.timing.stopwatch import Stopwatch
     from evaluation.verdict import Verdict
@@ -118,12 +120,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "kernel", type=Path, help="a .cu file with launch lines, or a response with a cuda block"
+        "kernel",
+        type=Path,
+        help="a .cu file with launch lines, a response with a cuda block, or an extension of torch",
     )
     command.add_argument("--program", type=Path, required=True, help="the PyTorch reference program")
     _add_backend(command)
     command.add_argument("--json", action="store_true", help="print the verdict, or the error, as one object")
     command.add_argument("--no-timing", action="store_true", help="on a GPU, give the verdict alone")
+    command.add_argument("--show", action="store_true", help="print what became of an extension of torch")
     command.add_argument("--deadline", type=float, default=90.0, help="seconds for the whole check (90)")
     command.add_argument(
         "--thought-open", action="store_true", help="the response's prompt ended inside a thought"
@@ -180,16 +185,23 @@ def _selftest(options: argparse.Namespace) -> int:
 
 def _print_check(options: argparse.Namespace) -> int:
     with _deadline(options.deadline, options.json):
-        verdict = _check(options)
+        verdict, adapted = _check(options)
     if options.json:
-        print(json.dumps(verdict.model_dump(mode="json") | {"seed": options.seed}))
+        taken = {} if adapted is None else {"adapted": adapted.text}
+        print(json.dumps(verdict.model_dump(mode="json") | {"seed": options.seed} | taken))
     else:
+        if adapted is not None:
+            print(f"taken over from an extension of torch: {adapted.summary}")
+            print(adapted.text * options.show, end="")
         print(f"{describe(verdict)} (seed {options.seed})")
     return 0 if verdict.correct else 1
 
 
-def _check(options: argparse.Namespace) -> Verdict:
-    """Judge the kernel of the command line; cheap errors come before the reference starts."""
+def _check(options: argparse.Namespace) -> tuple[Verdict, Adapted | None]:
+    """Judge the kernel of the command line; cheap errors come before the reference starts.
+
+    With it the kernel file that was made of an extension of torch.
+    """
     kernel, program = _read(options.kernel, "kernel"), _read(options.program, "program")
     from evaluation.reference.pool import ReferencePool
 
@@ -198,14 +210,19 @@ def _check(options: argparse.Namespace) -> Verdict:
         return _judged(kernel, program, reference, options)
 
 
-def _judged(kernel: str, program: str, reference: ReferencePool, options: argparse.Namespace) -> Verdict:
+def _judged(
+    kernel: str, program: str, reference: ReferencePool, options: argparse.Namespace
+) -> tuple[Verdict, Adapted | None]:
     from evaluation.answer.response import THOUGHT, as_response
     from evaluation.backends import open_backend
-    from evaluation.check import SizeSet, check
+    from evaluation.check import SizeSet, check, refused
+    from evaluation.extension.adapt import adapt, is_extension
+    from evaluation.extension.outcome import Refused
     from evaluation.programs.program import problem_from_program
     from evaluation.settings import EvaluationSettings
 
-    response = THOUGHT * options.thought_open + as_response(kernel)
+    text = THOUGHT * options.thought_open + kernel
+    adapted = None
     backend = open_backend(EvaluationSettings(backend=options.backend))
     try:
         with nullcontext() if options.no_timing else _stopwatch(backend) as stopwatch:
@@ -219,15 +236,21 @@ def _judged(kernel: str, program: str, reference: ReferencePool, options: argpar
                     reference=reference,
                 )
             warm.result()
-            return check(
+            if is_extension(text):
+                taken = adapt(text, problem)
+                if isinstance(taken, Refused):
+                    return refused(taken.refusal), None
+                adapted, kernel = taken, taken.text
+            verdict = check(
                 problem,
-                response,
+                THOUGHT * (options.thought_open and adapted is None) + as_response(kernel),
                 sizes=SizeSet.CHECKS,
                 seed=options.seed,
                 backend=backend,
                 reference=reference,
                 stopwatch=stopwatch,
             )
+            return verdict, adapted
     finally:
         backend.close()
 

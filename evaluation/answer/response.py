@@ -76,6 +76,12 @@ def kernel_file(text: str) -> str | Refusal:
     )
 
 
+def fenced(text: str) -> list[str] | None:
+    """The text of every fenced block after the last thought; None if that is not finished."""
+    blocks = _blocks(text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n"))
+    return None if blocks is None else [block.source for block in blocks]
+
+
 def as_response(text: str) -> str:
     """A plain kernel file as the response that it would be; a response as it is."""
     is_response = any(_FENCE.fullmatch(line) for line in text.splitlines())
