@@ -4,7 +4,8 @@ MODEL is a Hugging Face folder, a registered model (`models:/warpsmith-cpu@champ
 responses that something else wrote. FILE is the problems.jsonl of a prepare stage, or what `data.sources`
 takes: rows with a program under `pytorch` or `program`, or a folder of Python files. Sampling, prompts and
 the evaluator are those of the profile. The report, its table, all responses and the best kernels go to a
-folder and to MLflow.
+folder and to MLflow. `--preset kernelbench` adds kernelbench.md and .json, whose figures can be set beside
+published ones: `evaluation.report.kernelbench`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from data.prompts import chat, render
@@ -21,9 +23,12 @@ from data.sources import PROGRAM_FIELDS, read_sources
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem, Split
 from evaluation.reference.pool import ReferencePool
-from evaluation.report.run import WRITTEN, Response, make_folder, read_table, run
+from evaluation.report.drafts import machine_of
+from evaluation.report.kernelbench import kernelbench, markdown
+from evaluation.report.run import WRITTEN, Response, make_folder, read_samples, read_table, run
 from evaluation.report.summary import Benchmark, Contender, Rates
 from evaluation.rows import read_rows
+from evaluation.timing.samples import KERNELBENCH
 from tasks.evaluate import generate
 from tasks.layout import Layout
 from tasks.profile import Profile, load_profile
@@ -31,8 +36,15 @@ from tasks.registry import model_folder
 from tasks.tracking import Tracking
 
 _REGISTERED = "models:/"
+_KERNELBENCH = ("kernelbench.json", "kernelbench.md")
 #: Samples that a model gives to a problem unless `-n` says otherwise.
 _SAMPLES = 4
+
+
+class Preset(StrEnum):
+    """Whose protocol the report follows, besides ours."""
+
+    KERNELBENCH = "kernelbench"
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,9 @@ class Job:
     samples_per_problem: int | None
     """None is the usual number; a file of responses has its own."""
     out: Path
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """What of the set is no problem, with the reasons."""
+    preset: Preset | None = None
 
 
 @dataclass(frozen=True)
@@ -73,14 +88,18 @@ def benchmark(layout: Layout, profile: Profile, job: Job) -> Done:
     make_folder(job.out)
     tracking = Tracking(layout)
     responses = _responses(tracking, profile, job)
+    facts = {"model": job.model, "profile": profile.name, "prompt": profile.data.prompt_style.value}
     found = run(
         job.problems,
         responses,
         profile.evaluation,
         seed=profile.benchmark.check_seed,
         out=job.out,
-        facts={"model": job.model, "profile": profile.name},
+        facts=facts,
+        timing=KERNELBENCH if job.preset is Preset.KERNELBENCH else profile.benchmark.timing,
     )
+    if job.preset is Preset.KERNELBENCH:
+        _write_kernelbench(profile, job, facts)
     return Done(found, len({one.problem_id for one in responses}), _log(tracking, job, found))
 
 
@@ -116,11 +135,28 @@ def _responses(tracking: Tracking, profile: Profile, job: Job) -> list[Response]
     return [Response(problem_id=draft.problem.id, response=draft.response) for draft in drafts]
 
 
+def _write_kernelbench(profile: Profile, job: Job, facts: Mapping[str, str]) -> None:
+    """The preset's two files, from the samples that the report has written."""
+    samples = read_samples(job.out)
+    sampling = {
+        "samples per problem": str(len(samples) // len({sample.problem_id for sample in samples})),
+        "sampling temperature": f"{profile.training.rollout.temperature:g}",
+        "backend": profile.evaluation.backend.value,
+    }
+    machine = machine_of(profile.evaluation)
+    report = kernelbench(
+        job.problems, samples, refused=job.refused, machine=machine, facts={**facts, **sampling}
+    )
+    data, page = (job.out / name for name in _KERNELBENCH)
+    data.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    page.write_text(markdown(report), encoding="utf-8")
+
+
 def _log(tracking: Tracking, job: Job, found: Benchmark | Rates) -> str:
     """Leave everything in MLflow, under a run of its own."""
     run_id = tracking.benchmark_run(job.model)
     tracking.log_metrics(run_id, found.metrics("benchmark"))
-    for name in WRITTEN:
+    for name in (*WRITTEN, *(_KERNELBENCH if job.preset else ())):
         tracking.log_path(run_id, job.out / name)
     tracking.log_table(run_id, "table.json", read_table(job.out))
     tracking.finish(run_id)
@@ -133,7 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     layout = Layout(Path(), options.profile)
     try:
         profile = load_profile(layout)
-        job = Job(options.model, _problems(options.problems, options.split), options.n, options.out)
+        problems, refused = _problems(options.problems, options.split)
+        job = Job(options.model, problems, options.n, options.out, refused, options.preset)
         done = benchmark(layout, profile, job)
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -144,12 +181,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _problems(path: Path, split: str | None) -> tuple[Problem, ...]:
-    found = _published(path) if _is_source(path) else read_rows(Problem, path)
+def _problems(path: Path, split: str | None) -> tuple[tuple[Problem, ...], dict[str, str]]:
+    """The problems of a file or folder, and why others of it are none."""
+    found, refused = _published(path) if _is_source(path) else (read_rows(Problem, path), {})
     problems = tuple(one for one in found if split is None or one.split == split)
     if not problems:
         raise WarpsmithError(f"{path} has no {split or ''} problems".replace("  ", " "))
-    return problems
+    return problems, refused
 
 
 def _is_source(path: Path) -> bool:
@@ -164,15 +202,15 @@ def _is_source(path: Path) -> bool:
     return isinstance(row, dict) and any(name in row for name in PROGRAM_FIELDS)
 
 
-def _published(path: Path) -> Sequence[Problem]:
-    """The programs of a source that are problems; the others are counted, with the first reason."""
+def _published(path: Path) -> tuple[Sequence[Problem], dict[str, str]]:
+    """The programs of a source that are problems, and the reasons of the others; a line says how many."""
     with ReferencePool() as reference:
         reading = read_sources(path, reference)
     if reading.refused:
         first = reading.refused[0]
         left_out = f"{len(reading.refused)} of {reading.rows} rows of {path} are no problems and left out"
         print(f"{left_out}; {first.name}: {first.reason}", file=sys.stderr)
-    return reading.problems
+    return reading.problems, {one.name: one.reason for one in reading.refused}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -184,6 +222,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     samples = f"samples a problem (default {_SAMPLES}); not with a file of responses"
     parser.add_argument("-n", type=_positive, metavar="N", help=samples)
+    parser.add_argument(
+        "--preset",
+        type=Preset,
+        choices=list(Preset),
+        help="also report in another benchmark's measures, e.g. fast_p against three baselines",
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmark"), help="folder for the report")
     parser.add_argument("--profile", default="cpu", help="whose sampling, prompts and evaluator to use")
     return parser

@@ -22,8 +22,9 @@ from evaluation.report.drafts import Draft, judge_drafts, machine_of
 from evaluation.report.finalists import choose_finalists, save_finalists
 from evaluation.report.html import render, render_one
 from evaluation.report.summary import Benchmark, Contender, Rates, Sample, rates, summarise, table
-from evaluation.rows import read_lines
+from evaluation.rows import read_lines, read_rows
 from evaluation.settings import EvaluationSettings
+from evaluation.timing.samples import REPORT, TimingSettings
 
 #: All that a benchmark writes to its folder; fingerprint.json only where kernels are timed.
 WRITTEN = ("report.json", "report.html", "responses.jsonl", "table.jsonl", "fingerprint.json", "kernels")
@@ -55,11 +56,12 @@ def run(
     seed: int,
     out: Path,
     facts: Mapping[str, str] | None = None,
+    timing: TimingSettings = REPORT,
 ) -> Benchmark | Rates:
     """Judge every response, time what is correct if the backend is cuda, and write the report to `out`.
 
     Writes `WRITTEN`. Gives the comparison of two models, or the rates of a single one. `facts` are shown on
-    the page as they are.
+    the page as they are; `timing` says what correct kernels are compared with.
 
     Raises:
         BenchmarkError: if a response names no problem, their numbers differ, or `out` cannot be written to.
@@ -70,7 +72,7 @@ def run(
     asked = _asked(problems, responses)
     _require_equal_numbers(responses)
     make_folder(out)
-    samples = judge_drafts(_drafts(asked, responses), settings, seed=seed)
+    samples = judge_drafts(_drafts(asked, responses), settings, seed=seed, timing=timing)
     machine = machine_of(settings)
     contenders = {one.contender for one in responses}
     shown = {
@@ -125,6 +127,11 @@ def write_results(
         file.writelines(sample.model_dump_json() + "\n" for sample in samples)
     with (out / "table.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in table(problems, samples))
+
+
+def read_samples(out: Path) -> list[Sample]:
+    """Every response of the report in `out` with its verdicts."""
+    return read_rows(Sample, out / "responses.jsonl")
 
 
 def read_table(out: Path) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ class Bench:
             if name == "self":
                 self._baselines[name] = self._candidate
             else:
-                self._baselines[name] = _caller(reference.baseline(compiled=name == "compile"), ring)
+                self._baselines[name] = _caller(reference.baseline(name), ring)
         self._warm_up_baselines()
         return {"slots": slots, "contents": distinct, "overhead_us": self._overhead_us()}
 

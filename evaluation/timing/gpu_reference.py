@@ -24,8 +24,8 @@ class GpuReference:
 
     def __init__(self, program: str, seed: int, *, tf32: bool = False) -> None:
         torch.set_default_device(_DEVICE)
-        torch.backends.cuda.matmul.allow_tf32 = tf32
-        torch.backends.cudnn.allow_tf32 = tf32
+        self._tf32 = tf32
+        _allow_tf32(tf32)
         self._any = Source(program, seed, _DEVICE).draw(Width(Kind.OWN)).without_values()
 
     def draw(self, seed: int) -> Content:
@@ -36,10 +36,20 @@ class GpuReference:
         """The arguments of a baseline that hold `values`."""
         return self._any.loaded.arranged(values)
 
-    def baseline(self, *, compiled: bool) -> Callable[..., Any]:
-        """The function to time: eager, or through torch.compile."""
+    def baseline(self, name: str) -> Callable[..., Any]:
+        """The function to time, as a `Baseline` names it."""
         function = self._any.loaded.function
-        return torch.compile(function) if compiled else function
+        if name == "compile":
+            compiled: Callable[..., Any] = torch.compile(function)
+            return compiled
+        return self._in_tf32 if name == "eager_tf32" else function
+
+    def _in_tf32(self, *arguments: Any) -> Any:
+        _allow_tf32(True)
+        try:
+            return self._any.loaded.function(*arguments)
+        finally:
+            _allow_tf32(self._tf32)
 
     def results(self, content: Content) -> Run:
         """What is expected: float64 where memory allows. It does not hold on to the inputs."""
@@ -49,3 +59,9 @@ class GpuReference:
             outputs = content.outputs(_DEVICE)
             result = Run(content, outputs, outputs)
         return result.bounded()
+
+
+def _allow_tf32(allowed: bool) -> None:
+    """Whether float32 products and convolutions that start from now on may round their inputs to TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed

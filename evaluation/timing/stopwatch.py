@@ -142,5 +142,6 @@ def describe(timing: Timing) -> str:
 _NAMES = {
     Baseline.EAGER: "PyTorch",
     Baseline.COMPILE: "torch.compile",
+    Baseline.EAGER_TF32: "PyTorch with TF32",
     Baseline.SELF: "itself",
 }

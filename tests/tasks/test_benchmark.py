@@ -62,6 +62,23 @@ def test_a_file_of_responses(problem, capsys):
     assert {"report.html", "report.json", "responses.jsonl", "table.json", "kernels"} <= artifacts
 
 
+def test_a_folder_in_kernelbenchs_measures(checkout, capsys):
+    folder = Path("set/level1")
+    folder.mkdir(parents=True)
+    text = "import torch\nn = 4096\ndef get_inputs():\n    return [torch.randn(n)]\n"
+    (folder / "1_relu.py").write_text(text + "def fused_operator(x):\n    return torch.relu(x)\n")
+    (folder / "2_bad.py").write_text("import os\n")
+    row = {"problem_id": "level1-1-relu", "response": KERNEL}
+    Path("responses.jsonl").write_text(json.dumps(row))
+    arguments = ["--model", "responses.jsonl", "--problems", "set", "--out", "out"]
+    assert main([*arguments, "--preset", "kernelbench"]) == 0
+    found = json.loads(Path("out/kernelbench.json").read_text())
+    assert [(level["name"], level["correct"]) for level in found["levels"]] == [("all", 1.0), ("1", 1.0)]
+    assert list(found["refused"]) == ["level1/2_bad.py"]
+    assert found["levels"][0]["against"] == {}
+    assert "1 problems of the set were left out" in Path("out/kernelbench.md").read_text()
+
+
 def test_only_what_was_judged_is_counted_and_only_what_was_written_is_uploaded(problem, capsys):
     other = problem.model_copy(update={"id": "another"})
     with Path("problems.jsonl").open("a") as file:

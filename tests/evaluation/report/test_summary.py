@@ -169,7 +169,7 @@ def test_speeds_count_failures_as_one():
     assert speeds.timed == 3
     assert speeds.geometric_mean == pytest.approx((4.0 * 0.9 * 1.0 * 1.0) ** (1 / 4))
     assert speeds.geometric_mean_correct == pytest.approx((4.0 * 0.9 * 1.0) ** (1 / 3))
-    assert speeds.fast_p == {0: 0.75, 0.5: 0.75, 0.8: 0.75, 1: 0.5, 1.5: 0.25, 2: 0.25}
+    assert speeds.fast_p == {0: 0.75, 0.5: 0.75, 0.8: 0.75, 1: 0.5, 1.2: 0.25, 1.5: 0.25, 2: 0.25}
     assert speeds.roofline is None
     assert speeds.by_group["level/1"] == pytest.approx((4.0 * 0.9) ** 0.5)
     assert speeds.by_group["operator/sum"] == pytest.approx(1.0)
