@@ -1,22 +1,22 @@
-"""Problems from the extra sources of a profile: read, split, measured, and told apart from each other."""
+"""Problems from the extra sources of a profile: `data.sources`, with the night's seed and splits."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from data.prepared import Refusal
 from data.settings import DataSettings
-from data.soundness import unsound
-from data.sources import Reading, read_sources
-from data.splits import split_of
-from data.table import Measured, measure
-from evaluation.problem import Problem
+from data.sources.counts import Counts
+from data.sources.intake import Intake
+from data.sources.kind import Options
+from data.sources.registry import parse_source
+from data.sources.rows import Kept, LeftOut, Twin
+from data.table import Measured
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Problem, Split
 from evaluation.reference.pool import ReferencePool
-from evaluation.reference.syntax import ProgramError, program_identity
-
-_NAMELESS = "no operator was recognised in the program, so it has no split; call torch functions by name"
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,16 @@ class External:
     refused: tuple[Refusal, ...]
     duplicates: dict[str, int]
     """Programs dropped because another says the same, by source."""
+    rows: dict[str, dict[str, Any]]
+    """How many rows of each source became what."""
 
 
 def read_external(
     settings: DataSettings,
     night: str,
     generated: Sequence[Problem],
-    reference: ReferencePool,
+    confined: ReferencePool,
+    trusted: ReferencePool,
     say: Callable[[str], None],
 ) -> External:
     """Read every source of the settings; a problem gets the split of its operators and the night's sizes.
@@ -44,71 +47,36 @@ def read_external(
 
     Raises WarpsmithError if a source cannot be read; a bad row is refused with its reason.
     """
-    found: list[Problem] = []
+    intake = Intake(confined, trusted, Options(settings=settings, night=night))
+    found: list[tuple[Problem, Measured]] = []
     refused: list[Refusal] = []
-    duplicates: Counter[str] = Counter()
-    for path in settings.sources:
-        reading = read_sources(path, reference, f"{settings.seed}/{night}")
-        left_out = _refusals(reading)
-        found += [_with_split(item, settings) for item in reading.problems if item.operators]
-        refused += left_out
-        duplicates[path.name] += reading.duplicates
-        say(
-            f"{path}: {reading.rows} rows, {len(reading.problems)} programs, "
-            f"{reading.duplicates} duplicates, {len(left_out)} refused"
-        )
-    unique = _drop_duplicates(found, generated, duplicates)
-    measured, failed = _measure(unique, reference)
+    duplicates: dict[str, int] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for problem in generated if settings.sources else ():
+        intake.know(problem)
+    for source in settings.sources:
+        kind, location = parse_source(str(source))
+        split = Split.TRAIN if location.kind == "generator" else None
+        counts = Counts()
+        for outcome in intake.take(kind, location, split):
+            counts.add(outcome)
+            if isinstance(outcome, LeftOut):
+                refused.append(Refusal("row", outcome.place, outcome.sentence, outcome.text))
+            elif isinstance(outcome, Kept):
+                if not isinstance(outcome.item, Problem) or outcome.measured is None:
+                    raise WarpsmithError(
+                        f"source {source} holds questions; a night's `data.sources` take programs"
+                    )
+                found.append((outcome.item, outcome.measured))
+            elif isinstance(outcome, Twin):
+                name = location.path.name
+                duplicates[name] = duplicates.get(name, 0) + 1
+        rows[str(source)] = counts.summary()
+        say(f"{source}: {counts.line()}")
     return External(
-        problems=tuple(problem for problem, _ in measured),
-        measured=tuple(values for _, values in measured),
-        refused=(*refused, *failed),
+        problems=tuple(problem for problem, _ in found),
+        measured=tuple(values for _, values in found),
+        refused=tuple(refused),
         duplicates=dict(sorted(duplicates.items())),
+        rows=rows,
     )
-
-
-def _with_split(problem: Problem, settings: DataSettings) -> Problem:
-    return problem.model_copy(update={"split": split_of(problem.operators, settings)})
-
-
-def _refusals(reading: Reading) -> list[Refusal]:
-    rows = [Refusal("row", item.name, item.reason, item.text) for item in reading.refused]
-    nameless = [item for item in reading.problems if not item.operators]
-    return rows + [Refusal("problem", item.id, _NAMELESS, item.shipped.program) for item in nameless]
-
-
-def _drop_duplicates(
-    problems: Sequence[Problem], generated: Sequence[Problem], duplicates: Counter[str]
-) -> list[Problem]:
-    """The first problem of each program; the others are added to `duplicates` by source."""
-    if not problems:
-        return []
-    seen = {program_identity(problem.shipped.program) for problem in generated}
-    kept = []
-    for problem in problems:
-        identity = program_identity(problem.shipped.program)
-        if identity in seen:
-            duplicates[problem.source] += 1
-        else:
-            seen.add(identity)
-            kept.append(problem)
-    return kept
-
-
-def _measure(
-    problems: Sequence[Problem], reference: ReferencePool
-) -> tuple[list[tuple[Problem, Measured]], list[Refusal]]:
-    """Run every reference, confined; a problem is refused if that fails, or if its check can be fooled."""
-
-    def attempt(problem: Problem) -> Measured | Refusal:
-        try:
-            reason = unsound(problem, reference)
-            if reason is None:
-                return measure(problem, reference)
-        except ProgramError as error:
-            reason = str(error)
-        return Refusal("problem", problem.id, reason, problem.shipped.program)
-
-    results = list(zip(problems, reference.map(attempt, problems), strict=True))
-    measured = [(problem, result) for problem, result in results if isinstance(result, Measured)]
-    return measured, [result for _, result in results if isinstance(result, Refusal)]

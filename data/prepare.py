@@ -4,6 +4,8 @@
                    └────► measured ────────────┼► the files of `data.prepared`
     sources ───► sound ─► measured ────────────┘
 
+`python -m data.prepare --source KIND:PATH --out DIR` prepares sources alone: see `data.sources`.
+
 The same settings and night give the same bytes. What is refused on the way is counted, and kept with
 its reason in quarantine.jsonl.
 """
@@ -11,6 +13,7 @@ its reason in quarantine.jsonl.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -43,8 +46,12 @@ def prepare(
     say = say or (lambda text: print(f"[prepare] {text}", flush=True))
     draw = generate(settings, night, say)
     required = evaluation.require_confinement
-    with ReferencePool(evaluation.workers, require_confinement=required) as confined:
-        external = read_external(settings, night, [item.problem for item in draw.problems], confined, say)
+    with (
+        TrustedReference() as trusted,
+        ReferencePool(evaluation.workers, require_confinement=required) as confined,
+    ):
+        drawn = [item.problem for item in draw.problems]
+        external = read_external(settings, night, drawn, confined, trusted, say)
     with TrustedReference() as reference, EvaluationPool(evaluation, reference) as pool:
         kept, unsound = _sound(draw.problems, reference, settings, say)
         generated = tuple(item.problem for item in kept)
@@ -56,6 +63,7 @@ def prepare(
         solutions=tuple(solutions),
         refusals=(*external.refused, *unsound, *map(_refused_kernel, failures)),
         duplicates=external.duplicates,
+        rows=external.rows,
         degenerate=draw.rejected,
     )
     summary = summarise(prepared, settings, night)
@@ -102,3 +110,9 @@ def _refused_kernel(failure: Failure) -> Refusal:
     solution, verdict = failure.solution, failure.verdict
     name = f"{solution.problem.id}/{solution.style}"
     return Refusal("kernel", name, f"{verdict.status}: {verdict.reason}", solution.response)
+
+
+if __name__ == "__main__":
+    from data.sources.command import main
+
+    sys.exit(main())

@@ -15,7 +15,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Prepared:
     """Programs dropped because another says the same, by source."""
     degenerate: dict[str, int]
     """Drawn graphs thrown away, by defect."""
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """How many rows of each extra source became what."""
 
 
 def summarise(prepared: Prepared, settings: DataSettings, night: str) -> dict[str, Any]:
@@ -72,6 +74,7 @@ def summarise(prepared: Prepared, settings: DataSettings, night: str) -> dict[st
         "sources": _count(problem.source for problem in problems),
         "unresizable": sum(problem.unresizable is not None for problem in problems),
         "duplicates": prepared.duplicates,
+        "rows": prepared.rows,
         "degenerate": prepared.degenerate,
         "quarantined": _count(refusal.kind for refusal in prepared.refusals),
         "sft": {

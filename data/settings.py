@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 
 from pydantic import Field, model_validator
 
@@ -92,8 +91,9 @@ class DataSettings(Frozen):
     """
     style_weights: Result[dict[KernelStyle, float]] = Field(default=_STYLE_WEIGHTS, validate_default=True)
     """Relative frequency of the guarded styles, among those that fit a problem."""
-    sources: Result[tuple[Path, ...]] = ()
-    """Extra JSONL files or folders of reference programs, relative to the working folder."""
+    sources: Result[tuple[str, ...]] = ()
+    """Extra sources of programs, relative to the working folder: a path of a JSONL file or a folder, or
+    `KIND:PATH` as `python -m data.prepare --help` lists them."""
 
     @model_validator(mode="after")
     def _shares_and_weights_make_sense(self) -> DataSettings:

@@ -19,7 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from data.prompts import chat, render
-from data.sources import PROGRAM_FIELDS, read_sources
+from data.sources.kinds.programs import FIELDS
+from data.sources.reading import read_source
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem, Split
 from evaluation.reference.pool import ReferencePool
@@ -199,18 +200,19 @@ def _is_source(path: Path) -> bool:
             row = json.loads(next((line for line in lines if line.strip()), b"{}"))
     except (OSError, ValueError, RecursionError):
         return False  # `read_rows` says what is wrong with it
-    return isinstance(row, dict) and any(name in row for name in PROGRAM_FIELDS)
+    return isinstance(row, dict) and any(name in row for name in FIELDS)
 
 
 def _published(path: Path) -> tuple[Sequence[Problem], dict[str, str]]:
     """The programs of a source that are problems, and the reasons of the others; a line says how many."""
     with ReferencePool() as reference:
-        reading = read_sources(path, reference)
+        reading = read_source(str(path), reference)
     if reading.refused:
         first = reading.refused[0]
-        left_out = f"{len(reading.refused)} of {reading.rows} rows of {path} are no problems and left out"
-        print(f"{left_out}; {first.name}: {first.reason}", file=sys.stderr)
-    return reading.problems, {one.name: one.reason for one in reading.refused}
+        rows = len(reading.outcomes)
+        left_out = f"{len(reading.refused)} of {rows} rows of {path} are no problems and left out"
+        print(f"{left_out}; {first.place}: {first.sentence}", file=sys.stderr)
+    return reading.problems, {one.place: one.sentence for one in reading.refused}
 
 
 def _parser() -> argparse.ArgumentParser:

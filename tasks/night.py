@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
+from data.sources.location import file_of
 from evaluation.errors import WarpsmithError
 from evaluation.marks import Affects, joined
 from evaluation.problem import Frozen
@@ -158,9 +159,11 @@ def _read(path: Path) -> Night:
         raise WarpsmithError(f"{path} does not describe a night; delete it and run `make nightly`") from None
 
 
-def _hash_sources(layout: Layout, sources: Iterable[Path]) -> dict[str, str]:
+def _hash_sources(layout: Layout, sources: Iterable[str]) -> dict[str, str]:
+    """By source, the hash of its file or folder; what is drawn or lies on the hub has none."""
     try:
-        return {str(source): path_md5(layout.root / source) for source in sources}
+        places = {source: file_of(source, layout.root) for source in sources}
+        return {source: path_md5(place) for source, place in places.items() if place is not None}
     except OSError as error:
         raise WarpsmithError(f"source {error.filename} cannot be read; correct `data.sources`") from None
 

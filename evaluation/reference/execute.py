@@ -208,7 +208,7 @@ def survey(program: str, limit: int | None) -> dict[str, Any]:
     where neither works (an operator without a meta version, a branch on values, a long loop), all of it is
     run for real, if the inputs hold at most `limit` elements.
     """
-    elements = _elements(program)
+    elements = count_elements(program)
     if limit is not None and elements is not None and sum(elements) <= _FEW:
         return _shapes(program, "cpu", "cpu")
     try:
@@ -225,7 +225,7 @@ def survey(program: str, limit: int | None) -> dict[str, Any]:
     return _shapes(program, "cpu", "cpu")
 
 
-def _elements(program: str) -> tuple[int, int] | None:
+def count_elements(program: str) -> tuple[int, int] | None:
     """Elements of all inputs and of all parameters; `None` where only making them would tell."""
     try:
         with torch.device("meta"), Redirect("meta"):

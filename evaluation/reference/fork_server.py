@@ -23,6 +23,7 @@ import torch
 from evaluation.reference import child_filter, frames
 from evaluation.reference import describe as reference_describe
 from evaluation.reference import execute as reference_run
+from evaluation.reference import graph as reference_graph
 from evaluation.reference import trial as reference_trial
 from evaluation.reference.draw import Draw, Kind
 from evaluation.reference.syntax import ProgramError
@@ -58,6 +59,8 @@ def answer(job: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
             return {"value": reference_run.survey(job["program"], job["limit"])}, []
         if job["kind"] == "describe":
             return {"value": reference_describe.describe(job["program"], job["seeds"])}, []
+        if job["kind"] == "graph":
+            return {"value": reference_graph.graph_hash(job["program"], job["limit"])}, []
         if job["kind"] == "ignoring":
             draws = [Draw(Kind(kind), seed) for kind, seed in job["draws"]]
             return _with_arrays(reference_trial.ignoring(job["program"], *draws))
@@ -122,6 +125,7 @@ def warm_up() -> None:
         {"kind": "survey", "program": _WARM_UP, "limit": 1024},
         {"kind": "survey", "program": _WARM_UP, "limit": None},
         {"kind": "describe", "program": _WARM_UP, "seeds": [0, 1]},
+        {"kind": "graph", "program": _WARM_UP, "limit": 0},
         *({"kind": "trial", "program": _WARM_UP, "draw": (kind, 1)} for kind in Kind),
     ]
     for job in jobs:

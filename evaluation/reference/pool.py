@@ -183,6 +183,18 @@ class ReferencePool:
         replies = [reply for reply, _ in self._call(jobs, seconds)]
         return [_description(*pair) for pair in zip(replies, dialects, strict=True)]
 
+    def graph(self, program: str, limit: int) -> str:
+        """Hash of the operators that `program` applies, the same at other sizes and under other names.
+
+        Empty where it cannot be found without computing on more than `limit` elements. Raises `ProgramError`.
+        """
+        detect_dialect(program)
+        ((reply, _),) = self._call([{"kind": "graph", "program": program, "limit": limit}])
+        result = _or_error(_hash, reply)
+        if isinstance(result, ProgramError):
+            raise result
+        return result
+
     def trial(self, instance: Instance, draw: Draw) -> Trial:
         """Inputs for `instance` and what should come out, a function of both arguments; see `trials`."""
         (result,) = self.trials([(instance, draw)])
@@ -357,6 +369,13 @@ def _or_error(build: Callable[[Any], Result], reply: Any) -> Result | ProgramErr
 
 def _description(reply: Any, dialect: Dialect) -> Description | ProgramError:
     return _or_error(lambda value: Description.model_validate(value | {"dialect": dialect}), reply)
+
+
+def _hash(value: Any) -> str:
+    """A hash, as it may come from a program: hexadecimal digits or nothing."""
+    if not isinstance(value, str) or len(value) > 64 or set(value) - set("0123456789abcdef"):
+        raise ValueError("it gave no hash")
+    return value
 
 
 def _printable(text: str) -> str:

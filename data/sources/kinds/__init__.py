@@ -1,0 +1,1 @@
+"""One file for each kind of source; its `KIND` is all that the registry looks for."""
