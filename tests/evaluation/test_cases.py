@@ -1,8 +1,9 @@
-"""Kernels and programs that were once misjudged: tests/cases/{judge,programs}/NAME.
+"""Kernels and programs that were once misjudged, and right ones in half precision.
 
-A folder holds `kernel.cu`, `program.py` and `expected.json`: in `allow` the statuses of a verdict that are
-right, or `error` for a program that must be refused in one sentence. `BACKEND=cuda`
-runs them on a GPU.
+A folder tests/cases/{judge,programs,half}/NAME holds `kernel.cu`, `program.py` and `expected.json`:
+in `allow` the statuses of a verdict that are right, or `error` for a program that must be refused in
+one sentence.
+`BACKEND=cuda` runs them on a GPU.
 """
 
 import json

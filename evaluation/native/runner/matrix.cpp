@@ -170,7 +170,7 @@ extern "C" void simt_matrix_begin(const void* memory, unsigned stride, unsigned 
     if (stride * bytes % kStrideAlignment)
         finish("fault", "a matrix whose rows or columns lie %u elements (%u bytes) apart, which is no multiple of %zu bytes",
                stride, stride * bytes, kStrideAlignment);
-    join_warp(~0u, kMatrixAccess, (uint64_t)address, (int)stride, (int)kind, __builtin_frame_address(0));
+    join_warp(~0u, kMatrixAccess, (uint64_t)address, (int)stride, (int)kind, call_path(__builtin_frame_address(0), 0));
 }
 
 extern "C" unsigned simt_matrix_element(unsigned kind, unsigned elements, unsigned held, unsigned index) {
@@ -181,7 +181,7 @@ extern "C" void simt_matrix_multiply(const void* a, const void* b, const void* c
                                      unsigned types, unsigned kinds, bool saturate) {
     if (machine.rehearsing) need_whole_block();
     const Product product = {a, b, c, d, shape, types, kinds, saturate};
-    join_warp(~0u, kMultiply, (uint64_t)&product, 0, 0, __builtin_frame_address(0));
+    join_warp(~0u, kMultiply, (uint64_t)&product, 0, 0, call_path(__builtin_frame_address(0), 0));
 }
 
 }  // namespace simt

@@ -120,9 +120,9 @@ uint64_t call_path(const void* frame, int line) {
     return path;
 }
 
-uint64_t join_warp(unsigned mask, int operation, uint64_t value, int argument, int width, const void* frame) {
+uint64_t join_warp(unsigned mask, int operation, uint64_t value, int argument, int width, uint64_t site) {
     Thread& thread = *machine.current;
-    thread.call = {mask, operation, value, argument, width, call_path(frame, 0), 0};
+    thread.call = {mask, operation, value, argument, width, site, 0};
     suspend(State::kWarp);
     return thread.call.result;
 }
@@ -159,7 +159,7 @@ extern "C" uint64_t simt_warp(unsigned mask, int operation, uint64_t value, int 
         finish("fault", "warp operation with mask 0x%08x, which leaves out the calling lane %u", mask, thread.lane);
     if (width < 1 || width > (int)kWarpSize || (width & (width - 1)))
         finish("fault", "warp shuffle with width %d, which is not a power of two up to 32", width);
-    return join_warp(mask, operation, value, argument, width, __builtin_frame_address(0));
+    return join_warp(mask, operation, value, argument, width, call_path(__builtin_frame_address(0), 0));
 }
 
 extern "C" unsigned simt_active_mask(int line) {

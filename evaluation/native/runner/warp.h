@@ -10,7 +10,7 @@ enum Operation {  // the first of them are in the shim's warp.h, too
 };
 
 // Waits for the other lanes of the mask to come to the same operation; returns its result.
-uint64_t join_warp(unsigned mask, int operation, uint64_t value, int argument, int width, const void* frame);
+uint64_t join_warp(unsigned mask, int operation, uint64_t value, int argument, int width, uint64_t site);
 
 bool converge(Thread* first, Thread* end);             // lets lanes at one __activemask() go on together
 bool complete_warp_calls(Thread* first, Thread* end);  // completes one pending operation, if any can be

@@ -1,0 +1,10 @@
+import torch
+import torch.nn.functional as F
+
+n = 1 << 20
+
+def get_inputs():
+    return [torch.randn(n, dtype=torch.float16)]
+
+def fused_operator(x):
+    return [F.gelu(x)]

@@ -1,0 +1,10 @@
+import torch
+import torch.nn.functional as F
+
+R, C = 4096, 1024
+
+def get_inputs():
+    return [torch.randn(R, C, dtype=torch.bfloat16), torch.randn(C, dtype=torch.bfloat16), torch.randn(C, dtype=torch.bfloat16)]
+
+def fused_operator(x, w, b):
+    return [F.layer_norm(x, (x.shape[-1],), w, b)]
