@@ -15,6 +15,7 @@ EVERYWHERE = frozenset(
         "cooperative_groups.h",
         "cooperative_groups/reduce.h",
         "cooperative_groups/memcpy_async.h",
+        "cooperative_groups/scan.h",
         "cuda_pipeline.h",
         "cuda_pipeline_primitives.h",
         "mma.h",
@@ -30,7 +31,6 @@ EVERYWHERE = frozenset(
 
 ON_A_GPU = EVERYWHERE | {
     "cuda_fp8.h",
-    "cooperative_groups/scan.h",
     "cub/block/block_reduce.cuh",
     "cub/block/block_scan.cuh",
     "cub/warp/warp_reduce.cuh",

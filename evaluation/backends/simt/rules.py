@@ -20,7 +20,7 @@ MAX_CHARACTERS = 65_536
 
 _UNSUPPORTED_HEADERS = re.compile(
     r"cub/.*|cuda/.*|thrust/.*|cutlass/.*|cute/.*|crt/.*|curand\w*\.h|cuda_fp[48]\.h"
-    r"|cooperative_groups/(scan|details/.*)\.h|cudaTypedefs\.h"
+    r"|cooperative_groups/details/.*\.h|cudaTypedefs\.h"
 )
 _DIRECTIVES = frozenset(
     [
@@ -49,7 +49,6 @@ _UNSUPPORTED_WORDS = {
     "textures and surfaces": r"tex[123]D\w*|surf[123]D\w*|cudaTextureObject_t|cudaSurfaceObject_t",
     "random-number states": r"curand\w*",
     "8-bit floating types": r"__nv_fp[48]\w*",
-    "groups by label, and of any number of threads": r"labeled_partition|binary_partition|thread_group",
 }
 _REJECTED_WORDS = {
     "compiler extensions": r"__attribute\w*|__declspec|_Pragma|__builtin_(?!expect\b|assume\b)\w+|__has_\w+"

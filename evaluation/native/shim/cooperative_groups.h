@@ -18,14 +18,16 @@ SIMT_INLINE thread_block this_thread_block() { return {}; }
 
 template <unsigned Size, class Parent = thread_block> struct thread_block_tile {
     static_assert(Size >= 1 && Size <= 32 && (Size & (Size - 1)) == 0, "a tile has a power of two up to 32");
+    thread_block_tile() = default;
+    template <class Other> thread_block_tile(const thread_block_tile<Size, Other>&) {}
     static unsigned lane() { return simt_thread_rank() % 32; }
     static unsigned mask() { return Size == 32 ? 0xffffffffu : ((1u << (Size & 31)) - 1u) << (lane() / Size * Size); }
     static void sync() { __syncwarp(mask()); }
     static unsigned thread_rank() { return lane() % Size; }
     static constexpr unsigned size() { return Size; }
     static constexpr unsigned num_threads() { return Size; }
-    static unsigned meta_group_rank() { return simt_thread_rank() / Size; }
-    static unsigned meta_group_size() { return (thread_block::size() + Size - 1) / Size; }
+    static unsigned meta_group_rank() { return Parent::thread_rank() / Size; }
+    static unsigned meta_group_size() { return (Parent::size() + Size - 1) / Size; }
     template <class T> static T shfl(T value, int source) {
         return simt_shuffle(mask(), SIMT_WARP_INDEX, value, source, Size);
     }
@@ -71,8 +73,9 @@ class coalesced_group {
     }
 
 public:
-    SIMT_UNCHECKED coalesced_group(unsigned simt_l, unsigned simt_n = 0, unsigned simt_g = 1)
+    explicit SIMT_UNCHECKED coalesced_group(unsigned simt_l, unsigned simt_n = 0, unsigned simt_g = 1)
         : simt_lanes(simt_l), simt_number(simt_n), simt_groups(simt_g) {}
+    unsigned mask() const { return simt_lanes; }
     unsigned size() const { return (unsigned)__popc(simt_lanes); }
     unsigned num_threads() const { return size(); }
     unsigned thread_rank() const { return (unsigned)__popc(simt_lanes & ((1u << simt_thread_rank() % 32) - 1)); }
@@ -99,6 +102,41 @@ public:
 SIMT_INLINE coalesced_group coalesced_threads(int simt_line = __builtin_LINE()) {
     return coalesced_group(simt_active_mask(simt_line));
 }
+
+// The lanes of `group` with the same label, numbered by their first lanes.
+template <class Group, class T> static inline coalesced_group labeled_partition(const Group& group, T label) {
+    const unsigned own = __match_any_sync(group.mask(), label), first = own & -own;
+    const unsigned firsts = __ballot_sync(group.mask(), first == 1u << simt_thread_rank() % 32);
+    return coalesced_group(own, (unsigned)__popc(firsts & (first - 1)), (unsigned)__popc(firsts));
+}
+template <class Group> static inline coalesced_group binary_partition(const Group& group, bool label) {
+    const unsigned yes = __ballot_sync(group.mask(), label);
+    return coalesced_group(label ? yes : group.mask() & ~yes, label, 2);
+}
+
+// A group of any kind: the block, or some lanes of a warp.
+class thread_group {
+    unsigned simt_lanes;  // 0: the block
+
+    SIMT_UNCHECKED thread_group(unsigned simt_l) : simt_lanes(simt_l) {}
+
+public:
+    SIMT_UNCHECKED thread_group(const thread_block&) : simt_lanes(0) {}
+    template <unsigned Size, class Parent>
+    SIMT_UNCHECKED thread_group(const thread_block_tile<Size, Parent>& tile) : simt_lanes(tile.mask()) {}
+    SIMT_UNCHECKED thread_group(const coalesced_group& group) : simt_lanes(group.mask()) {}
+    void sync() const { simt_lanes ? __syncwarp(simt_lanes) : thread_block::sync(); }
+    unsigned size() const { return simt_lanes ? (unsigned)__popc(simt_lanes) : thread_block::size(); }
+    unsigned num_threads() const { return size(); }
+    unsigned thread_rank() const {
+        return simt_lanes ? coalesced_group(simt_lanes).thread_rank() : thread_block::thread_rank();
+    }
+    friend thread_group tiled_partition(const thread_group&, unsigned size) {
+        const unsigned first = simt_thread_rank() % 32 / size * size;
+        return thread_group(size == 32 ? 0xffffffffu : ((1u << size) - 1) << first);
+    }
+};
+thread_group tiled_partition(const thread_group& group, unsigned size);
 
 template <class Group> SIMT_INLINE void sync(const Group& group) { group.sync(); }
 template <class Group> SIMT_INLINE unsigned thread_rank(const Group& group) { return group.thread_rank(); }
@@ -140,6 +178,20 @@ template <class T, class Operation> SIMT_INLINE T reduce(const coalesced_group& 
     T total = group.shfl(value, 0);
     for (unsigned rank = 1; rank < group.size(); rank++) total = combine(total, group.shfl(value, (int)rank));
     return total;
+}
+
+template <class Group, class T, class Operation = plus<T>>
+SIMT_INLINE T inclusive_scan(const Group& group, T value, Operation combine = {}) {
+    for (unsigned reach = 1; reach < group.size(); reach *= 2) {
+        const T below = group.shfl_up(value, reach);
+        if (group.thread_rank() >= reach) value = combine(below, value);
+    }
+    return value;
+}
+template <class Group, class T, class Operation = plus<T>>
+SIMT_INLINE T exclusive_scan(const Group& group, T value, Operation combine = {}) {
+    const T below = group.shfl_up(inclusive_scan(group, value, combine), 1);
+    return group.thread_rank() ? below : T();
 }
 
 }  // namespace cooperative_groups

@@ -94,6 +94,9 @@ SIMT_FMA(, x)
 SIMT_FMA(_sat, __saturatef(x))
 SIMT_FMA(_relu, x < 0 ? 0.0f : x)
 #undef SIMT_FMA
+SIMT_INLINE Small2 __hcmadd(Small2 a, Small2 b, Small2 c) {  // of complex numbers
+    return {__hfma(-a.y, b.y, __hfma(a.x, b.x, c.x)), __hfma(a.y, b.x, __hfma(a.x, b.y, c.y))};
+}
 
 #define SIMT_UNARY(name, name2, value)                                                            \
     SIMT_INLINE Small name(Small a) { const float x = a; return Small(value); }                   \

@@ -53,6 +53,7 @@ COPIES = [
 ]
 GROUPS = """#include <cooperative_groups.h>
 #include <cooperative_groups/reduce.h>
+#include <cooperative_groups/scan.h>
 namespace cg = cooperative_groups;
 struct Pair { float value; int at; };
 """
@@ -107,3 +108,52 @@ def test_tiles_reduce_values_of_any_type(backend, size):
         if (i < n) o[i] = (float)best.at;"""
     a, o = elementwise(backend, body, n=384, head=GROUPS)
     assert np.array_equal(o, np.repeat(a.reshape(-1, size).argmax(1), size).astype(np.float32))
+
+
+@pytest.mark.parametrize("size", [8, 32])
+def test_scans(backend, size):
+    body = f"""
+        auto tile = cg::tiled_partition<{size}>(cg::this_thread_block());
+        int own = i < n ? (int)(a[i] * 8) : 0, before = cg::exclusive_scan(tile, own);
+        int most = cg::inclusive_scan(tile, own, cg::greater<int>());
+        if (i < n) o[i] = (float)(before * 1000 + most + cg::inclusive_scan(tile, own) - before - own);"""
+    a, o = elementwise(backend, body, n=384, head=GROUPS)
+    own = np.trunc(a * 8).reshape(-1, size)
+    want = (np.cumsum(own, 1) - own) * 1000 + np.maximum.accumulate(own, 1)
+    assert np.array_equal(o, want.reshape(-1))
+
+
+def test_groups_by_label_and_of_any_kind(backend):
+    head = (
+        GROUPS
+        + """
+    __device__ int sum(cg::thread_group g, int* s, int value) {
+        int lane = g.thread_rank();
+        for (int i = g.size() / 2; i > 0; i /= 2) {
+            s[lane] = value;
+            g.sync();
+            if (lane < i) value += s[lane + i];
+            g.sync();
+        }
+        return value;
+    }
+    """
+    )
+    body = """
+        __shared__ int s[128];
+        auto block = cg::this_thread_block();
+        auto tile = cg::tiled_partition(block, 4);
+        int all = sum(block, s, 1), four = sum(tile, s + threadIdx.x / 4 * 4, 1);
+        auto half = cg::tiled_partition<8>(cg::tiled_partition<16>(block));
+        cg::thread_block_tile<8> plain = half;
+        auto third = cg::labeled_partition(plain, threadIdx.x % 3);
+        auto odd = cg::binary_partition(plain, threadIdx.x % 2);
+        int good = third.size() == 2 + (int)(third.shfl(threadIdx.x, 0) % 8 < 2);
+        good &= odd.size() == 4 && odd.meta_group_rank() == threadIdx.x % 2 && odd.meta_group_size() == 2;
+        good &= half.meta_group_size() == 2 && half.meta_group_rank() == threadIdx.x % 16 / 8;
+        good &= third.meta_group_size() == 3;
+        good &= cg::reduce(third, threadIdx.x % 3, cg::less<unsigned>()) == threadIdx.x % 3;
+        good &= (threadIdx.x || all == 128) && (threadIdx.x % 4 || four == 4);
+        if (i < n) o[i] = a[i] * good;"""
+    a, o = elementwise(backend, body, n=300, head=head)
+    assert np.array_equal(o, a)

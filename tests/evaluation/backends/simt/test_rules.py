@@ -61,7 +61,7 @@ def test_honest_text_passes(text):
         ('const char* s = R"(" asm)";', Status.REJECTED, "raw string"),
         ("int \\u0061sm;", Status.REJECTED, "ASCII"),
         ("int ａsm;", Status.REJECTED, "ASCII"),
-        ("#include <cooperative_groups/scan.h>\n", Status.UNSUPPORTED, "scan.h"),
+        ("#include <cuda_fp8.h>\n", Status.UNSUPPORTED, "cuda_fp8.h"),
         ("nvcuda::wmma::experimental::bmmaBitOp op;", Status.UNSUPPORTED, "experimental"),
         ("#include <cub/cub.cuh>\n", Status.UNSUPPORTED, "cub"),
         ('#include "/etc/passwd"\n', Status.REJECTED, "/etc/passwd"),
