@@ -28,14 +28,8 @@ class KernelStyle(StrEnum):
     SHUFFLE = "shuffle"  #: a warp works together through shuffles
 
 
-#: Long kernels are rare: the tiny model's answers are limited to 160 tokens.
-_STYLE_WEIGHTS = {
-    KernelStyle.PER_OUTPUT: 1.0,
-    KernelStyle.GRID_STRIDE: 1.0,
-    KernelStyle.VECTORIZED: 0.1,
-    KernelStyle.SHARED: 0.2,
-    KernelStyle.SHUFFLE: 0.5,
-}
+#: All that guard their bounds, as often as each other.
+_STYLE_WEIGHTS = {style: 1.0 for style in KernelStyle if style is not KernelStyle.UNGUARDED}
 
 
 class Counts(Frozen):
@@ -48,17 +42,17 @@ class Counts(Frozen):
 
 
 class DataSettings(Frozen):
-    """What `prepare` draws, teaches and holds out. The defaults suit the `cpu` profile's tiny model."""
+    """What `prepare` draws, teaches and holds out. The defaults are for a model that knows English."""
 
     seed: Result[int] = 0
     """Joined with the night's name to seed the training problems and kernels."""
     split_seed: Result[int] = 1234
     """Seeds the splits and the held-out and validation problems: the same on every night."""
-    prompt_style: Result[PromptStyle] = PromptStyle.SHORT
+    prompt_style: Result[PromptStyle] = PromptStyle.FULL
     """How prompts are written."""
     level1_per_operator: Result[int] = Field(default=4, ge=1)
     """At most this many single-operator problems for each operator, all of them for training."""
-    train: Counts = Counts(level2=230, level3=230)
+    train: Counts = Counts(level2=400, level3=1000)
     """Composed problems for training."""
     validation: Counts = Counts(level2=10, level3=20)
     """Composed problems for choosing settings."""
@@ -72,19 +66,19 @@ class DataSettings(Frozen):
     """Share of the level-2 problems with softmax, a norm, a matmul, a transpose or a cumulative sum."""
     broadcast_share: Result[float] = Field(default=0.1, ge=0, le=1)
     """Share of the composed two-input problems whose second input is one row, broadcast."""
-    refuse_idle_inputs: Result[bool] = False
+    refuse_idle_inputs: Result[bool] = True
     """Whether to refuse generated problems one of whose inputs cancels out, `y` in `min(max(x, y), y)` say.
 
     To leave it out is right there. Where kernels are timed it reads less than the roofline takes for
-    possible, so profiles of GPU machines should refuse such problems.
+    possible; where they are not, such problems do no harm.
     """
     tolerance: Result[float] = Field(default=2e-4, gt=0)
     """Allowed error of generated problems, relative to the size of the expected values."""
-    sft_rows: Result[int] = Field(default=780, ge=0)
+    sft_rows: Result[int] = Field(default=4096, ge=0)
     """At most this many rows in sft.jsonl."""
-    kernels_per_problem: Result[int] = Field(default=2, ge=1)
+    kernels_per_problem: Result[int] = Field(default=3, ge=1)
     """Kernels of different styles written for one training problem."""
-    unguarded_share: Result[float] = Field(default=0.5, ge=0, le=1)
+    unguarded_share: Result[float] = Field(default=0.0, ge=0, le=1)
     """Share of SFT kernels without a bounds guard: the planted bug that GRPO can unlearn.
 
     A problem gets one such kernel at most, so values above 1 / kernels_per_problem change nothing.

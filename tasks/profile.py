@@ -96,6 +96,14 @@ class Profile(Frozen):
             raise ValueError(str(error.errors()[0].get("ctx", {}).get("error", error))) from None
         return self
 
+    @model_validator(mode="after")
+    def _a_model_to_start_from(self) -> Self:
+        try:
+            _ = self.model.hf_checkpoint or self.model.shape
+        except WarpsmithError as error:
+            raise ValueError(str(error)) from None
+        return self
+
     @property
     def training(self) -> TrainingSettings:
         """The sections that training reads."""

@@ -29,13 +29,15 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
+from tasks.layout import Layout
+from tasks.profile import load_profile
 from tests.benchmarks.engine_sections import SECTIONS, Bench, Figure, Workload
 from tests.benchmarks.qwen3_shapes import MODELS, hf_config
 from training.launch.local import ProcessError, run_processes, run_worker
 from training.model.tokenizer import train_tokenizer
 from training.rollout.open import open_engine
 from training.settings.architecture import Architecture, planned_architecture
-from training.settings.jobs import ModelSettings, TrainingSettings
+from training.settings.jobs import TrainingSettings
 from training.settings.rollout import Engine, RolloutSettings
 from training.settings.sglang import Device, SglangSettings
 
@@ -111,7 +113,7 @@ def shape_of(model: str) -> Architecture:
     """Qwen3's shape of that size; `tiny` is the model of the profile `cpu`."""
     if model != _TINY:
         return MODELS[model].architecture
-    return planned_architecture(ModelSettings())
+    return planned_architecture(load_profile(Layout(Path(__file__).parents[2], "cpu")).model)
 
 
 def write_model_folder(config: Qwen3Config, folder: Path) -> None:

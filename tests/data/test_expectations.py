@@ -7,10 +7,11 @@ import pytest
 from data.expectations import COLUMNS, GateError, Severity, load_table, validate
 from data.generator import generate
 from data.prepared import Prepared, summarise, write
-from data.settings import Counts, DataSettings
+from data.settings import Counts
 from data.table import Measured
+from tests.data.toy import toy
 
-SETTINGS = DataSettings(
+SETTINGS = toy(
     level1_per_operator=1,
     train=Counts(level2=6, level3=4),
     validation=Counts(level2=1, level3=1),

@@ -11,11 +11,12 @@ from data.generator import combinations, draw_graph, generate, single_operator_g
 from data.graph import Graph, Layout, Step, fits
 from data.operators import OPERATORS, Family, Operator
 from data.screen import Defect, defect, run
-from data.settings import Counts, DataSettings
+from data.settings import Counts
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Split
+from tests.data.toy import toy
 
-SMALL = DataSettings(
+SMALL = toy(
     train=Counts(level2=20, level3=12),
     validation=Counts(level2=2, level3=3),
     heldout=Counts(level2=6, level3=8),
@@ -73,7 +74,7 @@ def test_ids_and_programs_are_unique(drawn):
 def test_any_drawn_graph_runs_and_has_the_declared_shapes(seed):
     rng = random.Random(seed)
     names = rng.choice(combinations(rng.choice((2, 3)), structured=rng.random() < 0.3))
-    problem = draw_graph(names, DataSettings(broadcast_share=0.5), rng).problem(Split.TRAIN, 1e-3)
+    problem = draw_graph(names, toy(broadcast_share=0.5), rng).problem(Split.TRAIN, 1e-3)
     for instance in (*problem.checks, *problem.aligned):
         assert tuple(run(instance.program).shape) == instance.outputs[0].shape
     assert sorted(problem.operators) == sorted(names)

@@ -9,13 +9,14 @@ from data import prepared as files
 from data.expectations import validate
 from data.prepare import prepare
 from data.prompts import render
-from data.settings import Counts, DataSettings
+from data.settings import Counts
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Measurements, Status, Verdict
+from tests.data.toy import toy
 
-SMALL = DataSettings(
+SMALL = toy(
     level1_per_operator=1,
     train=Counts(level2=6, level3=4),
     validation=Counts(level2=1, level3=1),

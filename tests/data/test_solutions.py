@@ -8,15 +8,16 @@ import pytest
 from data.generator import generate, single_operator_graphs
 from data.graph import Graph, Layout, Step
 from data.operators import OPERATORS
-from data.settings import Counts, DataSettings, KernelStyle
+from data.settings import Counts, KernelStyle
 from data.solutions import Solution, respond, styles, verify, write, write_solutions
 from evaluation.check import SizeSet
 from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Split
 from evaluation.settings import EvaluationSettings
 from evaluation.verdict import Measurements, Status, Verdict
+from tests.data.toy import toy
 
-SETTINGS = DataSettings(
+SETTINGS = toy(
     train=Counts(level2=20, level3=20),
     validation=Counts(level2=0, level3=1),
     heldout=Counts(level2=0, level3=1),

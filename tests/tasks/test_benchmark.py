@@ -16,6 +16,7 @@ from evaluation.problem import Split
 from tasks.benchmark import main
 from tasks.hashing import path_md5
 from tasks.layout import Layout as Folders
+from tasks.profile import load_profile
 from tasks.registry import Registry
 from tasks.registry import main as registry_main
 from tasks.tracking import Tracking
@@ -40,9 +41,13 @@ def problem(checkout):
 @pytest.fixture
 def model(problem):
     from training.checkpoint.base import make_base
-    from training.settings.jobs import ModelSettings
 
-    make_base(ModelSettings(), [render(problem, PromptStyle.SHORT), KERNEL], Path("model"), 0)
+    make_base(
+        load_profile(Folders(Path(), "cpu")).model,
+        [render(problem, PromptStyle.SHORT), KERNEL],
+        Path("model"),
+        0,
+    )
     return Path("model")
 
 

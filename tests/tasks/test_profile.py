@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data.settings import PromptStyle
 from evaluation.errors import WarpsmithError
 from evaluation.marks import Affects
 from tasks.layout import Layout
-from tasks.profile import Profile, load_profile, read_flags
+from tasks.profile import SECTIONS, Profile, load_profile, read_flags
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,3 +103,26 @@ def test_sections_are_plain_values():
 def test_sections_that_contradict_each_other_are_named():
     with pytest.raises(WarpsmithError, match="overlong_buffer"):
         read_flags(Layout(ROOT, "cpu"), ["--grpo-overlong-buffer", "100000"])
+
+
+def contains(settings: dict, expected: dict) -> bool:
+    """Whether all of `expected` is in `settings`, whatever there is besides."""
+    return all(
+        contains(settings[name], value) if isinstance(value, dict) else settings[name] == value
+        for name, value in expected.items()
+    )
+
+
+def test_the_cpu_night_is_what_it_was_before_the_code_had_defaults_for_real_models():
+    expected = yaml.safe_load((Path(__file__).parent / "cpu_night.yaml").read_text())
+    assert contains(load_profile(Layout(ROOT, "cpu")).sections(Affects.RESULT), expected)
+
+
+def test_the_code_assumes_no_tiny_model(broken):
+    assert "model.hf_checkpoint, or for a random one model.vocab_size" in broken(model={})
+    sections = {name: {} for name in SECTIONS} | {"model": {"hf_checkpoint": "models/Qwen3-4B"}}
+    profile = Profile(name="real", night="n", **sections)
+    assert profile.sft.lr <= 1e-5 and profile.grpo.lr <= 1e-6 and profile.sft.max_length >= 4096
+    assert profile.rollout.max_new_tokens >= 4096 and profile.grpo.mismatch_tolerance >= 0.05
+    assert profile.data.prompt_style is PromptStyle.FULL and profile.data.unguarded_share == 0
+    assert profile.data.refuse_idle_inputs and profile.megatron.nproc_per_node == 1

@@ -35,7 +35,7 @@ def test_flags_win_over_the_profile_and_that_over_the_defaults(profile):
     settings = resolve(path, ["--lr", "1e-6", "--bf16"], READS["grpo"])
     assert (settings.grpo.steps, settings.grpo.lr, settings.grpo.seed) == (7, 1e-6, 3)
     assert settings.megatron.bf16 and settings.training.megatron.bf16
-    assert resolve(None, [], READS["grpo"]).grpo.steps == 30
+    assert resolve(None, [], READS["grpo"]).grpo.steps == 200
 
 
 def test_a_name_is_a_profile_of_ours(monkeypatch):
@@ -67,7 +67,7 @@ def files(tmp_path) -> list[str]:
     [
         (["--sft-stepz", "1"], "there is no flag `--sft-stepz`; the nearest valid one is `--sft-steps`"),
         (["--grpo-steps", "1"], "`--grpo-steps` sets `grpo.steps`, which this command does not read"),
-        (["--tensor-model-parallel-size", "3"], "nproc_per_node 2 is not a multiple"),
+        (["--tensor-model-parallel-size", "3"], "nproc_per_node 1 is not a multiple"),
         ([], "is not a torch_dist checkpoint; `python -m training.checkpoint to-megatron"),
         (["--profile", "nosuch"], "nosuch.yaml cannot be read"),
     ],

@@ -35,6 +35,8 @@ GRPO = {
     "steps": 6,
     "prompts_per_step": 4,
     "samples_per_prompt": 4,
+    "minibatches": 2,
+    "mismatch_tolerance": 1e-5,
     "lr": 1e-2,
     "warmup_steps": 1,
     "save_every": 2,

@@ -19,7 +19,8 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 def job(checkpoint: Path, folder: Path, **changes) -> SftJob:
-    settings = {"steps": 2, "batch_size": 4, "lr": 5e-3, "warmup_steps": 1, "save_every": 1} | changes
+    settings = {"steps": 2, "batch_size": 4, "micro_batch_size": 4, "lr": 5e-3, "save_every": 1}
+    settings |= {"warmup_steps": 1} | changes
     return SftJob(
         settings=TrainingSettings(megatron=MegatronSettings(nproc_per_node=1), sft=SftSettings(**settings)),
         checkpoint=checkpoint,

@@ -27,7 +27,8 @@ def rows(tmp_path_factory) -> Path:
 
 
 def job(checkpoint: Path, rows: Path, out_dir: Path, processes: int, **changes) -> SftJob:
-    settings = {"steps": 40, "batch_size": 8, "lr": 5e-3, "warmup_steps": 2, "save_every": 3}
+    settings = {"steps": 40, "batch_size": 8, "micro_batch_size": 8, "lr": 5e-3, "save_every": 3}
+    settings |= {"warmup_steps": 2, "decay_fraction": 0.3}
     return SftJob(
         settings=TrainingSettings(
             megatron=MegatronSettings(nproc_per_node=processes),

@@ -43,8 +43,9 @@ def make_base(settings: ModelSettings, texts: Iterable[str], out: Path, seed: in
 
 
 def _make(settings: ModelSettings, texts: Iterable[str], folder: Path, seed: int) -> None:
-    tokenizer = train_tokenizer(texts, settings.vocab_size)
-    tokenizer.model_max_length = settings.max_position_embeddings
+    shape = settings.shape
+    tokenizer = train_tokenizer(texts, shape["vocab_size"])
+    tokenizer.model_max_length = shape["max_position_embeddings"]
     tokenizer.save_pretrained(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -60,14 +61,7 @@ def _make(settings: ModelSettings, texts: Iterable[str], folder: Path, seed: int
 def _config(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> Qwen3Config:
     """The Hugging Face config of the settings' shape; the model may have more tokens than the tokenizer."""
     return Qwen3Config(
-        vocab_size=settings.vocab_size,
-        hidden_size=settings.hidden_size,
-        intermediate_size=settings.intermediate_size,
-        num_hidden_layers=settings.num_hidden_layers,
-        num_attention_heads=settings.num_attention_heads,
-        num_key_value_heads=settings.num_key_value_heads,
-        head_dim=settings.head_dim,
-        max_position_embeddings=settings.max_position_embeddings,
+        **settings.shape,
         rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta},
         rms_norm_eps=settings.rms_norm_eps,
         tie_word_embeddings=settings.tie_word_embeddings,

@@ -168,11 +168,11 @@ def planned_architecture(model: ModelSettings) -> Architecture:
     """The architecture that the section `model:` asks for: its checkpoint's, or the Qwen3 it describes.
 
     Raises:
-        WarpsmithError: the checkpoint is not there, or not one that we support.
+        WarpsmithError: the checkpoint is not there, or not one that we support; nothing describes a model.
     """
     if model.hf_checkpoint is not None:
         return read_architecture(Path(model.hf_checkpoint))
-    config = {"model_type": "qwen3", "dtype": "float32", **model.model_dump()}
+    config = {"model_type": "qwen3", "dtype": "float32", **model.model_dump(), **model.shape}
     return _from_config(config, Path("the profile's section `model`"))
 
 

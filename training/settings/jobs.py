@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
+from evaluation.errors import WarpsmithError
 from evaluation.marks import Machine, Result
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
@@ -23,27 +24,34 @@ from training.settings.sglang import Device, SglangSettings
 from training.settings.supported import require_supported
 from training.settings.upstream import checked, megatron_fields, nearest, resolve_type, with_free
 
+#: What a random model is described by.
+_SHAPE = (
+    *("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size"),
+    *("num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings"),
+)
+
 
 class ModelSettings(Frozen):
     """Where the model of the first night comes from. The names are those of Hugging Face's Qwen3Config."""
 
     hf_checkpoint: Result[str | None] = None
-    """Folder of a Hugging Face checkpoint to start from; none builds a random model of the shape below."""
-    vocab_size: Result[int] = Field(default=512, ge=300)
+    """Folder of a Hugging Face checkpoint to start from; none builds a random model of the shape below, all
+    of which must be given then."""
+    vocab_size: Result[int | None] = Field(default=None, ge=300)
     """Tokens of the BPE tokenizer that is trained beside the random model (its 256 bytes included)."""
-    num_hidden_layers: Result[int] = Field(default=3, ge=1)
+    num_hidden_layers: Result[int | None] = Field(default=None, ge=1)
     """Transformer layers."""
-    hidden_size: Result[int] = Field(default=128, ge=8)
+    hidden_size: Result[int | None] = Field(default=None, ge=8)
     """Width of the residual stream."""
-    intermediate_size: Result[int] = Field(default=384, ge=8)
+    intermediate_size: Result[int | None] = Field(default=None, ge=8)
     """Width of the SwiGLU feed-forward layer."""
-    num_attention_heads: Result[int] = Field(default=4, ge=1)
+    num_attention_heads: Result[int | None] = Field(default=None, ge=1)
     """Query heads."""
-    num_key_value_heads: Result[int] = Field(default=2, ge=1)
+    num_key_value_heads: Result[int | None] = Field(default=None, ge=1)
     """Key and value heads; divides `num_attention_heads` (grouped-query attention)."""
-    head_dim: Result[int] = Field(default=32, ge=2)
+    head_dim: Result[int | None] = Field(default=None, ge=2)
     """Width of one head; even, because rotary embeddings turn pairs of channels."""
-    max_position_embeddings: Result[int] = Field(default=512, ge=16)
+    max_position_embeddings: Result[int | None] = Field(default=None, ge=16)
     """Longest sequence, prompt and response together, in tokens."""
     rope_theta: Result[float] = Field(default=10_000.0, gt=0)
     """Base of the rotary embedding's frequencies."""
@@ -59,11 +67,28 @@ class ModelSettings(Frozen):
     """What the tokenizer's chat template is told besides the chat (`enable_thinking: false`, say), in SFT,
     rollouts and evaluations alike."""
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """The random model's sizes, by the names of Qwen3Config.
+
+        Raises:
+            WarpsmithError: if one is not given.
+        """
+        given = {name: getattr(self, name) for name in _SHAPE}
+        missing = [name for name, size in given.items() if size is None]
+        if missing:
+            raise WarpsmithError(
+                "there is no model to start from: set model.hf_checkpoint, or for a random one "
+                f"model.{missing[0]}"
+            )
+        return given
+
     @model_validator(mode="after")
     def _heads_divide(self) -> ModelSettings:
-        if self.num_attention_heads % self.num_key_value_heads:
+        heads, shared = self.num_attention_heads, self.num_key_value_heads
+        if heads is not None and shared is not None and heads % shared:
             raise ValueError("num_key_value_heads must divide num_attention_heads")
-        if self.head_dim % 2:
+        if self.head_dim is not None and self.head_dim % 2:
             raise ValueError("head_dim must be even")
         return self
 
@@ -102,7 +127,7 @@ class MegatronSettings(ImpliedSettings):
     )
     """Megatron's fields that are no part of the result; see `evaluation.marks`."""
 
-    nproc_per_node: Machine[int] = Field(default=2, ge=1)
+    nproc_per_node: Machine[int] = Field(default=1, ge=1)
     """Processes that torchrun starts; those beyond TP x PP are data-parallel replicas."""
     tensor_model_parallel_size: Machine[int] = Field(default=1, ge=1)
     """Processes that share each layer's matrices (TP)."""

@@ -1,6 +1,7 @@
 """The sections `sft:` and `grpo:` of a profile: optimizer, schedule, objective, checkpoints.
 
-The defaults are those of the `cpu` profile. Nothing here imports torch or Megatron.
+The defaults are usual for a language model of some billion parameters. Nothing here imports torch or
+Megatron.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class OptimizationSettings(Frozen):
     """How it falls; cosine with a `decay_fraction` of 1 is the usual cosine schedule."""
     min_lr: Result[float] = Field(default=0.0, ge=0)
     """Learning rate after the decay."""
-    weight_decay: Result[float] = Field(default=0.0, ge=0)
+    weight_decay: Result[float] = Field(default=0.1, ge=0)
     """Decoupled weight decay (AdamW); not applied to norms."""
     adam_beta1: Result[float] = Field(default=0.9, ge=0, lt=1)
     """Decay of the mean of gradients."""
@@ -45,7 +46,7 @@ class OptimizationSettings(Frozen):
     """Added to the denominator of Adam."""
     clip_grad: Result[float] = Field(default=1.0, ge=0)
     """Largest global gradient norm; 0 does not clip."""
-    micro_batch_size: Machine[int] = Field(default=16, ge=1)
+    micro_batch_size: Machine[int] = Field(default=1, ge=1)
     """Sequences in one forward and backward pass: changes speed and memory, and the result only by rounding.
     On a CPU 8 to 16 short sequences stay in its caches and are a fifth faster than 64."""
     save_every: Machine[int] = Field(default=50, ge=1)
@@ -70,22 +71,18 @@ class OptimizationSettings(Frozen):
 class SftSettings(OptimizationSettings):
     """Supervised fine-tuning on verified kernels: next-token loss on the assistant's tokens only."""
 
-    steps: Result[int] = Field(default=180, ge=0)
+    steps: Result[int] = Field(default=100, ge=0)
     """Batches to train on; epochs follow from it."""
-    batch_size: Result[int] = Field(default=32, ge=1)
+    batch_size: Result[int] = Field(default=128, ge=1)
     """Conversations in one optimizer step, over all data-parallel ranks."""
-    lr: Result[float] = Field(default=3e-3, gt=0)
+    lr: Result[float] = Field(default=1e-5, gt=0)
     """Peak learning rate."""
-    warmup_steps: Result[int] = Field(default=20, ge=0)
+    warmup_steps: Result[int] = Field(default=10, ge=0)
     """Steps over which the rate rises linearly from 0."""
-    decay_fraction: Result[float] = Field(default=0.3, ge=0, le=1)
+    decay_fraction: Result[float] = Field(default=1.0, ge=0, le=1)
     """Share of the steps, at the end and after the warm-up, over which the rate falls to `min_lr`."""
-    weight_decay: Result[float] = Field(default=0.01, ge=0)
-    """Decoupled weight decay (AdamW); not applied to norms."""
-    max_length: Result[int] = Field(default=512, ge=2)
+    max_length: Result[int] = Field(default=4096, ge=2)
     """Longest conversation in tokens; longer ones are left out and counted."""
-    save_every: Machine[int] = Field(default=60, ge=1)
-    """Steps between checkpoints; the last step is always saved."""
 
 
 class Advantage(StrEnum):
@@ -119,19 +116,17 @@ class Kl(StrEnum):
 class GrpoSettings(OptimizationSettings):
     """Group-relative policy optimisation with rewards from really executing the kernels."""
 
-    steps: Result[int] = Field(default=30, ge=0)
+    steps: Result[int] = Field(default=200, ge=0)
     """Rollouts; each is followed by `minibatches` optimizer steps."""
-    prompts_per_step: Result[int] = Field(default=16, ge=1)
+    prompts_per_step: Result[int] = Field(default=32, ge=1)
     """Problems drawn for one rollout."""
     samples_per_prompt: Result[int] = Field(default=8, ge=2)
     """Responses per problem: the group that rewards are compared in; a single one has nothing to be better
     than."""
-    minibatches: Result[int] = Field(default=2, ge=1)
+    minibatches: Result[int] = Field(default=1, ge=1)
     """Optimizer steps per rollout."""
-    lr: Result[float] = Field(default=1.5e-4, gt=0)
+    lr: Result[float] = Field(default=1e-6, gt=0)
     """Peak learning rate."""
-    warmup_steps: Result[int] = Field(default=5, ge=0)
-    """Optimizer steps over which the rate rises linearly from 0."""
     save_every: Machine[int] = Field(default=10, ge=1)
     """Rollouts between checkpoints; the last one is always saved."""
     advantage: Result[Advantage] = Advantage.GRPO
@@ -150,9 +145,9 @@ class GrpoSettings(OptimizationSettings):
     """Weight of the KL term in the loss; 0 keeps no reference model in memory."""
     importance_cap: Result[float | None] = Field(default=None, gt=0)
     """Truncated importance sampling: weight tokens by min(p_trainer / p_engine, cap); none means off."""
-    mismatch_tolerance: Machine[float] = Field(default=1e-5, gt=0)
+    mismatch_tolerance: Machine[float] = Field(default=0.05, gt=0)
     """Largest mean |logp_trainer - logp_engine| of the first step's tokens, and a tenth of the largest 99.9 %
-    quantile; more stops the run. In bfloat16 0.05 is usual."""
+    quantile; more stops the run. 0.05 is usual in bfloat16; in float32 1e-5 is enough."""
     sampling_rounds: Result[int] = Field(default=1, ge=1)
     """Most draws for one step: more than 1 replaces the groups that `rollout.filter_function` drops."""
     overlong_buffer: Result[int] = Field(default=0, ge=0)

@@ -1,6 +1,6 @@
 """The section `rollout:` of a profile: what generates, where, and how responses are sampled and rewarded.
 
-The defaults are those of the `cpu` profile. Nothing here imports torch, Megatron or SGLang.
+Nothing here imports torch, Megatron or SGLang.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RolloutSettings(Frozen):
     than they say, and the policy that is trained is not quite the one that wrote."""
     top_k: Result[int] = Field(default=-1, ge=-1)
     """Sample from this many likeliest tokens; -1 is off. The log-probabilities are those of `top_p`."""
-    max_new_tokens: Result[int] = Field(default=160, ge=1)
+    max_new_tokens: Result[int] = Field(default=4096, ge=1)
     """Longest response in tokens; longer ones are cut and count as truncated."""
     batch_size: Machine[int] = Field(default=128, ge=1)
     """Sequences that the local engine decodes together."""

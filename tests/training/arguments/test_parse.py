@@ -83,7 +83,7 @@ def test_what_is_so_anyway_is_no_change():
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("--lr 1e-6", {"sft": {"lr": 1e-6}, "grpo": {"lr": 1e-6}}),
+        ("--lr 3e-6", {"sft": {"lr": 3e-6}, "grpo": {"lr": 3e-6}}),
         ("--grpo-lr 2e-6 --lr 1e-6", {"sft": {"lr": 1e-6}, "grpo": {"lr": 2e-6}}),
         ("--eps-clip 0.1 --eps-clip-high 0.3", {"grpo": {"clip_low": 0.1, "clip_high": 0.3}}),
         ("--num-rollout 3 --rollout-batch-size 8", {"grpo": {"steps": 3, "prompts_per_step": 8}}),
@@ -100,9 +100,9 @@ def test_what_is_so_anyway_is_no_change():
         ("--rollout-decode-batch-size 64", {"rollout": {"batch_size": 64}}),
         ("--lr-decay-style constant", {"sft": {"decay_fraction": 0.0}}),
         (
-            "--lr-decay-style cosine --grpo-decay-fraction 0.5 --sft-decay-fraction 1",
+            "--lr-decay-style cosine --grpo-decay-fraction 0.5 --sft-decay-fraction 0.7",
             {
-                "sft": {"lr_decay_style": "cosine", "decay_fraction": 1.0},
+                "sft": {"lr_decay_style": "cosine", "decay_fraction": 0.7},
                 "grpo": {"lr_decay_style": "cosine", "decay_fraction": 0.5},
             },
         ),
@@ -123,8 +123,8 @@ def test_the_global_batch_size_gives_the_steps_of_a_rollout():
     line = "--rollout-batch-size 8 --n-samples-per-prompt 4 --global-batch-size 8"
     expected = {"prompts_per_step": 8, "samples_per_prompt": 4, "minibatches": 4}
     assert read(line) == {"sft": {"batch_size": 8}, "grpo": expected}
-    assert "does not divide a rollout of 16 prompts x 8 samples" in refusal("--global-batch-size 30")
-    assert "both set `grpo.minibatches`" in refusal("--global-batch-size 64 --num-steps-per-rollout 4")
+    assert "does not divide a rollout of 32 prompts x 8 samples" in refusal("--global-batch-size 30")
+    assert "both set `grpo.minibatches`" in refusal("--global-batch-size 64 --num-steps-per-rollout 2")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_flags_that_do_not_fit_together_are_named():
     with pytest.raises(WarpsmithError) as caught:
         validated(RunSettings, sections, Path("p.yaml"), overrides)
     assert str(caught.value).startswith(
-        "p.yaml with --tensor-model-parallel-size: `megatron`: nproc_per_node 2 is not a multiple"
+        "p.yaml with --tensor-model-parallel-size: `megatron`: nproc_per_node 1 is not a multiple"
     )
 
 

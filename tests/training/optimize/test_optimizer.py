@@ -17,7 +17,9 @@ STEPS = 4
 
 
 def build(hf_dir, steps=STEPS, **changes) -> Trainer:
-    settings = SftSettings(**({"lr": 1e-2, "warmup_steps": 1, "decay_fraction": 0.0} | changes))
+    settings = SftSettings(
+        **({"lr": 1e-2, "warmup_steps": 1, "decay_fraction": 0.0, "micro_batch_size": 8} | changes)
+    )
     return Trainer(read_architecture(hf_dir), MegatronSettings(nproc_per_node=1), settings, steps)
 
 

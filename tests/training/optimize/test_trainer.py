@@ -118,7 +118,8 @@ def test_the_policys_loss_and_gradient_are_the_papers(layout):
 
 def build(hf_dir: Path, megatron: MegatronSettings | None = None, **changes) -> Trainer:
     architecture = read_architecture(hf_dir)
-    settings = SftSettings(lr=1e-3, warmup_steps=1, decay_fraction=0.0, **changes)
+    given = {"lr": 1e-3, "warmup_steps": 1, "decay_fraction": 0.0, "micro_batch_size": 16} | changes
+    settings = SftSettings(**given)
     trainer = Trainer(architecture, megatron or MegatronSettings(nproc_per_node=1), settings, STEPS)
     load_hf_weights(trainer.model, hf_dir)
     return trainer

@@ -33,7 +33,15 @@ def out_dir(tmp_path_factory) -> Path:
         settings=TrainingSettings(
             megatron=MegatronSettings(nproc_per_node=2),
             grpo=GrpoSettings(
-                steps=STEPS, prompts_per_step=4, samples_per_prompt=8, lr=1e-2, warmup_steps=1, save_every=3
+                steps=STEPS,
+                prompts_per_step=4,
+                samples_per_prompt=8,
+                minibatches=2,
+                lr=1e-2,
+                warmup_steps=1,
+                save_every=3,
+                micro_batch_size=8,
+                mismatch_tolerance=1e-5,
             ),
             rollout=RolloutSettings(
                 engine="sglang",

@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoConfig
 
 from evaluation.errors import WarpsmithError
+from tests.training.night import SHAPE
 from tests.training.tiny import FAMILIES, family
 from training.settings.architecture import RopeScaling, planned_architecture, read_architecture
 from training.settings.jobs import ModelSettings
@@ -221,9 +222,15 @@ def test_the_vocabulary_need_not_divide(tmp_path):
 
 
 def test_the_planned_model_is_that_of_the_settings(tmp_path):
-    planned = planned_architecture(ModelSettings(hidden_size=64, num_hidden_layers=2))
-    assert (planned.hidden_size, planned.num_layers, planned.qk_norm) == (64, 2, True)
+    planned = planned_architecture(
+        SHAPE.model_copy(update={"num_attention_heads": 4, "num_key_value_heads": 2})
+    )
+    assert (planned.hidden_size, planned.num_layers, planned.qk_norm) == (32, 2, True)
     with pytest.raises(WarpsmithError, match="num_attention_heads 4 cannot be divided"):
         planned.check_split(3, 1)
     with pytest.raises(WarpsmithError, match="is missing"):
         planned_architecture(ModelSettings(hf_checkpoint=str(tmp_path)))
+    with pytest.raises(
+        WarpsmithError, match=r"set model\.hf_checkpoint, or for a random one model\.head_dim$"
+    ):
+        planned_architecture(SHAPE.model_copy(update={"head_dim": None}))

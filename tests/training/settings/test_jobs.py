@@ -108,7 +108,7 @@ def test_settings_that_make_no_sense_are_refused(section, given, complaint):
         section(**given)
 
 
-@pytest.mark.parametrize("bad", [{"num_attention_heads": 3}, {"head_dim": 33}])
+@pytest.mark.parametrize("bad", [{"num_attention_heads": 3, "num_key_value_heads": 2}, {"head_dim": 33}])
 def test_an_impossible_shape_is_an_error(bad):
     with pytest.raises(ValidationError):
         ModelSettings(**bad)
