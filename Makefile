@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup sglang nightly test lint bench serve clean
+.PHONY: help setup sglang nightly test lint bench serve gc clean
 
 help:  ## show this list
 	grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -47,6 +47,9 @@ bench: setup  ## print how fast the evaluator is on this machine
 
 serve: setup  ## Prefect server, MLflow UI and a worker, until Ctrl-C
 	exec $(BIN)/python -m flows.serve
+
+gc: setup  ## list what no night and no model needs any more; ARGS=--delete deletes it, ARGS="--nights 3" keeps fewer
+	exec $(BIN)/python -m tasks.garbage $(ARGS)
 
 clean:  ## delete what runs made, models included; the environment stays
 	rm -rf artifacts dvc.lock .dvc/cache .dvc/tmp build

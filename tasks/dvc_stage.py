@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -144,6 +145,40 @@ def bring(layout: Layout, *targets: Path | Stage) -> None:
     ]
     with _dvc_errors(layout, None), _repo(layout) as repo:
         repo.pull(targets=named, force=True)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of DVC's objects on this machine: its cache, or the default remote where that is a folder."""
+
+    name: str
+    folder: Path
+    index: Any
+    """What DVC remembers of it, and must not where objects were deleted."""
+
+    def path(self, md5: str) -> Path:
+        """Where the object with this hash is, or would be."""
+        return self.folder / md5[:2] / md5[2:]
+
+    def forget(self) -> None:
+        """Have DVC look again at what is there."""
+        self.index.clear()
+
+
+def stores(root: Path) -> list[Store]:
+    """The places that hold DVC's objects; a remote on another machine is none of them."""
+    from dvc.repo import Repo
+    from dvc_data.hashfile.db import get_index
+
+    with Repo(str(root)) as repo:
+        places = {"DVC's cache": repo.cache.local}
+        if repo.config["core"].get("remote"):
+            places["DVC's remote"] = repo.cloud.get_remote_odb()
+        return [
+            Store(name, Path(place.path), get_index(place))
+            for name, place in places.items()
+            if place.fs.protocol == "local"
+        ]
 
 
 @contextmanager

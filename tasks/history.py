@@ -24,6 +24,8 @@ from tasks.layout import Layout, Stage
 from tasks.steps import CURVE
 
 _METRICS = "metrics.json"
+#: DVC's lock file; under its own name DVC would read it.
+_LOCK = "stages.lock"
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n"
 #: The curves that `dvc plots` draws.
 _DRAWN = ((Stage.SFT, "train/loss"), (Stage.GRPO, "reward/mean"))
@@ -51,7 +53,7 @@ def keep(layout: Layout, night: str) -> None:
     write_atomically(folder / "dvc.yaml", yaml.safe_dump(_pipeline(), sort_keys=False))
     shutil.copy(layout.night_file, folder / layout.night_file.name)
     if lock_file(layout).exists():
-        shutil.copy(lock_file(layout), folder / "stages.lock")  # under its own name DVC would read it
+        shutil.copy(lock_file(layout), folder / _LOCK)
     for stage in Stage:
         for made in (layout.stage(stage) / _METRICS, layout.stage(stage) / CURVE):
             if made.exists():
@@ -61,6 +63,14 @@ def keep(layout: Layout, night: str) -> None:
     if _git(folder, "status", "--porcelain"):
         _git(folder, "commit", "--quiet", "--message", f"night {night}")
     _git(folder, "tag", "--force", night)
+
+
+def locked(layout: Layout, night: str) -> str | None:
+    """DVC's lock file of a night that has ended; none if it is not kept here."""
+    if not (layout.history / ".git").exists() or not _git(layout.history, "tag", "--list", night):
+        return None
+    tracked = _git(layout.history, "ls-tree", "--name-only", night, _LOCK)
+    return _git(layout.history, "show", f"{night}:{_LOCK}") if tracked else None
 
 
 def _pipeline() -> dict[str, object]:

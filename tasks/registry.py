@@ -86,6 +86,12 @@ class Registry:
         folder = _weights(self.layout, version.tags)
         return Champion(night=version.tags[NIGHT], model=self._relative(folder), md5=version.tags[_MD5])
 
+    def folders(self) -> set[Path]:
+        """The folders of all versions that are registered."""
+        tags = [one.tags for one in self._client.search_model_versions(f"name = '{self.name}'")]
+        named = {self.layout.root / tag[_FOLDER] for tag in tags if _FOLDER in tag}
+        return named | {model_path(self.layout, tag[_MD5]) for tag in tags if _MD5 in tag}
+
     def champion_benchmark(self) -> Benchmark:
         """The benchmark by which the champion was promoted."""
         import mlflow
