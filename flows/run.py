@@ -20,6 +20,7 @@ from tasks import dvc_stage, mlflow_client
 from tasks.disk import explain_full_disk
 from tasks.layout import Layout
 from tasks.night import resolve_name
+from tasks.overhear import CONSOLE_LEVEL
 from tasks.profile import SECTIONS, read_flags
 from training.arguments.help import add_settings_help
 from training.launch.local import REQUEUE, Requeue
@@ -37,7 +38,7 @@ def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> N
     check_gpus(settings.megatron)
     check_gpu_users(settings.training, settings.evaluation)
     name = resolve_name(night) if night else None
-    os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"  # the tasks print; errors are raised to us
+    os.environ[CONSOLE_LEVEL] = "CRITICAL"  # the tasks print; errors are raised to us
     try:
         _with_server(profile, name, flags)
     except _ServerGone:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
+from tasks.overhear import CONSOLE_LEVEL
 from tasks.summary import SERVE_FILE
 from training.launch.local import die_with_parent
 from training.launch.ports import free_port
@@ -71,9 +72,12 @@ def start_server(port: int) -> subprocess.Popen[bytes]:
     take the API from a run that is about to report how it stopped.
     """
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {name: value for name, value in os.environ.items() if name != CONSOLE_LEVEL}
     _log_file().parent.mkdir(parents=True, exist_ok=True)
     with _log_file().open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, process_group=0, preexec_fn=die_with_parent)
+        return subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, process_group=0, preexec_fn=die_with_parent
+        )
 
 
 def answers(url: str) -> bool:

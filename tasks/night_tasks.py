@@ -7,6 +7,7 @@ then the kernel that ends it when the night is killed.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from tasks.layout import RESUMABLE, Layout, Stage
 from tasks.manifest import Manifest, code_revision
 from tasks.models import bring_model
 from tasks.night import Night, active_night, active_settings, open_night, recorded_night
+from tasks.overhear import CONSOLE_LEVEL, overheard
 from tasks.profile import Profile, flat, read_flags
 from tasks.promotion import Promotion, promote
 from tasks.registry import Registry
@@ -52,11 +54,9 @@ _WORDS = {
 
 
 def say(text: str) -> None:
-    """Show a line of progress: in the run's Prefect log, or on the terminal where that log is silenced."""
-    logger = get_run_logger()
-    if logger.isEnabledFor(logging.INFO):
-        logger.info(text)
-    else:
+    """Show a line of progress, in the run's Prefect log and on the terminal."""
+    get_run_logger().info(text)
+    if CONSOLE_LEVEL in os.environ:
         print(text, flush=True)
 
 
@@ -141,7 +141,8 @@ def _may_retry(task: Any, run: Any, state: Any) -> bool:
 @task(cache_policy=NO_CACHE, task_run_name="{stage}", retries=1, retry_condition_fn=_may_retry)
 def stage_task(layout: Layout, stage: Stage, force: bool = False) -> Outcome:
     """Bring one stage up to date through DVC."""
-    outcome = run_through_dvc(layout, stage, force=force)
+    with overheard(get_run_logger().info):
+        outcome = run_through_dvc(layout, stage, force=force)
     say(f"[{stage}] {_WORDS[outcome.how].format(outcome.seconds)}")
     manifest = Manifest.read(layout.manifest(stage))
     rows = [{"metric": name, "value": f"{value:.6g}"} for name, value in sorted(manifest.metrics.items())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import time
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class TinyDvc:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
+        self.prints = False
         self.failures: dict[Stage, list[Exception]] = {}
         self._done: set[tuple[str, Stage]] = set()
 
@@ -34,6 +36,8 @@ class TinyDvc:
         key = (layout.night_file.read_text(), stage)
         if key in self._done and not force:
             return Outcome(stage=stage, how=How.SKIPPED, seconds=0)
+        if self.prints:
+            subprocess.run(f"echo step 1 of {stage}", shell=True)
         run_stage(layout, stage, tiny_steps.STEPS[stage])
         self._done.add(key)
         self.ran.append(stage.value)
@@ -75,8 +79,10 @@ def night_runs():
     return {run.data.tags[NIGHT]: run for run in reversed(tracking._search({STAGE: "night"}))}
 
 
-def test_a_night_runs_every_stage_in_order_and_the_second_time_none(nightly, dvc):
+def test_a_night_runs_every_stage_in_order_and_the_second_time_none(nightly, dvc, capfd):
+    dvc.prints = True
     nightly()
+    assert "step 1 of grpo\n" in capfd.readouterr().out
     assert dvc.ran == [stage.value for stage in Stage]
     nightly()
     assert len(dvc.ran) == len(Stage)
@@ -91,55 +97,52 @@ def test_a_night_runs_every_stage_in_order_and_the_second_time_none(nightly, dvc
     assert run.data.metrics["eval/heldout/correct_rate"] == 0.5
     assert run.data.params["grpo.steps"] == "60" and "rollout.temperature" in run.data.params
     assert "problems.jsonl" in {item.dataset.name for item in run.inputs.dataset_inputs}
+    check_prefects_pages()
 
 
-def test_two_nights_are_two_parent_runs_and_the_second_starts_from_the_champion(nightly):
-    nightly()
-    nightly(night="2026-12-01")
-    runs = night_runs()
-    assert set(runs) == {"2026-01-01", "2026-12-01"}
-    assert "started from the champion of 2026-01-01" in runs["2026-12-01"].data.tags["mlflow.note.content"]
-    weights = Path("artifacts/cpu/base/hf/w").read_text()
-    assert weights.startswith("base sft2 2026-01-01 grpo") and weights.endswith(" 2026-01-01")
-
-
-def test_today_is_a_night_with_the_date_as_its_name(nightly):
-    nightly(night="today")
-    assert set(night_runs()) == {time.strftime("%Y-%m-%d")}
-
-
-def test_every_task_publishes_an_artifact(nightly):
-    nightly()
+def check_prefects_pages():
+    """An artifact of every task, and what a stage has printed."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
         keys = {artifact.key for artifact in client.read_artifacts(limit=200)}
-    assert {f"stage-{stage}" for stage in Stage} | {
-        "night",
-        "promotion",
-        "push",
-        "stages",
-        "benchmark",
-    } <= keys
+        deadline = time.monotonic() + 30  # logs are sent in batches
+        while "step 1 of grpo" not in [entry.message for entry in client.read_logs(limit=200)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert {f"stage-{stage}" for stage in Stage} <= keys
+    assert {"night", "promotion", "push", "stages", "benchmark"} <= keys
 
 
-def test_a_stage_that_explains_its_failure_fails_the_night_at_once(nightly, dvc):
+def test_two_nights_are_two_parent_runs_and_the_second_starts_from_the_champion(nightly, dvc):
+    """The second is that of the date; a stage that crashes is tried once more."""
+    dvc.failures[Stage.GRPO] = [StageCrashed("out of memory")]
+    nightly()
+    nightly(night="today")
+    runs, today = night_runs(), time.strftime("%Y-%m-%d")
+    assert set(runs) == {"2026-01-01", today}
+    assert "started from the champion of 2026-01-01" in runs[today].data.tags["mlflow.note.content"]
+    weights = Path("artifacts/cpu/base/hf/w").read_text()
+    assert weights.startswith("base sft2 2026-01-01 grpo") and weights.endswith(" 2026-01-01")
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        assert f"night {today}" in {run.name for run in client.read_flow_runs()}
+
+
+def test_a_stage_that_explains_its_failure_fails_the_night_at_once(nightly, dvc, log):
     dvc.failures[Stage.VALIDATE] = [WarpsmithError("row 3 is wrong; correct it")]
     with pytest.raises(WarpsmithError, match="row 3 is wrong"):
         nightly()
     assert dvc.ran == ["prepare"]
     (run,) = night_runs().values()
     assert run.info.status == "FAILED" and run.data.tags[ERROR] == "row 3 is wrong; correct it"
+    errors = [record for record in log if record.levelno >= logging.ERROR]
+    assert any("row 3 is wrong" in record.getMessage() for record in errors)
+    assert not any(record.exc_info for record in errors)
     nightly()
-    assert night_runs().popitem()[1].info.status == "FINISHED"
-
-
-def test_a_finished_night_has_no_error_of_an_earlier_launch(nightly, dvc):
-    dvc.failures[Stage.VALIDATE] = [WarpsmithError("row 3 is wrong; correct it")]
-    with pytest.raises(WarpsmithError):
-        nightly()
-    nightly()
-    assert ERROR not in night_runs()["2026-01-01"].data.tags
+    (run,) = night_runs().values()
+    assert run.info.status == "FINISHED" and ERROR not in run.data.tags
 
 
 class Cancelled(BaseException):
@@ -161,15 +164,8 @@ def test_a_cancelled_night_and_its_stage_are_killed_in_mlflow(nightly, dvc):
     assert status["night"] == status["sft"] == "KILLED"
 
 
-def test_what_a_sigkill_left_running_is_closed_by_the_next_night(nightly):
-    tracking = Tracking(Layout(Path(), "cpu"))
-    lost = tracking.stage_run("2025-12-31", Stage.GRPO, "f")
-    nightly()
-    assert tracking.client.get_run(lost).info.status == "KILLED"
-    assert night_runs()["2025-12-31"].info.status == "KILLED"
-
-
 def test_a_remote_that_is_full_costs_one_sentence(nightly, monkeypatch):
+    """And what a SIGKILL left running in MLflow is closed by the next night."""
     from flows import nightly as module
 
     said = []
@@ -180,43 +176,14 @@ def test_a_remote_that_is_full_costs_one_sentence(nightly, monkeypatch):
         raise WarpsmithError("DVC: 64 files failed to upload")
 
     monkeypatch.setattr(night_tasks, "push", full)
+    tracking = Tracking(Layout(Path(), "cpu"))
+    lost = tracking.stage_run("2025-12-31", Stage.GRPO, "f")
     nightly()
-    assert night_runs().popitem()[1].info.status == "FINISHED"
+    status = {night: run.info.status for night, run in night_runs().items()}
+    assert status == {"2025-12-31": "KILLED", "2026-01-01": "FINISHED"}
+    assert tracking.client.get_run(lost).info.status == "KILLED"
     assert "Night 2026-01-01, profile cpu" in said[-2] and "64 files failed to upload" in said[-1]
     assert "/#/experiments/1/runs?workflowType=machine_learning" in said[-2]
-
-
-def test_another_machine_setting_is_the_same_night_in_mlflow_and_another_step_count_is_not(nightly):
-    nightly()
-    nightly(arguments=("--evaluation-workers", "1"))
-    tracking = Tracking(Layout(Path(), "cpu"))
-    assert len(tracking._search({STAGE: "night"})) == 1
-    nightly(arguments=("--grpo-steps", "3"))
-    steps = [run.data.params["grpo.steps"] for run in tracking._search({STAGE: "night"})]
-    assert steps == ["3", "60"]
-
-
-def test_a_flow_run_is_named_after_its_night(nightly):
-    nightly(night="2026-12-07")
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        assert "night 2026-12-07" in {run.name for run in client.read_flow_runs()}
-
-
-def test_an_explained_failure_leaves_no_traceback_in_the_log(nightly, dvc, log):
-    dvc.failures[Stage.VALIDATE] = [WarpsmithError("row 3 is wrong; correct it")]
-    with pytest.raises(WarpsmithError):
-        nightly()
-    errors = [record for record in log if record.levelno >= logging.ERROR]
-    assert any("row 3 is wrong" in record.getMessage() for record in errors)
-    assert not any(record.exc_info for record in errors)
-
-
-def test_a_crashed_stage_is_tried_once_more(nightly, dvc):
-    dvc.failures[Stage.GRPO] = [StageCrashed("out of memory")]
-    nightly()
-    assert "grpo" in dvc.ran
 
 
 @pytest.mark.parametrize(
@@ -233,41 +200,34 @@ def test_evaluate_judges_the_trained_night_again(nightly, dvc):
 
     with pytest.raises(WarpsmithError, match="no night is open"):
         evaluate()
-    nightly()
-    evaluate(force=True)
-    assert dvc.ran[-1] == "evaluate" and len(dvc.ran) == len(Stage) + 1
-
-
-def test_evaluate_refuses_a_night_that_is_not_trained(nightly, dvc):
-    from flows.evaluate import evaluate
-
     dvc.failures[Stage.GRPO] = [WarpsmithError("stopped")]
     with pytest.raises(WarpsmithError, match="stopped"):
         nightly()
     with pytest.raises(WarpsmithError, match="is not trained to the end"):
         evaluate()
+    nightly()
+    evaluate(force=True)
+    assert dvc.ran[-1] == "evaluate" and len(dvc.ran) == len(Stage) + 1
 
 
 def test_flags_are_those_of_the_launch_and_are_announced(nightly, monkeypatch):
-    said = []
-    monkeypatch.setattr(night_tasks, "say", said.append)
-    nightly(arguments=("--grpo-steps", "3"))
-    assert "flags set grpo.steps=3" in said
-    assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "grpo.steps=3"
-    assert len(list(Path("artifacts/cpu/training/2026-01-01/grpo/checkpoints").iterdir())) == 3
-    said.clear()
-    nightly()
-    assert any("launched last, flags set grpo.steps=3;" in line for line in said)
-    assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "none"
-    assert active_settings(Layout(Path(), "cpu"))[0].grpo.steps == 60
-
-
-def test_a_night_that_setup_opened_was_not_launched_before(nightly, monkeypatch):
-    said = []
+    """Other steps are another run in MLflow, another machine setting is not; `make setup` is no launch."""
+    said, layout = [], Layout(Path(), "cpu")
     monkeypatch.setattr(night_tasks, "say", said.append)
     assert night.main([]) == 0
     nightly(arguments=("--grpo-steps", "3"))
-    assert not any("launched last" in line for line in said)
+    assert "flags set grpo.steps=3" in said and not any("launched last" in line for line in said)
+    assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "grpo.steps=3"
+    assert len(list(layout.training("2026-01-01", Stage.GRPO).glob("checkpoints/*"))) == 3
+    said.clear()
+    nightly(arguments=("--evaluation-workers", "1"))
+    assert any("launched last, flags set grpo.steps=3;" in line for line in said)
+    assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "evaluation.workers=1"
+    nightly()
+    assert night_runs().popitem()[1].data.tags["warpsmith.flags"] == "none"
+    runs = Tracking(layout)._search({STAGE: "night"})
+    assert [run.data.params["grpo.steps"] for run in runs] == ["60", "3"]
+    assert active_settings(layout)[0].grpo.steps == 60
 
 
 def test_a_wrong_flag_fails_the_night_before_anything_is_written(nightly, dvc):

@@ -144,7 +144,7 @@ def test_a_night_goes_on_with_a_server_of_its_own_when_that_of_serve_goes_away(c
 
     monkeypatch.setattr(module, "nightly", flow)
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{given.server_port}/api")
-    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     run.run_nightly("cpu", "2026-12-01")
     assert asked[0] != asked[1]
     assert "the night goes on with one of its own" in capsys.readouterr().out
