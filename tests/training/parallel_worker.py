@@ -154,6 +154,7 @@ def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 def main() -> None:
     source, out, *layouts = sys.argv[1:]
+    assert torch.cuda.is_available() or "torch._dynamo" not in sys.modules  # a third of a worker's start
     with process_groups(MegatronSettings()):
         for layout in layouts:
             sizes, _, mode = layout.partition("-")

@@ -80,7 +80,8 @@ def torchrun_command(module: str, arguments: Sequence[str], processes: int) -> l
     """The command line that runs `python -m module arguments` in `processes` processes of this machine."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     deaf = ["--signals-to-handle", "SIGINT,SIGHUP,SIGQUIT"]  # by default SIGTERM too, with 30 s until SIGKILL
-    return [*torchrun, *deaf, "--nproc-per-node", str(processes), "-m", module, *arguments]
+    worker = ["-m", "training.launch.worker", module, *arguments]
+    return [*torchrun, *deaf, "--nproc-per-node", str(processes), *worker]
 
 
 def run_processes(
