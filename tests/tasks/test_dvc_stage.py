@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from evaluation.errors import WarpsmithError
+from tasks import night
 from tasks.dvc_stage import (
     How,
     StageCrashed,
@@ -44,10 +45,19 @@ FINE = "touch $1/validate.txt"
 EXPLAINED = "echo 'row 3 is wrong; correct it' > $1/locks/validate.failure; exit 2"
 
 
-@pytest.fixture(params=["cpu", "other"])
-def layout(request, checkout):
-    """The active profile, which runs in the checkout itself, and another, which runs in a workspace."""
-    layout = Layout(Path(), request.param)
+@pytest.fixture
+def profile():
+    """The active profile, which runs in the checkout itself."""
+    return "cpu"
+
+
+#: The same, and another profile, which runs in a workspace of its own.
+BOTH = pytest.mark.parametrize("profile", ["cpu", "other"])
+
+
+@pytest.fixture
+def layout(profile, checkout):
+    layout = Layout(Path(), profile)
     (layout.home / "locks").mkdir(parents=True)
     Path("dvc.yaml").write_text(PIPELINE)
     Path("in.txt").write_text("1")
@@ -60,6 +70,7 @@ def how(layout, stage=Stage.PREPARE):
     return run_through_dvc(layout, stage).how
 
 
+@BOTH
 def test_a_stage_runs_once_and_is_restored_for_inputs_that_were_seen_before(layout):
     assert [how(layout), how(layout)] == [How.RAN, How.SKIPPED]
     Path("in.txt").write_text("2")
@@ -80,6 +91,7 @@ def test_force_runs_what_is_up_to_date(layout):
     assert run_through_dvc(layout, Stage.PREPARE, force=True).how is How.RAN
 
 
+@BOTH
 def test_up_to_date_means_all_stages_before_too(layout):
     how(layout), how(layout, Stage.VALIDATE)
     assert is_up_to_date(layout, Stage.VALIDATE)
@@ -87,6 +99,7 @@ def test_up_to_date_means_all_stages_before_too(layout):
     assert not is_up_to_date(layout, Stage.VALIDATE)
 
 
+@BOTH
 def test_a_stage_that_explains_its_failure_is_quoted(layout):
     how(layout)
     Path("check.sh").write_text(EXPLAINED)
@@ -126,6 +139,7 @@ def test_a_stage_that_cannot_explain_itself_crashed(layout):
         how(layout, Stage.VALIDATE)
 
 
+@BOTH
 def test_a_missing_input_is_named_in_one_line(layout):
     Path("in.txt").unlink()
     with pytest.raises(WarpsmithError, match=r"in\.txt") as caught:
@@ -148,6 +162,7 @@ def test_a_lock_list_that_a_kill_cut_short_stops_nothing(layout):
     assert how(layout) is How.SKIPPED
 
 
+@BOTH
 def test_push_fills_the_local_remote_once(layout, monkeypatch):
     how(layout), how(layout, Stage.VALIDATE)
     monkeypatch.setattr("tasks.dvc_stage.Stage", (Stage.PREPARE, Stage.VALIDATE))
@@ -170,7 +185,7 @@ def test_a_killed_night_leaves_no_process_and_the_next_attempt_resumes(checkout)
     for name in ("convert/torch_dist/w", "prepare/sft.jsonl"):
         Path("artifacts/cpu", name).parent.mkdir(parents=True)
         Path("artifacts/cpu", name).write_text("1")
-    subprocess.run([sys.executable, "-m", "tasks.night"], check=True)
+    assert night.main([]) == 0
     environment = {**os.environ, "WARPSMITH_TEST_SLEEP": "0.5"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     command = [sys.executable, "-m", "dvc", "repro", "-s", "sft"]
@@ -191,19 +206,22 @@ def test_a_killed_night_leaves_no_process_and_the_next_attempt_resumes(checkout)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_stage_that_is_asked_to_stop_says_so_and_exits_with_75(checkout, number):
+def test_a_stage_that_is_asked_to_stop_says_so_and_exits_with_75(checkout):
     for name in ("convert/torch_dist/w", "prepare/sft.jsonl"):
         Path("artifacts/cpu", name).parent.mkdir(parents=True)
         Path("artifacts/cpu", name).write_text("1")
-    subprocess.run([sys.executable, "-m", "tasks.night"], check=True)
+    assert night.main([]) == 0
+    steps = Path("tasks/steps.py")
+    steps.write_text(steps.read_text().replace("Stage.CONVERT, 2)", "Stage.CONVERT, 4)"))
     environment = {**os.environ, "WARPSMITH_TEST_SLEEP": "0.5"}
     command = [sys.executable, "-m", "tasks.stage", "sft"]
-    stage = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    while not list(Path("artifacts/cpu/training/2026-01-01/sft/checkpoints").glob("*")):
-        time.sleep(0.05)
-    stage.send_signal(number)
-    said, _ = stage.communicate(timeout=60)
-    assert stage.returncode == REQUEUE and f"asked to stop by {number.name}" in said
-    assert "asked to stop" in Layout(Path(), "cpu").failure(Stage.SFT).read_text()
+    for done, number in enumerate([signal.SIGTERM, signal.SIGUSR1]):
+        stage = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        while len(list(Path("artifacts/cpu/training/2026-01-01/sft/checkpoints").glob("*"))) <= done:
+            assert stage.poll() is None
+            time.sleep(0.05)
+        stage.send_signal(number)
+        said, _ = stage.communicate(timeout=60)
+        assert stage.returncode == REQUEUE and f"asked to stop by {number.name}" in said
+        assert "asked to stop" in Layout(Path(), "cpu").failure(Stage.SFT).read_text()
     subprocess.run(command, env=environment, check=True)

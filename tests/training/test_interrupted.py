@@ -9,10 +9,12 @@ from tests.training.killed import run_and_kill, run_and_stop, steps_done
 from tests.training.night import assert_same_weights, base_checkpoint, conversations, metrics, write_rows
 from tests.training.test_grpo import job as grpo_job
 from tests.training.test_sft import job as sft_job
-from training.launch.local import REQUEUE, run_job
+from training.launch.local import REQUEUE, run_job, run_processes
 
 pytestmark = pytest.mark.slow
-GRPO_STEPS, SFT_STEPS = 10, 40
+GRPO_STEPS, SFT_STEPS = 16, 40
+#: A run that is two rollouts ahead.
+ASYNC = {"asynchronous": True, "importance_cap": 2.0, "max_staleness": 2, "steps": 7, "save_every": 2}
 
 
 @pytest.fixture(scope="module")
@@ -26,51 +28,63 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def grpo(folder: Path, out_dir: Path, save_every: int):
+def grpo(folder: Path, out_dir: Path, save_every: int = 3):
     return grpo_job(folder, out_dir, 2, grpo={"steps": GRPO_STEPS, "save_every": save_every})
+
+
+def asynchronous(folder: Path, out_dir: Path):
+    return grpo_job(folder, out_dir, 2, grpo=ASYNC)
+
+
+def sft(folder: Path, out_dir: Path):
+    return sft_job(folder / "torch_dist", folder / "sft.jsonl", out_dir, 2, steps=SFT_STEPS)
 
 
 @pytest.fixture(scope="module")
 def straight(folder) -> Path:
-    """What GRPO leaves that nobody interrupts."""
-    job = grpo(folder, folder / "straight", save_every=100)
-    run_job("training.grpo", job, job.out_dir, 2)
-    return job.out_dir
+    """What the same runs leave that nobody interrupts, in folders with their names."""
+    out, arguments = folder / "straight", []
+    for make in (grpo, asynchronous, sft):
+        job = make(folder, out / make.__name__)
+        job.out_dir.mkdir(parents=True)
+        file = out / f"{make.__name__}.json"
+        file.write_text(job.model_dump_json())
+        arguments += [type(job).__name__, str(file)]
+    run_processes("tests.training.straight_worker", arguments, 2, out / "stderr.log")
+    return out
 
 
 def assert_same_run(one: Path, other: Path) -> None:
     assert_same_weights(one / "torch_dist", other / "torch_dist")
     assert metrics(one) == metrics(other)
+    if (other / "rollouts.jsonl").exists():
+        assert (one / "rollouts.jsonl").read_text() == (other / "rollouts.jsonl").read_text()
 
 
-def test_grpo_is_killed(folder, straight, tmp_path):
-    job = grpo(folder, tmp_path / "killed", save_every=2)
-    run_and_kill("training.grpo", job, job.out_dir, 2, step=3)
-    run_job("training.grpo", job, job.out_dir, 2)
-    assert_same_run(job.out_dir, straight)
-    one, other = ((out / "rollouts.jsonl").read_text() for out in (job.out_dir, straight))
-    assert one == other
-
-
-def test_grpo_is_asked_to_stop_first_by_its_launcher_then_by_a_worker(folder, straight, tmp_path):
-    job = grpo(folder, tmp_path / "stopped", save_every=100)
+def test_grpo_is_killed_and_asked_to_stop_first_by_its_launcher_then_by_a_worker(folder, straight, tmp_path):
+    job = grpo(folder, tmp_path / "broken")
+    run_and_kill("training.grpo", job, job.out_dir, 2, step=4)
+    rarely = grpo(folder, job.out_dir, save_every=100)
     for number, worker in [(signal.SIGTERM, False), (signal.SIGUSR1, True)]:
         step = steps_done(job.out_dir) + 2
-        status, said = run_and_stop("training.grpo", job, job.out_dir, 2, step, number, worker=worker)
+        status, said = run_and_stop("training.grpo", rarely, job.out_dir, 2, step, number, worker=worker)
         assert status == REQUEUE and "asked to stop" in said
         done = steps_done(job.out_dir)
         assert step <= done < GRPO_STEPS
         assert (job.out_dir / "checkpoints" / f"step_{done:06d}").is_dir()
     run_job("training.grpo", job, job.out_dir, 2)
-    assert_same_run(job.out_dir, straight)
+    assert_same_run(job.out_dir, straight / "grpo")
 
 
-def test_sft_is_killed_and_later_asked_to_stop(folder, tmp_path):
-    def job(name: str):
-        return sft_job(folder / "torch_dist", folder / "sft.jsonl", tmp_path / name, 2, steps=SFT_STEPS)
+def test_asynchronous_grpo_is_killed(folder, straight, tmp_path):
+    job = asynchronous(folder, tmp_path / "killed")
+    run_and_kill("training.grpo", job, job.out_dir, 2, step=3)
+    run_job("training.grpo", job, job.out_dir, 2)
+    assert_same_run(job.out_dir, straight / "asynchronous")
 
-    whole, broken = job("whole"), job("broken")
-    run_job("training.sft", whole, whole.out_dir, 2)
+
+def test_sft_is_killed_and_later_asked_to_stop(folder, straight, tmp_path):
+    whole, broken = straight / "sft", sft(folder, tmp_path / "broken")
     run_and_kill("training.sft", broken, broken.out_dir, 2, step=4)
     assert not (broken.out_dir / "torch_dist").exists()
     step = steps_done(broken.out_dir) + 4
@@ -79,8 +93,8 @@ def test_sft_is_killed_and_later_asked_to_stop(folder, tmp_path):
     assert (broken.out_dir / "checkpoints" / f"step_{steps_done(broken.out_dir):06d}").is_dir()
     run_job("training.sft", broken, broken.out_dir, 2)
 
-    assert_same_run(broken.out_dir, whole.out_dir)
-    history = metrics(whole.out_dir)
+    assert_same_run(broken.out_dir, whole)
+    history = metrics(whole)
     assert [row["step"] for row in history] == list(range(1, SFT_STEPS + 1))
     assert history[-1]["train/loss"] < history[0]["train/loss"] - 0.5
     names = sorted(path.name for path in (broken.out_dir / "checkpoints").iterdir())

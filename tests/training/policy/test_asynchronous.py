@@ -1,4 +1,4 @@
-"""Asynchronous GRPO: what is ahead, how stale it is, that it repeats itself and survives a kill."""
+"""Asynchronous GRPO: what is ahead, how stale it is, that it repeats itself (killed: test_interrupted.py)."""
 
 import json
 import threading
@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import WarpsmithError
-from tests.training.killed import run_and_kill
-from tests.training.night import assert_same_weights, metrics
+from tests.training.night import metrics
 from tests.training.test_grpo import job, parts
 from training.grpo import train
-from training.launch.local import run_job
 from training.policy.asynchronous import RolloutQueue, in_one_thread
 from training.rollout.ranks import Ranks
 from training.settings.optimization import GrpoSettings
@@ -148,19 +146,6 @@ def test_a_reward_function_stays_in_its_thread():
         thread = threading.Thread(target=reward, args=([],))
         thread.start(), thread.join()
     assert len(threads) == 4 and len(set(threads)) == 1 and threads[0] != threading.get_ident()
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_as_if_it_had_not_been(folder, tmp_path):
-    settings = {**ASYNC, "max_staleness": 2, "steps": 7}
-    straight = job(folder, tmp_path / "straight", 2, grpo=settings)
-    run_job("training.grpo", straight, straight.out_dir, 2)
-    killed = job(folder, tmp_path / "killed", 2, grpo=settings)
-    run_and_kill("training.grpo", killed, killed.out_dir, 2, step=3)
-    run_job("training.grpo", killed, killed.out_dir, 2)
-    assert_same_weights(killed.out_dir / "torch_dist", straight.out_dir / "torch_dist")
-    assert metrics(killed.out_dir) == metrics(straight.out_dir)
-    assert rows_of(killed.out_dir) == rows_of(straight.out_dir)
 
 
 def test_a_synchronous_queue_uses_no_thread(single_process, folder, tmp_path):

@@ -11,14 +11,9 @@ import torch
 from transformers import Qwen3ForCausalLM
 
 from evaluation.errors import WarpsmithError
-from evaluation.settings import EvaluationSettings
-from tests.training.night import conversations, metrics, write_rows
 from tests.training.rollout.sglang.conftest import served
-from training.launch.local import run_job
 from training.rollout.engine import FinishReason, Sampling
 from training.rollout.open import open_engine
-from training.settings.jobs import GrpoJob, MegatronSettings
-from training.settings.optimization import GrpoSettings
 
 pytestmark = [pytest.mark.sglang, pytest.mark.slow]
 
@@ -180,33 +175,6 @@ def test_an_update_interrupts_and_loses_nothing(url, model_dir, model):
         assert late
         tail = logprobs(other, PROMPTS[0], late[0])[-5:]
         torch.testing.assert_close(torch.tensor(late[0].logprobs[-5:]), tail, atol=2e-5, rtol=0)
-
-
-def test_a_run_of_two_processes_trains_on_what_the_server_writes(url, model_dir, tmp_path):
-    """Rank 0 speaks to the server, both take part in updates, and both sides agree on log-probabilities."""
-    rows = [{"prompt": row["messages"][:1], "label": str(i)} for i, row in enumerate(conversations())]
-    job = GrpoJob(
-        settings=served(
-            engine_urls=(url,),
-            max_new_tokens=24,
-            weight_check_interval=1,
-            reward_function="tests.training.reward_for_tests:letter",
-        ).model_copy(
-            update={
-                "megatron": MegatronSettings(nproc_per_node=2, tensor_model_parallel_size=1),
-                "grpo": GrpoSettings(steps=2, prompts_per_step=4, samples_per_prompt=4, lr=1e-2),
-            }
-        ),
-        evaluation=EvaluationSettings(),
-        checkpoint=model_dir.parent / "torch_dist",
-        prompts=write_rows(tmp_path / "prompts.jsonl", rows),
-        problems=write_rows(tmp_path / "problems.jsonl", []),
-        out_dir=tmp_path / "out",
-    )
-    run_job("training.grpo", job, job.out_dir, processes=2)
-    steps = metrics(job.out_dir)
-    assert len(steps) == 2
-    assert all(step["rollout/samples"] == 16 for step in steps)
 
 
 def server_under(guard: int) -> int:
