@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from evaluation.rows import read_lines
 COLUMNS: tuple[str, ...] = (*(field.name for field in fields(Row)), *MEASURED[1:], "splits")
 #: What is read of the prepare stage's files.
 _FILES = ("problems.jsonl", "outputs.csv", "summary.json")
+#: A page beside the library's own, which look for styles and scripts in the network.
+PAGE = "gate.html"
 #: Rows named in an error message; result.json names all.
 _NAMED_ROWS = 5
 #: Largest tensor of a shipped program, in elements: 64 GiB of float32.
@@ -60,7 +63,7 @@ class Outcome:
 
 
 def validate(prepared: Path, out: Path) -> dict[str, float]:
-    """Judge the problems in `prepared`; write result.json and the data docs (docs/) to `out`.
+    """Judge the problems in `prepared`; write result.json and pages (docs/, docs/gate.html first) to `out`.
 
     Returns the headline metrics. Raises GateError if a critical expectation fails, after writing.
     """
@@ -72,6 +75,7 @@ def validate(prepared: Path, out: Path) -> dict[str, float]:
     outcomes = judge(table, summary, out / "docs")
     text = json.dumps([asdict(outcome) for outcome in outcomes], indent=2) + "\n"
     (out / "result.json").write_text(text, encoding="utf-8")
+    (out / "docs" / PAGE).write_text(_page(outcomes, len(table)), encoding="utf-8")
     failed = [outcome for outcome in outcomes if not outcome.success]
     critical = [outcome for outcome in failed if outcome.severity is Severity.CRITICAL]
     if critical:
@@ -222,6 +226,26 @@ def _docs_site(docs: Path) -> dict[str, Any]:
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
         "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())},
     }
+
+
+def _page(outcomes: Sequence[Outcome], problems: int) -> str:
+    """All outcomes on one page that needs no network, which the library's own pages do."""
+    held = sum(outcome.success for outcome in outcomes)
+    rows = [
+        (one.name, one.severity, "holds" if one.success else "broken", one.detail or " ".join(one.rows[:20]))
+        for one in sorted(outcomes, key=lambda one: one.success)
+    ]
+    cells = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
+    return (
+        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Data gate</title><style>"
+        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem}td,th{padding:.2rem .8rem;text-align:left}"
+        "</style><h1>Data gate</h1>"
+        f"<p>{held} of {len(outcomes)} expectations hold for {problems} problems; a critical one "
+        "that is broken stops the night, a warning is shown only.</p><table>"
+        "<tr><th>expectation<th>severity<th>outcome<th>what was found</tr>"
+        + "".join(f"<tr>{row}</tr>" for row in cells)
+        + "</table></html>\n"
+    )
 
 
 def _outcome(item: Any) -> Outcome:

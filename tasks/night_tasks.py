@@ -215,7 +215,7 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
         say(f"this night cannot be compared with others in {layout.history}: {error}")
     tracking = Tracking(layout)
     run_id = tracking.night_run(night.name)
-    tracking.set_note(run_id, note(night, outcomes, manifests, promotion))
+    tracking.set_note(run_id, note(layout, night, outcomes, manifests, promotion))
     tracking.set_tags(run_id, _facts(night, promotion))
     tracking.log_metrics(run_id, metrics)
     inputs = {path: md5 for manifest in manifests.values() for path, md5 in manifest.inputs.items()}

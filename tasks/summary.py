@@ -48,6 +48,7 @@ def terminal_summary(
             f"  held-out correct@1   {_gain(metrics)}",
             f"  at aligned sizes     {_aligned(metrics)}",
             f"  problems             {metrics[_HELDOUT + 'problems']:.0f}",
+            f"  data gate            {data_gate(layout)}",
             f"  gate                 {promotion.decision.reason}",
             *(f"  {how.value:<20} {', '.join(stages)}" for how, stages in _by_outcome(outcomes)),
             f"  report               {report}",
@@ -57,7 +58,21 @@ def terminal_summary(
     )
 
 
+def data_gate(layout: Layout) -> str:
+    """What became of the expectations of the night's problems; warnings are named."""
+    from data.expectations import PAGE
+
+    folder = layout.stage(Stage.VALIDATE)
+    outcomes = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    broken = [str(outcome["name"]) for outcome in outcomes if not outcome["success"]]
+    if not broken:
+        return f"all {len(outcomes)} expectations hold"
+    held = f"{len(outcomes) - len(broken)} of {len(outcomes)} expectations hold"
+    return f"{held}; a warning: {', '.join(broken)} (see {folder / 'docs' / PAGE})"
+
+
 def note(
+    layout: Layout,
     night: Night,
     outcomes: Sequence[Outcome],
     manifests: Mapping[Stage, Manifest],
@@ -76,6 +91,8 @@ def note(
             f"## Night {night.name}",
             "",
             f"Gate: **{promotion.decision.reason}**. Registered as version {promotion.version}.",
+            "",
+            f"Data: {data_gate(layout)}.",
             "",
             f"Held-out correct@1: **{_gain(metrics)}**. At aligned sizes, where bounds guards do not matter: "
             f"{_aligned(metrics)}.",

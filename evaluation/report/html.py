@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,7 +13,7 @@ import numpy as np
 from evaluation.problem import Problem
 from evaluation.report.estimators import Interval
 from evaluation.report.speed_html import Series, percent, speed_section, table
-from evaluation.report.summary import Benchmark, Contender, Rates, Sample, best_samples
+from evaluation.report.summary import Benchmark, Contender, Rates, Sample, best_samples, groups_of
 from evaluation.timing.machine import Fingerprint
 from evaluation.verdict import Status
 
@@ -101,7 +102,7 @@ class _Page:
                 "<h2>Why they failed</h2>",
                 _taxonomy(self.contenders),
                 "<h2>By level and operator</h2>",
-                _groups(self.contenders),
+                _groups(self.contenders, self.problems),
                 speed_section(_series(self.contenders), self.fingerprint),
                 "<h2>By problem</h2>",
                 _problem_rows(shares, self.problems, self.samples),
@@ -162,38 +163,74 @@ def _taxonomy(contenders: Contenders) -> str:
     return table(("status", *_heads(contenders)), rows)
 
 
-def _groups(contenders: Contenders) -> str:
+def _groups(contenders: Contenders, problems: Sequence[Problem]) -> str:
     """correct@1 of every model by group, and of the last one pass@k for the largest k."""
+    sizes = Counter(name for problem in problems for name in groups_of(problem))
     last = contenders[-1][1]
     k = max(last.pass_at_k, default=1)
     rows = [
         (
             _shown(name),
+            str(sizes[name]),
             *(percent(rates.by_group[name]) for _, rates in contenders),
             percent(last.pass_by_group[name][k]) if name in last.pass_by_group else "",
             _bar(last.by_group[name], Contender.TRAINED),
         )
         for name in last.by_group
     ]
-    return table(("group", *_heads(contenders), f"pass@{k}", ""), rows)
+    return table(("group", "problems", *_heads(contenders), f"pass@{k}", ""), rows)
 
 
 def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
-    """Every problem with the best of its samples: correct before not, then by speed-up, then the first."""
-    shown = best_samples(samples)
-    return "".join(_problem(p, shares[p.id], shown[p.id, Contender.TRAINED]) for p in problems)
+    """Every problem with the best of its samples, correct before not, then by speed-up, then the first.
+
+    Where two models are compared, what became worse stands first, then what became better.
+    """
+    best, before = best_samples(samples), _start_shares(samples)
+    rows = {p.id: _problem(p, shares[p.id], before.get(p.id), best) for p in problems}
+    if not before:
+        return "".join(rows.values())
+    change = {name: shares[name] - share for name, share in before.items()}
+    parts = (
+        ("worse than before", sorted((n for n in rows if change[n] < 0), key=lambda n: change[n])),
+        ("better than before", sorted((n for n in rows if change[n] > 0), key=lambda n: -change[n])),
+        ("as before", [n for n in rows if change[n] == 0]),
+    )
+    return "".join(
+        f"<h3>{len(names)} {title}</h3>{''.join(rows[name] for name in names)}" for title, names in parts
+    )
 
 
-def _problem(problem: Problem, rate: float, sample: Sample) -> str:
+def _start_shares(samples: Sequence[Sample]) -> dict[str, float]:
+    """The start's share of correct samples by problem; empty where there is one model only."""
+    correct: dict[str, list[bool]] = {}
+    for sample in samples:
+        if sample.contender is Contender.START:
+            correct.setdefault(sample.problem_id, []).append(sample.checks.correct)
+    return {name: float(np.mean(found)) for name, found in correct.items()}
+
+
+def _problem(
+    problem: Problem, rate: float, before: float | None, best: Mapping[tuple[str, Contender], Sample]
+) -> str:
+    sample = best[problem.id, Contender.TRAINED]
     operators = _shown(" + ".join(problem.operators))
     title = f"{_shown(problem.id)} &middot; level {problem.level} &middot; {operators}"
-    verdict = f"{sample.checks.status.value}: {_shown(sample.checks.reason)}"
     if sample.speedup is not None:
         title += f" &middot; {sample.speedup:.2f}x"
-    return (
-        f"<details><summary>{percent(rate)} {title}</summary><pre>{_shown(problem.shipped.program)}</pre>"
-        f"<pre>{_shown(sample.response)}</pre><p>{verdict}</p></details>"
-    )
+    if not sample.checks.correct:
+        title += f" &middot; {sample.checks.status.value}: {_shown(sample.checks.reason)[:80]}"
+    share = percent(rate) if before is None else f"{percent(before)} &rarr; {percent(rate)}"
+    kernels = _kernel(sample)
+    if before is not None:
+        kernels += f"<p>Before:</p>{_kernel(best[problem.id, Contender.START])}"
+    program = f"<pre>{_shown(problem.shipped.program)}</pre>"
+    return f"<details><summary>{share} {title}</summary>{program}{kernels}</details>"
+
+
+def _kernel(sample: Sample) -> str:
+    verdict = f"{sample.checks.status.value}: {_shown(sample.checks.reason)}"
+    return f"<pre>{_shown(sample.response)}</pre><p>{verdict}</p>"
 
 
 def _contenders(benchmark: Benchmark) -> Contenders:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data.expectations import COLUMNS, GateError, Severity, load_table, validate
+from data.expectations import COLUMNS, PAGE, GateError, Severity, load_table, validate
 from data.generator import generate
 from data.prepared import Prepared, summarise, write
 from data.settings import Counts
@@ -65,6 +65,8 @@ def test_clean_problems_pass_and_everything_is_published(clean, tmp_path):
     assert all(outcome["success"] for outcome in outcomes if outcome["severity"] == Severity.CRITICAL)
     assert {outcome["severity"] for outcome in outcomes} == set(Severity)
     assert (tmp_path / "docs" / "index.html").exists()
+    page = (tmp_path / "docs" / PAGE).read_text()
+    assert all(f"<td>{item['name']}</td>" in page for item in outcomes) and "http" not in page
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,9 @@ def test_a_night_runs_every_stage_in_order_and_the_second_time_none(nightly, dvc
     child = client.get_run(stages["MLflow run"]["sft"])
     assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
     assert "Held-out correct@1: **0.0 % before GRPO, 50.0 % after" in run.data.tags["mlflow.note.content"]
+    assert (
+        "Data: 1 of 2 expectations hold; a warning: few_zeros (see " in run.data.tags["mlflow.note.content"]
+    )
     assert run.data.metrics["eval/heldout/correct_rate"] == 0.5
     assert run.data.params["grpo.steps"] == "60" and "rollout.temperature" in run.data.params
     assert "problems.jsonl" in {item.dataset.name for item in run.inputs.dataset_inputs}

@@ -211,3 +211,12 @@ def test_times_of_two_machines_are_not_compared():
     other = summarise(PROBLEMS, START + TIMED, FINGERPRINT.model_copy(update={"gpu": "H100"}))
     with pytest.raises(OtherMachineError, match=r"H200.*H100"):
         require_same_machine(ours, other)
+
+
+def test_what_became_worse_stands_first_with_the_kernel_of_before():
+    worse = samples(Contender.TRAINED, {"a": [WRONG, WRONG], "b": [CORRECT, WRONG]}, ROUNDED_UP)
+    page = render(summarise(PROBLEMS, START + worse), PROBLEMS, START + worse, {})
+    first, then = page.index("<h3>1 worse than before</h3>"), page.index("<h3>1 better than before</h3>")
+    assert first < page.index("50.0 % &rarr; 0.0 % a &middot;") < then < page.index("0.0 % &rarr; 50.0 % b ")
+    assert "relu &middot; wrong: out differs &lt;at&gt; 3</summary>" in page
+    assert page.count("<p>Before:</p>") == 2 and "operator/relu</td><td>2</td>" in page
