@@ -21,13 +21,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from evaluation.backends.cuda.visible_gpus import chosen_gpus, physical_gpu
 from evaluation.cache import VerdictCache, verdict_key
 from evaluation.candidate import Candidate, parse
 from evaluation.check import SizeSet, draw_cases, refused
+from evaluation.closing import Closing
 from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.problem import Problem
 from evaluation.reference.draw import Case
@@ -80,7 +80,7 @@ _Drawn: TypeAlias = tuple[_Job, "Future[tuple[Case, ...]]"]
 """A job whose inputs and expected outputs are being worked out."""
 
 
-class EvaluationPool:
+class EvaluationPool(Closing):
     """Judges requests on `settings.workers` processes; a context manager, to be used from one thread."""
 
     def __init__(
@@ -166,14 +166,6 @@ class EvaluationPool:
         self._cache.close()
         if self._owns_reference:
             self._reference.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _end_workers(self) -> None:
         for worker in self._workers:

@@ -11,14 +11,14 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from evaluation.closing import Closing
 
 LOCK = "lock"
 """The file in a scratch folder that says whether its owner lives."""
 
 
-class Scratch:
+class Scratch(Closing):
     """A folder of this process's own, removed when closed; a context manager."""
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
@@ -35,14 +35,6 @@ class Scratch:
         """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def memory_folder(least_mb: int) -> Path:

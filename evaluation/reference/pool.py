@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from evaluation import confine
+from evaluation.closing import Closing
 from evaluation.errors import WarpsmithError
 from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor, numpy_dtype
 from evaluation.reference import frames
@@ -89,7 +89,7 @@ class Description(Frozen):
         return next((name for name, raised in flags.items() if raised), None)
 
 
-class ReferencePool:
+class ReferencePool(Closing):
     """Runs reference programs in confined workers. Thread-safe; as many calls at a time as workers."""
 
     def __init__(
@@ -122,14 +122,6 @@ class ReferencePool:
         for _ in range(workers):
             self._idle.put(None)
         self._cache = _TrialCache(cache_mb << 20)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End all workers, also those that start or compute; the pool cannot be used afterwards."""

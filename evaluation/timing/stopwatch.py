@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from evaluation.backends.cuda.backend import CudaBackend
 from evaluation.candidate import Candidate
+from evaluation.closing import Closing
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import plan
 from evaluation.problem import Problem
@@ -16,7 +17,7 @@ from evaluation.timing.timer import Timer, TimingError
 from evaluation.verdict import Refusal, Status, Verdict
 
 
-class Stopwatch:
+class Stopwatch(Closing):
     """Times correct candidates on one GPU; a context manager.
 
     Nothing starts before the first candidate. The GPU's peaks are measured then, so that no speed counts that
@@ -68,12 +69,6 @@ class Stopwatch:
         if self._timer is not None:
             self._timer.close()
         self._timer = None
-
-    def __enter__(self) -> Stopwatch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _ready_timer(self) -> Timer:
         if self._timer is None:

@@ -18,6 +18,7 @@ from evaluation.backends.cuda.backend import CudaBuilt
 from evaluation.backends.cuda.channel import ChannelClosedError
 from evaluation.backends.cuda.lock import DeviceLock
 from evaluation.backends.cuda.process import Job, Purpose, Worker, Zygote
+from evaluation.closing import Closing
 from evaluation.errors import EvaluatorFailure, WarpsmithError
 from evaluation.plan import Plan, Role
 from evaluation.problem import Problem
@@ -37,7 +38,7 @@ class TimingError(WarpsmithError):
     """A problem cannot be timed; the message says why."""
 
 
-class Timer:
+class Timer(Closing):
     """Times candidates on one GPU, one at a time; a context manager.
 
     The problem that was timed last stays loaded, so candidates are best ordered by problem.
@@ -100,12 +101,6 @@ class Timer:
         self._workers = {}
         self._zygote.close()
         self._clocks.close()
-
-    def __enter__(self) -> Timer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _measure(self, problem: Problem, outputs: Sequence[str], seed: int) -> Timing | Refusal:
         """Sample until the rule is met, then check what was kept."""

@@ -1,6 +1,7 @@
 """What one of two ranks computes for the tests of model families; started under torchrun.
 
-Arguments: a folder with torch_dist checkpoints by family. Adds a checkpoint `<family>-tp2` that two processes
+Arguments: a folder with torch_dist checkpoints by family, and those of `parallel_worker`, whose work is done
+in the same processes: they take longest to start. Adds a checkpoint `<family>-tp2` that two processes
 converted, and what `parallel_worker.compute` gives at TP 2 and at PP 2.
 """
 
@@ -12,7 +13,7 @@ import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
 
-from tests.training.parallel_worker import compute
+from tests.training.parallel_worker import compute, compute_layouts
 from tests.training.tiny import FAMILIES
 from training.checkpoint.conversion import write_torch_dist
 from training.launch.local import run_worker
@@ -30,8 +31,9 @@ def convert(source: Path, out_dir: Path) -> None:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder, source, out = map(Path, sys.argv[1:4])
     with process_groups(MegatronSettings()):
+        compute_layouts(source, out, sys.argv[4:])
         for name in FAMILIES:
             convert(folder / name, folder / f"{name}-tp2")
             for tp, pp in LAYOUTS:

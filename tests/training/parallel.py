@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tests.training.parallel_worker import PLAIN, compute
-from tests.training.tiny import one_process, qwen3
+from tests.training.tiny import FAMILIES, family, one_process, qwen3
 from training.checkpoint.conversion import write_torch_dist
 from training.launch.local import run_processes
 
@@ -50,8 +50,28 @@ def _processes(count: int) -> Path:
     wanted = [(*layout, PLAIN) for layout in LAYOUTS] + MODES
     names = [layout_name(tp, pp, mode) for tp, pp, dp, mode in wanted if tp * pp * dp == count]
     arguments = [str(folder), str(folder), *names]
-    run_processes("tests.training.parallel_worker", arguments, count, folder / "stderr.log")
+    module = "tests.training.parallel_worker"
+    if count == 2:
+        module, arguments = "tests.training.family_worker", [str(family_checkpoints()), *arguments]
+    run_processes(module, arguments, count, folder / "stderr.log")
     return folder
+
+
+@cache
+def family_checkpoints() -> Path:
+    """A folder with every family's checkpoint: `hf` inside torch_dist, by its name."""
+    folder = Path(_scratch().name) / "families"
+    with one_process():
+        for name in FAMILIES:
+            family(name).save_pretrained(folder / name / "hf")
+            write_torch_dist(folder / name / "hf", folder / name)
+    return folder
+
+
+def families_in_two_processes() -> Path:
+    """The same folder with what two processes computed of them."""
+    _processes(2)
+    return family_checkpoints()
 
 
 @cache

@@ -152,18 +152,23 @@ def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {name: value.clone().cpu() for name, value in hf_weights(trainer.model, trainer.architecture)}
 
 
+def compute_layouts(source: Path, out: Path, layouts: list[str]) -> None:
+    """Save what is computed in each of these ways; process groups must exist."""
+    for layout in layouts:
+        sizes, _, mode = layout.partition("-")
+        tp, pp = map(int, sizes.split("x"))
+        parallel_state.destroy_model_parallel()
+        parallel_state.initialize_model_parallel(tp, pp)
+        result = compute(source, tp, pp, mode or PLAIN)
+        if is_main():
+            torch.save(result, out / f"{layout}.pt")
+
+
 def main() -> None:
     source, out, *layouts = sys.argv[1:]
     assert torch.cuda.is_available() or "torch._dynamo" not in sys.modules  # a third of a worker's start
     with process_groups(MegatronSettings()):
-        for layout in layouts:
-            sizes, _, mode = layout.partition("-")
-            tp, pp = map(int, sizes.split("x"))
-            parallel_state.destroy_model_parallel()
-            parallel_state.initialize_model_parallel(tp, pp)
-            result = compute(Path(source), tp, pp, mode or PLAIN)
-            if is_main():
-                torch.save(result, Path(out) / f"{layout}.pt")
+        compute_layouts(Path(source), Path(out), layouts)
 
 
 if __name__ == "__main__":

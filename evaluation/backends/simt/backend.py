@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -33,6 +32,7 @@ from evaluation.backends.simt.gpu_gate import GpuGate
 from evaluation.backends.simt.growth import steps_a_thread
 from evaluation.backends.simt.run import KernelRunner, Order, Report, Unfinished, Variant, too_slow
 from evaluation.backends.simt.source import expanded, missing_header, shim_of, to_expand, translation_unit
+from evaluation.closing import Closing
 from evaluation.errors import EvaluatorFailure
 from evaluation.plan import Plan
 from evaluation.scratch import Scratch, free_mb, memory_folder
@@ -63,7 +63,7 @@ class SimtBuilt:
         return too_many_threads(plan, self.on_gpu) if self.on_gpu else None
 
 
-class SimtBackend:
+class SimtBackend(Closing):
     """Compiles and runs candidates on the CPU. Use from one thread; close it, or use it as a context manager.
 
     Raises WarpsmithError if the machine has no C++ compiler; the first use builds the runner and the shim.
@@ -206,14 +206,6 @@ class SimtBackend:
         if self._gate is not None:
             self._gate.close()
         self._scratch.close()
-
-    def __enter__(self) -> SimtBackend:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _variant(run: Run, number: int) -> Variant:

@@ -5,7 +5,6 @@ Their 97 tokens are padded to 98 at TP 2, so these are also the tests that paddi
 
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,48 +12,24 @@ import torch
 
 from evaluation.errors import WarpsmithError
 from tests.training.family_worker import LAYOUTS
+from tests.training.parallel import families_in_two_processes, family_checkpoints
 from tests.training.parallel_worker import compute
 from tests.training.tiny import FAMILIES, family, load_hf_weights, one_process, random_examples
-from training.checkpoint.conversion import write_torch_dist
 from training.checkpoint.gather import hf_weights
 from training.checkpoint.torch_dist import load_model, save_model
-from training.launch.local import run_processes
 from training.model.build import build_model
 from training.objective.batch import collate
 from training.settings.architecture import read_architecture
 from training.settings.jobs import MegatronSettings
 
-
-@cache
-def scratch() -> TemporaryDirectory:
-    """A folder that is deleted when Python ends."""
-    return TemporaryDirectory(prefix="warpsmith-test-")
-
-
-@cache
-def checkpoints() -> Path:
-    """A folder with every family's checkpoint: `hf` inside torch_dist, by its name."""
-    folder = Path(scratch().name)
-    with one_process():
-        for name in FAMILIES:
-            family(name).save_pretrained(folder / name / "hf")
-            write_torch_dist(folder / name / "hf", folder / name)
-    return folder
-
-
-@cache
-def two_processes() -> Path:
-    """The same folder with what two processes computed."""
-    folder = checkpoints()
-    run_processes("tests.training.family_worker", [str(folder)], 2, folder / "stderr.log")
-    return folder
+pytestmark = pytest.mark.xdist_group("parallel")  # one worker computes the results for all
 
 
 @cache
 def results(name: str, tp: int, pp: int) -> dict[str, Any]:
     if (tp, pp) != (1, 1):
-        return torch.load(two_processes() / f"{name}-{tp}x{pp}.pt")
-    source = checkpoints() / name
+        return torch.load(families_in_two_processes() / f"{name}-{tp}x{pp}.pt")
+    source = family_checkpoints() / name
     with one_process():
         return compute(source, 1, 1)
 
@@ -112,7 +87,7 @@ def test_all_ranks_together_give_the_checkpoint_back_bit_for_bit(name, layout):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_what_two_processes_convert_loads_in_one(name):
-    folder = two_processes()
+    folder = families_in_two_processes()
     with one_process():
         assert_loads(folder / f"{name}-tp2", name)
 
