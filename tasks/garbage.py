@@ -125,7 +125,7 @@ def _recorded_lock(layout: Layout, night: str) -> str | None:
         if trouble.passing:
             raise
         return None
-    return record and record["dvc.lock"]
+    return record["dvc.lock"] if record else None
 
 
 def _hashes(value: Any) -> Iterator[str]:
