@@ -38,6 +38,7 @@ class Place(StrEnum):
     MODULE = "module"  #: elsewhere, but not for groups
     GROUPS = "groups"  #: as a number of groups
     BODY = "body"  #: a literal that only the layers hold
+    OTHER = "other"  #: another of them, perhaps a part of an image's side; only whole networks change it
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ _WINDOW = frozenset({
 })  # fmt: skip
 _GROUPS = frozenset({"group", "groups"})
 _REPEATED, _COUNT = frozenset({"layers", "blocks"}), frozenset({"num", "n", "number"})
+_WINDOWS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "groups"})
+_LEAST_PART = 4
+"""Literals of the layers below this are ranks, strides and counts."""
 _SIDES = frozenset({"height", "width", "depth", "h", "w", "d"})
 """Parts of the names of an image's sides: equal ones stay equal, for kernels are written for squares."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -83,10 +87,15 @@ _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 class Resizer:
     """One program and the places where its sizes are written."""
 
-    def __init__(self, program: str, dimensions: Collection[int]) -> None:
-        """`dimensions` are all extents of the program's inputs and parameters at the shipped sizes."""
+    def __init__(
+        self, program: str, dimensions: Collection[int], widths: Collection[int] = frozenset()
+    ) -> None:
+        """`dimensions` are all extents of the program's inputs and parameters at the shipped sizes.
+
+        Literals of the layers among the `widths` are sizes of their own, though an input has the same.
+        """
         self._tree = parse(program)
-        self._dimensions = frozenset(dimensions)
+        self._dimensions, self._widths = frozenset(dimensions), frozenset(widths)
         self._functions = {
             node.name: node
             for node in self._tree.body
@@ -95,7 +104,7 @@ class Resizer:
         self._tree.body = list(_separated(self._tree.body))
         _fold_assignments(self._tree.body)
         for function in self._functions.values():
-            _FoldArithmetic().visit(function)
+            FoldArithmetic().visit(function)
         self._used = {name: self._names_behind(node) for name, node in self._functions.items()}
         self._sites: dict[Size, list[ast.Constant]] = {}
         self._collect_constants()
@@ -150,6 +159,10 @@ class Resizer:
             site.value = before
         return text + "\n"
 
+    def is_made(self, size: Size) -> bool:
+        """Whether the module is made with it: it is a literal, or a name behind `get_init_inputs`."""
+        return not size.name or size.name.partition("[")[0] in self._used.get("get_init_inputs", ())
+
     def _names_behind(self, node: ast.AST) -> set[str]:
         """Names that `node` uses, and those that these are computed from."""
         found: set[str] = set()
@@ -190,11 +203,21 @@ class Resizer:
         places |= {size.value: size.place for size in reversed(self._sites) if size.place is not Place.GROUPS}
         taken = {id(site) for sites in self._sites.values() for site in sites}
         shapes = [*self._defaults(), *self._locals(), *self._shape_literals(), *self._returned()]
-        following = [(node, places[_value(node)]) for node in shapes if _value(node) in places]
-        for node, place in [*following, *((node, Place.BODY) for node in self._body_literals())]:
+        inputs = {id(node) for node in (ast.walk(drawn) if drawn else ())}
+        following = [
+            (node, places[_value(node)] if id(node) in inputs else self._place_of_layers(node, places))
+            for node in shapes
+            if _value(node) in places
+        ]
+        layers = [(node, Place.BODY) for node in self._body_literals()]
+        others = [(node, Place.OTHER) for node in self._other_literals()]
+        for node, place in [*following, *layers, *others]:
             if id(node) not in taken:
                 taken.add(id(node))
                 self._sites.setdefault(Size("", _value(node), place), []).append(node)
+
+    def _place_of_layers(self, node: ast.Constant, places: Mapping[int, Place]) -> Place:
+        return Place.MODULE if node.value in self._widths else places[_value(node)]
 
     def _defaults(self) -> Iterator[ast.Constant]:
         """Integer defaults of the module's constructor."""
@@ -239,6 +262,15 @@ class Resizer:
                     elif isinstance(node, ast.Call) and _called(node) == "Linear":
                         for width in [*node.args, *(keyword.value for keyword in node.keywords)][:1]:
                             yield from _flattened(width)
+
+    def _other_literals(self) -> Iterator[ast.Constant]:
+        """Literals of classes and functions that are not plainly windows, from 4 on."""
+        for definition in self._tree.body:
+            if isinstance(definition, ast.ClassDef | ast.FunctionDef) and definition.name not in DRAWING:
+                windows = {id(node) for node in ast.walk(definition) for node in _windows(node)}
+                for node in ast.walk(definition):
+                    if _is_size(node) and _value(node) >= _LEAST_PART and id(node) not in windows:
+                        yield node
 
 
 def related(
@@ -324,13 +356,14 @@ def _fold_assignments(body: list[ast.stmt]) -> None:
     """Turn assigned arithmetic (`1 << 20`, `64 * 64`) into the literal that it stands for."""
     for statement in body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            statement.value = _FoldArithmetic().visit(statement.value)
+            statement.value = FoldArithmetic().visit(statement.value)
 
 
-class _FoldArithmetic(ast.NodeTransformer):
+class FoldArithmetic(ast.NodeTransformer):
     """Turns arithmetic of literals into the literal that it stands for, wherever it is."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """The literal, or the node with its parts visited."""
         value = constant_int(node)
         return self.generic_visit(node) if value is None else ast.Constant(value)
 
@@ -384,6 +417,16 @@ def _flattened(node: ast.expr) -> Iterator[ast.Constant]:
         if _is_size(node.right):
             yield node.right
         node = node.left
+
+
+def _windows(node: ast.AST) -> Iterator[ast.AST]:
+    """What lies in the arguments of a convolution that are no channels, and in all that are named so."""
+    if not isinstance(node, ast.Call):
+        return
+    named = [keyword.value for keyword in node.keywords if keyword.arg in _WINDOWS]
+    placed = node.args[2:] if _called(node).lower().startswith("conv") else []
+    for argument in [*placed, *named]:
+        yield from ast.walk(argument)
 
 
 def _call_literals(call: ast.Call) -> Iterator[ast.Constant]:

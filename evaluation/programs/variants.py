@@ -18,6 +18,7 @@ from math import prod
 
 from evaluation.problem import Tensor
 from evaluation.programs import sizes
+from evaluation.programs.networks import Network, mended
 from evaluation.programs.resize import Place, Resizer, Rule, Size, related
 from evaluation.programs.sizes import SMALL
 from evaluation.reference.pool import ReferencePool, Survey
@@ -39,6 +40,12 @@ SURVEY_LIMIT = 1 << 25
 """Input elements up to which a program may be run only to learn its shapes."""
 _MANY_TENSORS = 48
 """Tensors from which on a program is a whole network, and judged at small sizes only."""
+_DEEP, _LAYERED = 40, 8
+"""Parameters from which on a program is resized as a network first, and only then as others are."""
+_NETWORK_WORK = 16
+"""By how much the cap of work is raised for a network: narrower ones are of little use."""
+_NETWORK_CHECKS, _MAX_MENDS = 3, 4
+"""Small versions of a network that are looked for, and how many complaints of one are looked at."""
 _SCALES = (1.0, 3.0, 0.3, 0.1, 6.0, 0.03, 0.01, 0.0, 1.0, 3.0)
 """Scales of the small sizes that are tried in turn: some programs need more room, others more thrift."""
 _MAX_SURVEYS = 250
@@ -132,10 +139,10 @@ def find_variants(
     return _Search(text, shipped, reference, random.Random(f"{seed}/{text}"), deadline).run()
 
 
-def fits(survey: Survey, relaxation: int = 1) -> bool:
-    """Whether a version is small enough for the CPU, its caps raised by `relaxation`."""
+def fits(survey: Survey, relaxation: int = 1, work: int | None = None) -> bool:
+    """Whether a version is small enough for the CPU, its caps raised by `relaxation`, or work's by `work`."""
     small = all(0 < tensor.numel <= relaxation * ELEMENT_CAP for tensor in survey.tensors)
-    return small and survey.flops <= relaxation * WORK_CAP
+    return small and survey.flops <= (work or relaxation) * WORK_CAP
 
 
 class _Search:
@@ -146,15 +153,20 @@ class _Search:
     ) -> None:
         self.shipped, self.reference, self.rng, self.deadline = shipped, reference, rng, deadline
         taken = shipped.inputs + shipped.parameters
-        self.resizer = Resizer(text, {extent for tensor in taken for extent in tensor.shape})
+        self.text, self.dimensions = text, {extent for tensor in taken for extent in tensor.shape}
+        self.resizer = Resizer(text, self.dimensions)
         self.surveys: dict[str, Survey | None] = {}
+        self.reasons: dict[str, str] = {}
         self.batch = _BATCH
 
     def run(self) -> Variants:
         """Find a way, then draw everything in it."""
+        network = self._network() if self._is_network() else Variants()
+        if network.checks:
+            return network
         best = self._way()
         if best is None:
-            return Variants()
+            return network if self._is_network() else self._network()
         best = self._without_idle(best)
         way = best.way
         scales = (1.0, 0.05 if len(way.large) == 1 else 0.5)
@@ -173,6 +185,49 @@ class _Search:
             with suppress(ProgramError):  # a slow program is judged at small sizes
                 found.ladder = list(dict.fromkeys(self._ladder(way)))
         return found
+
+    def _is_network(self) -> bool:
+        """Whether it is best resized as a whole: it is deep, or its layers have widths of their own."""
+        images = any(len(tensor.shape) > 3 for tensor in self.shipped.inputs)
+        least = _LAYERED if images and any(size.place is Place.BODY for size in self.resizer.sizes) else _DEEP
+        return len(self.shipped.parameters) >= least
+
+    def _network(self) -> Variants:
+        """Versions of a whole network; none where it does not hang together at other sizes."""
+        widths = {extent for tensor in self.shipped.parameters for extent in tensor.shape}
+        resizer = Resizer(self.text, self.dimensions, widths)
+        caps = RELAXATION * ELEMENT_CAP, _NETWORK_WORK * WORK_CAP
+        network = Network(resizer, self.shipped, self.rng, *caps)
+        found = Variants()
+        waiting = network.recipes()
+        while waiting and len(found.checks) < _NETWORK_CHECKS:
+            recipes = waiting.pop(0)
+            for recipe in recipes:
+                variant = self._mended(self._variant(network.sizes(recipe), caps[0], resizer))
+                survey = self.surveys.get(variant.program)
+                if survey and self._is_small_network(survey, variant):
+                    found.checks.append(variant.program)
+                    waiting = [others for others in waiting if others[0].sides != recipe.sides]
+                if survey:  # it runs: to change more is of no use
+                    break
+        return found
+
+    def _is_small_network(self, survey: Survey, variant: Variant) -> bool:
+        alike = resized(self.shipped, survey, variant.sizes) and effective(self.shipped, survey)
+        return alike and fits(survey, RELAXATION, _NETWORK_WORK)
+
+    def _mended(self, variant: Variant) -> Variant:
+        """The variant with what it complains of put right, as often as that leads on."""
+        for _ in range(_MAX_MENDS):
+            (survey,) = self._survey([variant])
+            if survey is not None or variant.program not in self.reasons:
+                break
+            batches = [value for size, value in variant.sizes if size.place is Place.INPUTS and value > 1]
+            text = mended(variant.program, self.reasons[variant.program], sorted(batches))
+            if text is None:
+                break
+            variant = replace(variant, program=text)
+        return variant
 
     def _way(self) -> _Working | None:
         """The first way in which the program runs and fits, and no output loses an extent if that can be."""
@@ -323,14 +378,14 @@ class _Search:
             {size: value for group, value in zip(way.groups, new, strict=True) for size in group}, most
         )
 
-    def _variant(self, new: Mapping[Size, int], most: int) -> Variant:
+    def _variant(self, new: Mapping[Size, int], most: int, resizer: Resizer | None = None) -> Variant:
         """The program at these sizes, if its inputs can be as small as `most` elements."""
         smallest: dict[int, int] = {}
         for size, value in new.items():
             smallest[size.value] = min(value, smallest.get(size.value, value))
         shapes = [[smallest.get(extent, 1) for extent in tensor.shape] for tensor in self.shipped.inputs]
         small = all(prod(shape) <= most for shape in shapes)
-        return Variant(self.resizer.rewrite(new) if small else "", tuple(new.items()))
+        return Variant((resizer or self.resizer).rewrite(new) if small else "", tuple(new.items()))
 
     def _survey(self, variants: Iterable[Variant]) -> list[Survey | None]:
         """Shapes of each variant that runs; each text is tried once."""
@@ -343,10 +398,10 @@ class _Search:
                 found = self.reference.survey(batch, SURVEY_LIMIT, seconds=self.deadline.left)
             except ProgramError:  # one of them ended the process of all
                 found = [ProgramError("it ended")] * len(batch)
-            self.surveys |= {
-                text: survey if isinstance(survey, Survey) else None
-                for text, survey in zip(batch, found, strict=True)
-            }
+            for text, survey in zip(batch, found, strict=True):
+                self.surveys[text] = survey if isinstance(survey, Survey) else None
+                if isinstance(survey, ProgramError):
+                    self.reasons[text] = str(survey)
             each = (time.monotonic() - started) / len(batch)
             self.batch = max(1, min(_BATCH, int(_BATCH_SECONDS / max(each, 1e-3))))
         return [self.surveys.get(item.program) for item in wanted]
