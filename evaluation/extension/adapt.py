@@ -116,13 +116,17 @@ class _Answer:
 
     def _python(self, module: Module, source: str) -> tuple[str, HostValue]:
         """The device code, and what the model returns."""
+        if "load_inline" not in source:
+            is_triton = any(full.partition(".")[0] == "triton" for full in module.imports.values())
+            reason = "kernels in the Triton language" if is_triton else "no call of load_inline"
+            raise NotTakenError(Reason.NO_KERNEL, reason)
         names = self._interpreter.python
         names |= {name: Namespace(full) for name, full in module.imports.items()}
         names |= module.functions
         names |= {name: PythonClass(name, methods) for name, methods in module.classes.items()}
         for statement in module.assignments:
             self._assign(statement, Frame(None, names))
-        model = self._model(module, source)
+        model = self._model(module)
         result = self._forward(model)
         extensions = [value for value in (*names.values(), *model.attributes.values())]
         units = {id(one.unit): one.unit for one in extensions if isinstance(one, Extension)}
@@ -130,15 +134,14 @@ class _Answer:
         used = [unit for unit in units.values() if unit.kernels & launched] or list(units.values())
         return "\n".join(unit.device for unit in used), result
 
-    def _model(self, module: Module, source: str) -> Self:
+    def _model(self, module: Module) -> Self:
         """The model with what its `__init__` sets."""
         classes = {name: methods for name, methods in module.classes.items() if "forward" in methods}
         name = next((one for one in ("ModelNew", "Model") if one in classes), None)
         if name is None:
             if "fused_operator" in module.functions:
                 return Self({"forward": _method(module.functions["fused_operator"])}, {})
-            reason = "the Triton language" if "triton" in source else "no class ModelNew"
-            raise NotTakenError(Reason.NO_KERNEL, reason)
+            raise NotTakenError(Reason.NO_KERNEL, "no class ModelNew")
         model = Self(classes[name], {})
         made = classes[name].get("__init__")
         if made is None:

@@ -50,7 +50,7 @@ _BEFORE_TYPES = frozenset(
     ["const", "static", "constexpr", "inline", "typename", "struct", "extern", "volatile", "register"]
 )
 _CASTS = frozenset(["static_cast", "reinterpret_cast", "const_cast", "dynamic_cast"])
-_STOPS = frozenset(["goto", "switch", "try", "throw", "do", "asm", "break", "continue", "delete", "new"])
+_STOPS = frozenset(["goto", "switch", "try", "do", "asm", "break", "continue", "delete", "new"])
 _NUMBER = re.compile(
     r"(?P<float>(?:\d[\d']*\.[\d']*|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)[fFlL]?"
     r"|(?P<hex>0[xX][\da-fA-F']+)[uUlL]*|(?P<integer>\d[\d']*)[uUlLzZ]*",
@@ -152,12 +152,10 @@ class Parser:
         depth = 0
         while at < len(self._tokens):
             token = self._tokens[at]
-            if token.text in ("<", "("):
+            if token.text == "<":
                 depth += 1
-            elif token.text in (">", ")"):
-                depth -= 1
-            elif token.text == ">>":
-                depth -= 2
+            elif token.text in (">", ">>"):
+                depth -= len(token.text)
             elif token.kind not in ("word", "number") and token.text not in (*",*&+-/", "::"):
                 return None
             at += 1
@@ -205,6 +203,10 @@ class Parser:
             value = None if self._is(";") else self.expression()
             self._expect(";")
             return [Return(token.line, value)]
+        if self._take("throw"):
+            while not self._take(";"):
+                self._next()
+            return []
         if token.kind == "word" and token.text in _STOPS:
             raise not_understood(f"the statement {token.text}", token.line)
         if self._is("using", "typedef"):

@@ -359,7 +359,7 @@ class Interpreter:
             if node.operator == "~":
                 return Num(operation("^", value.expression, Number(-1)))
             if node.operator == "-":
-                return arithmetic("-", num(0.0) if value.is_float else num(0), value)
+                return num(-value.constant) if value.constant is not None else arithmetic("-", num(0), value)
         if node.operator == "!":
             return negated(self.condition(node.operand, frame))
         if node.operator in ("&", "*", "+"):
@@ -459,6 +459,8 @@ class Interpreter:
                 extents = list(whole.items)
                 extents["xyz".index(axis)] = value
                 self.bind(object, Many(tuple(extents)), frame)
+            case Member(line, object, _) if isinstance(self.evaluate(object, frame), Opaque):
+                pass  # what a context is told, nobody asks for
             case _:
                 raise not_understood("an assignment to what is no variable", target.line)
 
@@ -483,6 +485,11 @@ class Interpreter:
             return self.apply(self.python[name], node, frame)
         if name:
             return members.call(self, name, node, frame)
+        if isinstance(node.function, Member):  # in C++ a tensor's property and method may have one name
+            object = self.evaluate(node.function.object, frame)
+            if isinstance(object, Tensor):
+                return members.method(self, object, node.function.name, node, frame)
+            return self.apply(members.member(self, object, node.function.name, node.line), node, frame)
         return self.apply(self.evaluate(node.function, frame), node, frame)
 
     def apply(self, function: HostValue, node: Call, frame: Frame) -> HostValue:
@@ -502,6 +509,8 @@ class Interpreter:
                 return members.call(self, name, node, frame)
             case PythonClass():
                 raise not_understood(f"an object of the class {function.name}", node.line)
+            case Opaque():
+                return function
             case Layer():
                 raise library(f"the layer {function.kind}", node.line)
         raise not_understood(f"a call of {described(function)}", node.line)

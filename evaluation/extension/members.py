@@ -49,9 +49,8 @@ _CONSTANTS: dict[str, float | int] = {
     "cudaSuccess": 0, "inf": inf, "pi": pi, "M_SQRT1_2": 0.5**0.5,
 }  # fmt: skip
 _LIMITS = {"infinity": inf, "max": 3.4028234663852886e38, "lowest": -3.4028234663852886e38}
-_LIBRARIES = re.compile(
-    r"(?:torch|at|c10|F|nn|thrust|cub|cutlass|np|numpy|cublas\w*|cudnn\w*|cusparse\w*|cu[A-Z]\w*)\b"
-)
+_LIBRARIES = re.compile(r"(?:torch|at|c10|F|nn|np|numpy)\b")
+_COMPUTING = re.compile(r"cublas|cudnn|cusparse|cusolver|curand|cufft|thrust$|cub$|cutlass$|cute$")
 _LISTS = frozenset(
     [
         "vector",
@@ -210,6 +209,8 @@ def call(interpreter: Interpreter, name: str, node: Call, frame: Frame) -> HostV
     if cuda_calls.is_check(base):
         effects(interpreter, node.arguments, frame)
         return num(0)
+    if _COMPUTING.match(base) or (prefixes and _COMPUTING.match(prefixes[0])):
+        raise library(name, node.line)
     if base == "Parameter" or (base == "register_buffer" and not prefixes):
         return Parameter()
     if base == "load_inline":
@@ -243,6 +244,9 @@ def _plain(interpreter: Interpreter, base: str, node: Call, frame: Frame) -> Hos
     if base == "isinstance":
         return num(True)
     arguments = [interpreter.evaluate(one, frame) for one in node.arguments]
+    if base == "str" and len(arguments) == 1:
+        only = arguments[0]
+        return Text(str(only.constant)) if isinstance(only, Num) and only.constant is not None else only
     if type == "dim3":
         return dim3(Many(tuple(arguments)))
     if type in _LISTS:

@@ -90,7 +90,14 @@ def as_float(value: Num) -> Num:
 
 def as_int(value: Num) -> Num:
     """A number cut to an integer."""
-    return Num(operation("int", value.expression)) if value.is_float else value
+    match value:
+        case Num(_, False):
+            return value
+        case Num(Number(constant)) if isfinite(constant):
+            return num(int(constant))
+        case Num(Operation("float", (whole,))):
+            return Num(whole)
+    raise not_understood("a fraction that depends on sizes cut to an integer")
 
 
 def truth(value: Num) -> Num:
