@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from evaluation.answer.response import fenced
 from evaluation.expressions import Dimension, Expression, ExpressionError, Number, Scope, evaluate
@@ -104,12 +105,11 @@ class _Answer:
         return emit.kernel_file(device, self._interpreter.steps, names | sizes)
 
     def _tensor(self, declared: Declared) -> Tensor:
-        """A tensor of the program; an extent that is the same at all sizes is a constant."""
+        """A tensor of the program; an extent that is 1 at all sizes is a constant."""
         shape: list[Expression] = []
-        for axis, extent in enumerate(declared.shape):
+        for axis in range(len(declared.shape)):
             found = {_shape(instance, declared.name)[axis : axis + 1] for instance in self._instances}
-            same = found == {(extent,)}
-            shape.append(Number(extent) if same else Dimension(declared.name, Number(axis)))
+            shape.append(Number(1) if found == {(1,)} else Dimension(declared.name, Number(axis)))
         return Tensor(Storage(declared.name, declared.dtype, tuple(shape), allocated=False), tuple(shape))
 
     # --- Python
@@ -263,7 +263,12 @@ def _entry(unit: Unit) -> tuple[HostFunction, Binding | None]:
         for one in functions
         if any("Tensor" in parameter.type for parameter in one.parameters)
     ]
-    called = {token.text for one in taking for token in one.body}
+    called = {
+        token.text
+        for one in taking
+        for before, token in pairwise(one.body)
+        if before.text not in (".", "->") and token.text != one.name
+    }
     free = [one for one in taking if one.name not in called]
     if not free:
         raise NotTakenError(Reason.NO_KERNEL, "no host function takes tensors")

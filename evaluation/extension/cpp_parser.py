@@ -50,7 +50,7 @@ _BEFORE_TYPES = frozenset(
     ["const", "static", "constexpr", "inline", "typename", "struct", "extern", "volatile", "register"]
 )
 _CASTS = frozenset(["static_cast", "reinterpret_cast", "const_cast", "dynamic_cast"])
-_STOPS = frozenset(["goto", "switch", "try", "do", "asm", "break", "continue", "delete", "new"])
+_STOPS = frozenset(["goto", "try", "do", "asm", "break", "continue", "delete", "new"])
 _NUMBER = re.compile(
     r"(?P<float>(?:\d[\d']*\.[\d']*|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)[fFlL]?"
     r"|(?P<hex>0[xX][\da-fA-F']+)[uUlL]*|(?P<integer>\d[\d']*)[uUlLzZ]*",
@@ -199,6 +199,8 @@ class Parser:
         if self._take("while"):
             condition = self._in_parentheses()
             return [Loop(token.line, (), condition, tuple(self._statement()))]
+        if self._take("switch"):
+            return [self._switch(token.line)]
         if self._take("return"):
             value = None if self._is(";") else self.expression()
             self._expect(";")
@@ -236,6 +238,33 @@ class Parser:
             after.append(Evaluation(self._line(), self.expression()))
             self._take(",")
         return Loop(line, before, condition, tuple(self._statement()), tuple(after))
+
+    def _switch(self, line: int) -> Statement:
+        """Cases that each end with `break` or `return`, as a chain of branches."""
+        value = self._in_parentheses()
+        self._expect("{")
+        cases: list[tuple[Node | None, tuple[Statement, ...]]] = []
+        while not self._take("}"):
+            conditions: list[Node] = []
+            is_default = False
+            while self._is("case", "default"):
+                is_default = self._take("default") or is_default
+                if self._take("case"):
+                    label = self._line()
+                    conditions.append(Binary(label, "==", value, self._choice()))
+                self._expect(":")
+            body: list[Statement] = []
+            while not self._is("case", "default", "}", "break"):
+                body += self._statement()
+            if self._take("break"):
+                self._expect(";")
+            elif not self._is("}") and not (body and isinstance(body[-1], Return)):
+                raise not_understood("a case that goes on into the next", self._line())
+            condition = None if is_default else conditions[0] if conditions else Literal(line, False)
+            for other in conditions[1:] if condition is not None else ():
+                condition = Binary(line, "||", condition, other)
+            cases.append((condition, tuple(body)))
+        return Block(line, _chain(line, cases))
 
     def _in_parentheses(self) -> Node:
         self._expect("(")
@@ -308,7 +337,7 @@ class Parser:
         value = self.expression()
         self._expect(";")
         targets = Items(line, tuple(Name(name.line, name.text) for name in names))
-        return [Evaluation(line, Assignment(line, targets, "=", value))]
+        return [Evaluation(line, Assignment(line, targets, "", value))]
 
     def _evaluation(self) -> Evaluation:
         line, node = self._line(), self.expression()
@@ -519,6 +548,15 @@ class Parser:
         while not self._take("{"):  # mutable, noexcept, -> type
             self._next()
         return Lambda(line, tuple(parameters), self._block())
+
+
+def _chain(line: int, cases: list[tuple[Node | None, tuple[Statement, ...]]]) -> tuple[Statement, ...]:
+    """The cases of a `switch`, the default one last wherever it stands."""
+    chain = next((body for condition, body in cases if condition is None), ())
+    for condition, body in reversed(cases):
+        if condition is not None:
+            chain = (If(line, condition, body, chain),)
+    return chain
 
 
 _BRACED = frozenset(["dim3", "vector", "IntArrayRef", "tuple", "pair", "array"])
