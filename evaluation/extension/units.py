@@ -22,7 +22,7 @@ _DEFINE = re.compile(
 _DEVICE = frozenset(["__global__", "__device__", "__constant__", "__shared__", "__managed__"])
 _BINDINGS = re.compile(r"PYBIND11_MODULE|TORCH_LIBRARY\w*")
 _HOST = re.compile(
-    r"\b(?:torch|at|c10|py|pybind11)\s*::|\bstd\s*::\s*(?:vector|string|cout|cerr|tuple|optional)\b|\bcuda[A-Z]\w*"
+    r"<<<|\b(?:torch|at|c10|py|pybind11)\s*::|\bstd\s*::\s*(?:vector|string|cout|cerr|tuple|optional)\b|\bcuda[A-Z]\w*"
     r"|\b(?:AT|TORCH|C10|TORCH_CHECK)_[A-Z_]+|\bTORCH_CHECK\b|\bcu(?:blas|dnn)\w*|\bf?printf\s*\(\s*stderr|\bexit\s*\("
 )
 _CHECKS = re.compile(
