@@ -260,10 +260,10 @@ class Parser:
                 self._expect(";")
             elif not self._is("}") and not (body and isinstance(body[-1], Return)):
                 raise not_understood("a case that goes on into the next", self._line())
-            condition = None if is_default else conditions[0] if conditions else Literal(line, False)
-            for other in conditions[1:] if condition is not None else ():
-                condition = Binary(line, "||", condition, other)
-            cases.append((condition, tuple(body)))
+            either: Node = Literal(line, False)
+            for one in conditions:
+                either = Binary(line, "||", either, one)
+            cases.append((None if is_default else either, tuple(body)))
         return Block(line, _chain(line, cases))
 
     def _in_parentheses(self) -> Node:
