@@ -42,6 +42,7 @@ _OTHER = (
         "training/launch/lock.py",
         "training/launch/signals.py",
         "training/launch/ports.py",
+        "training/launch/worker.py",
     ),
     *("training/preflight/machine.py", "training/preflight/gpu_memory.py"),
 )

@@ -1,4 +1,4 @@
-"""Runs of two processes that are killed or asked to stop go on, and end as if nothing had happened."""
+"""Runs of two processes: killed or asked to stop they go on, and end as if nothing had happened."""
 
 import signal
 from pathlib import Path
@@ -36,6 +36,12 @@ def asynchronous(folder: Path, out_dir: Path):
     return grpo_job(folder, out_dir, 2, grpo=ASYNC)
 
 
+def custom(folder: Path, out_dir: Path):
+    """With the rollout function of docs/custom-code.md."""
+    function = "docs.examples.rollout:best_and_worst"
+    return grpo_job(folder, out_dir, 2, grpo={"steps": 2}, rollout_function=function)
+
+
 def sft(folder: Path, out_dir: Path):
     return sft_job(folder / "torch_dist", folder / "sft.jsonl", out_dir, 2, steps=SFT_STEPS)
 
@@ -44,7 +50,7 @@ def sft(folder: Path, out_dir: Path):
 def straight(folder) -> Path:
     """What the same runs leave that nobody interrupts, in folders with their names."""
     out, arguments = folder / "straight", []
-    for make in (grpo, asynchronous, sft):
+    for make in (grpo, asynchronous, custom, sft):
         job = make(folder, out / make.__name__)
         job.out_dir.mkdir(parents=True)
         file = out / f"{make.__name__}.json"
@@ -61,17 +67,27 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert (one / "rollouts.jsonl").read_text() == (other / "rollouts.jsonl").read_text()
 
 
-def test_grpo_is_killed_and_asked_to_stop_first_by_its_launcher_then_by_a_worker(folder, straight, tmp_path):
+def test_a_rollout_function_of_the_users_serves_all_ranks(straight):
+    rows = metrics(straight / "custom")
+    assert [row["rollout/samples"] for row in rows] == [16, 16]
+    assert all(row["reward/std"] > 0 for row in rows)
+
+
+def stopped(module: str, job, steps: int, number: int, *, worker: bool) -> None:
+    """Go on with a run and ask it to stop two steps later: it says so and has a snapshot of the last."""
+    step = steps_done(job.out_dir) + 2
+    status, said = run_and_stop(module, job, job.out_dir, 2, step, number, worker=worker)
+    assert status == REQUEUE and "asked to stop" in said
+    done = steps_done(job.out_dir)
+    assert step <= done < steps
+    assert (job.out_dir / "checkpoints" / f"step_{done:06d}").is_dir()
+
+
+def test_grpo_is_killed_and_a_worker_is_asked_to_stop(folder, straight, tmp_path):
     job = grpo(folder, tmp_path / "broken")
     run_and_kill("training.grpo", job, job.out_dir, 2, step=4)
     rarely = grpo(folder, job.out_dir, save_every=100)
-    for number, worker in [(signal.SIGTERM, False), (signal.SIGUSR1, True)]:
-        step = steps_done(job.out_dir) + 2
-        status, said = run_and_stop("training.grpo", rarely, job.out_dir, 2, step, number, worker=worker)
-        assert status == REQUEUE and "asked to stop" in said
-        done = steps_done(job.out_dir)
-        assert step <= done < GRPO_STEPS
-        assert (job.out_dir / "checkpoints" / f"step_{done:06d}").is_dir()
+    stopped("training.grpo", rarely, GRPO_STEPS, signal.SIGUSR1, worker=True)
     run_job("training.grpo", job, job.out_dir, 2)
     assert_same_run(job.out_dir, straight / "grpo")
 
@@ -83,14 +99,11 @@ def test_asynchronous_grpo_is_killed(folder, straight, tmp_path):
     assert_same_run(job.out_dir, straight / "asynchronous")
 
 
-def test_sft_is_killed_and_later_asked_to_stop(folder, straight, tmp_path):
+def test_sft_is_killed_and_its_launcher_is_asked_to_stop(folder, straight, tmp_path):
     whole, broken = straight / "sft", sft(folder, tmp_path / "broken")
     run_and_kill("training.sft", broken, broken.out_dir, 2, step=4)
     assert not (broken.out_dir / "torch_dist").exists()
-    step = steps_done(broken.out_dir) + 4
-    status, _ = run_and_stop("training.sft", broken, broken.out_dir, 2, step, signal.SIGUSR1, worker=False)
-    assert status == REQUEUE
-    assert (broken.out_dir / "checkpoints" / f"step_{steps_done(broken.out_dir):06d}").is_dir()
+    stopped("training.sft", broken, SFT_STEPS, signal.SIGTERM, worker=False)
     run_job("training.sft", broken, broken.out_dir, 2)
 
     assert_same_run(broken.out_dir, whole)
