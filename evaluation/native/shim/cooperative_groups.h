@@ -52,6 +52,7 @@ template <unsigned Size, class Parent = thread_block> struct thread_block_tile {
 template <unsigned Size, class Group> SIMT_INLINE thread_block_tile<Size, Group> tiled_partition(const Group&) {
     return {};
 }
+SIMT_INLINE thread_block_tile<1> this_thread() { return {}; }
 
 // Some lanes of a warp, ranked in their order.
 class coalesced_group {

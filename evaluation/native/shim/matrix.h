@@ -65,6 +65,12 @@ template <class T, int M, int N, int K> constexpr bool simt_has_shape() {
     }
 }
 
+// How many numbers a lane holds. As in CUDA, each of a factor in half precision is held twice or four times.
+template <class Use, int M, int N, int K, class T> constexpr int simt_held() {
+    using Extent = SimtExtent<Use, M, N, K>;
+    return SimtNumberOf<T>::code == SIMT_HALF && Extent::kind < 4 ? 16 : Extent::rows * Extent::columns / 32;
+}
+
 template <class Use, int M, int N, int K, class T, class Layout = void> class alignas(8) fragment {
     using Extent = SimtExtent<Use, M, N, K>;
     static_assert(simt_has_shape<T, M, N, K>(), "CUDA has no fragment of this shape and type");
@@ -74,8 +80,7 @@ public:
         simt_rows = Extent::rows,
         simt_columns = Extent::columns,
         simt_kind = Extent::kind + std::is_same<Layout, col_major>::value,
-        // As in CUDA, each number of a factor in half precision is held twice or four times.
-        num_elements = SimtNumberOf<T>::code == SIMT_HALF && int(simt_kind) < 4 ? 16 : simt_rows * simt_columns / 32,
+        num_elements = simt_held<Use, M, N, K, T>(),
         num_storage_elements = num_elements
     };
     using element_type = T;
@@ -123,11 +128,12 @@ static inline void store_matrix_sync(typename SimtNumberOf<T>::Type* memory,
         memory[simt_place<Fragment>(i, stride, layout == mem_row_major)] = f.x[i];
 }
 
-// A lane's own numbers, copied by code that is checked.
-template <class Fragment> struct SimtHeld {
-    typename Fragment::storage_element_type numbers[Fragment::num_elements];
-    explicit SimtHeld(const Fragment& f) {
-        for (int i = 0; i < Fragment::num_elements; i++) numbers[i] = f.x[i];
+// A lane's own numbers, copied by code that is checked; there are as many even if a source has made another fragment.
+template <class Use, int M, int N, int K, class T> struct SimtHeld {
+    static constexpr int count = simt_held<Use, M, N, K, T>();
+    typename SimtNumberOf<T>::Type numbers[count];
+    template <class Fragment> explicit SimtHeld(const Fragment& f) {
+        for (int i = 0; i < count; i++) numbers[i] = f.x[i];
     }
 };
 
@@ -135,14 +141,14 @@ template <int M, int N, int K, class D, class A, class AL, class BL, class C>
 static inline void mma_sync(fragment<accumulator, M, N, K, D>& d, const fragment<matrix_a, M, N, K, A, AL>& a,
                             const fragment<matrix_b, M, N, K, A, BL>& b, const fragment<accumulator, M, N, K, C>& c,
                             bool saturate = false) {
-    const SimtHeld<fragment<matrix_a, M, N, K, A, AL>> left(a);
-    const SimtHeld<fragment<matrix_b, M, N, K, A, BL>> right(b);
-    const SimtHeld<fragment<accumulator, M, N, K, C>> added(c);
-    typename SimtNumberOf<D>::Type sums[d.num_elements];
+    const SimtHeld<matrix_a, M, N, K, A> left(a);
+    const SimtHeld<matrix_b, M, N, K, A> right(b);
+    const SimtHeld<accumulator, M, N, K, C> added(c);
+    typename SimtNumberOf<D>::Type sums[simt_held<accumulator, M, N, K, D>()];
     simt_matrix_multiply(left.numbers, right.numbers, added.numbers, sums, M | N << 8 | K << 16,
                          SimtNumberOf<A>::code | SimtNumberOf<C>::code << 8 | SimtNumberOf<D>::code << 16,
                          a.simt_kind | b.simt_kind << 8, saturate);
-    for (int i = 0; i < d.num_elements; i++) d.x[i] = sums[i];
+    for (int i = 0; i < simt_held<accumulator, M, N, K, D>(); i++) d.x[i] = sums[i];
 }
 
 }  // namespace wmma

@@ -50,6 +50,8 @@ COPIES = [
     "cg::memcpy_async(block, (char*)s, (const char*)(a + first), sizeof(float) * count); cg::wait(block);",
     "auto warp = cg::tiled_partition<32>(block); if (warp.meta_group_rank() == 0) {"
     " cg::memcpy_async(warp, s, a + first, sizeof(float) * count); cg::wait(warp); } block.sync();",
+    "auto own = cg::this_thread(); if (threadIdx.x < count) {"
+    " cg::memcpy_async(own, s + threadIdx.x, a + first + threadIdx.x, 4); cg::wait(own); } block.sync();",
 ]
 GROUPS = """#include <cooperative_groups.h>
 #include <cooperative_groups/reduce.h>
