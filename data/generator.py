@@ -15,11 +15,15 @@ import hashlib
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from data.graph import Graph, Layout, Step, fits
-from data.operators import OPERATORS, STRUCTURED, Family
+from data.building import Builder
+from data.chain import Layout, Role, Step, chain, fits, is_product, role
+from data.graph import Graph
+from data.operators.operator import Attribute, Operator
+from data.operators.registry import chosen
+from data.rendering import problem
 from data.screen import defect
 from data.settings import Counts, DataSettings
 from data.splits import split_of
@@ -67,55 +71,68 @@ def generate(settings: DataSettings, night: str, progress: Callable[[str], None]
     return Draw(tuple(problems), dict(sorted(rejected.items())))
 
 
-def combinations(level: int, *, structured: bool) -> list[Combination]:
-    """All combinations of `level` operators that can make a graph, with or without a structured one."""
+def combinations(operators: Mapping[str, Operator], level: int, *, structured: bool) -> list[Combination]:
+    """All combinations of `level` operators that can make a chain, with or without a structured one."""
+    roles = {name: found for name, operator in operators.items() if (found := role(operator)) is not None}
     return [
         names
-        for names in itertools.combinations(sorted(OPERATORS), level)
-        if fits(names) and structured == any(OPERATORS[name].family in STRUCTURED for name in names)
+        for names in itertools.combinations(sorted(roles), level)
+        if fits([operators[name] for name in names])
+        and structured == any(roles[name] is Role.STRUCTURED for name in names)
     ]
 
 
-def draw_graph(combination: Combination, settings: DataSettings, rng: random.Random) -> Graph:
-    """One graph of the combination: the order, the operands and the layout are drawn.
+def draw_chain(
+    operators: Mapping[str, Operator], combination: Combination, settings: DataSettings, rng: random.Random
+) -> Graph:
+    """One chain of the combination: the order, the operands and the layout are drawn.
 
     A reduction comes last; the others come in any order.
     """
     names = list(combination)
     rng.shuffle(names)
-    names.sort(key=lambda name: OPERATORS[name].family is Family.REDUCTION)
-    steps = tuple(_draw_step(name, first=index == 0, rng=rng) for index, name in enumerate(names))
-    families = {step.operator.family for step in steps}
-    if Family.MATMUL in families:
-        return Graph(steps, Layout.MATMUL)
+    names.sort(key=lambda name: role(operators[name]) is Role.REDUCTION)
+    steps = [_draw_step(operators[name], first=index == 0, rng=rng) for index, name in enumerate(names)]
+    if any(is_product(step.operator) for step in steps):
+        return chain(steps, Layout.MATMUL)
     reads_y = any(step.operand == "y" for step in steps)
     if reads_y and rng.random() < settings.broadcast_share:
-        return Graph(steps, Layout.BROADCAST)
-    in_rows = not families.isdisjoint(STRUCTURED | {Family.REDUCTION})
-    return Graph(steps, Layout.MATRIX if in_rows else Layout.VECTOR)
+        return chain(steps, Layout.BROADCAST)
+    in_rows = {Role.STRUCTURED, Role.REDUCTION} & {role(step.operator) for step in steps}
+    return chain(steps, Layout.MATRIX if in_rows else Layout.VECTOR)
 
 
-def _draw_step(name: str, *, first: bool, rng: random.Random) -> Step:
+def _draw_step(operator: Operator, *, first: bool, rng: random.Random) -> Step:
     """A binary step takes `y`, or now and then `x` again; the sides matter to `sub` only."""
-    operator = OPERATORS[name]
-    if operator.family is not Family.BINARY:
+    if role(operator) is not Role.BINARY:
         return Step(operator)
     operand = "y" if first else rng.choice("yyx")
-    return Step(operator, operand, swapped=name == "sub" and rng.random() < 0.5)
+    return Step(operator, operand, swapped=operator.name == "sub" and rng.random() < 0.5)
 
 
-def single_operator_graphs(name: str) -> list[Graph]:
-    """All graphs of one operator: its layouts and, for `sub`, both orders."""
-    operator = OPERATORS[name]
-    if operator.family is Family.BINARY:
-        sides = (False, True) if name == "sub" else (False,)
-        layouts = (Layout.VECTOR, Layout.BROADCAST, Layout.MATRIX)
-        return [Graph((Step(operator, "y", swapped),), layout) for layout in layouts for swapped in sides]
-    if operator.family is Family.MATMUL:
-        return [Graph((Step(operator),), Layout.MATMUL)]
-    if operator.family in STRUCTURED or operator.family is Family.REDUCTION:
-        return [Graph((Step(operator),), Layout.MATRIX)]
-    return [Graph((Step(operator),), layout) for layout in (Layout.VECTOR, Layout.MATRIX)]
+def single_operator_graphs(operator: Operator, dtype: str = "float32") -> list[Graph]:
+    """All graphs of one operator: its layouts and, for `sub`, both orders; or its attributes one by one."""
+    match role(operator):
+        case Role.BINARY:
+            sides = (False, True) if operator.name == "sub" else (False,)
+            layouts = (Layout.VECTOR, Layout.BROADCAST, Layout.MATRIX)
+            return [chain([Step(operator, "y", side)], layout, dtype) for layout in layouts for side in sides]
+        case Role.POINTWISE:
+            return [chain([Step(operator)], layout, dtype) for layout in (Layout.VECTOR, Layout.MATRIX)]
+        case Role.REDUCTION | Role.STRUCTURED:
+            return [chain([Step(operator)], Layout.MATMUL if is_product(operator) else Layout.MATRIX, dtype)]
+    return [_alone(operator, attributes, dtype) for attributes in _variations(operator)]
+
+
+def _variations(operator: Operator) -> list[dict[str, Attribute]]:
+    """An operator's default attributes, and each further value of one with the defaults of the rest."""
+    further = [{name: value} for name, values in operator.attributes.items() for value in values[1:]]
+    return [{}, *further]
+
+
+def _alone(operator: Operator, attributes: Mapping[str, Attribute], dtype: str) -> Graph:
+    builder = Builder(dtype)
+    return builder.graph(*builder.add(operator, (), attributes))
 
 
 class _Drawer:
@@ -123,6 +140,7 @@ class _Drawer:
 
     def __init__(self, settings: DataSettings, split: Split, seed: str, rejected: Counter[str]) -> None:
         self.settings, self.split, self.seed, self.rejected = settings, split, seed, rejected
+        self.operators = chosen(settings.operators)
         self.seen: set[Graph] = set()
 
     def draw(self) -> Iterator[Generated]:
@@ -131,13 +149,16 @@ class _Drawer:
             yield from self._singles()
         counts: Counts = getattr(self.settings, self.split)
         structured = round(self.settings.structured_share * counts.level2)
-        yield from self._composed(combinations(2, structured=False), counts.level2 - structured)
-        yield from self._composed(combinations(2, structured=True), structured)
-        yield from self._composed(combinations(3, structured=False), counts.level3)
+        yield from self._composed(self._combinations(2), counts.level2 - structured)
+        yield from self._composed(self._combinations(2, structured=True), structured)
+        yield from self._composed(self._combinations(3), counts.level3)
+
+    def _combinations(self, level: int, *, structured: bool = False) -> list[Combination]:
+        return combinations(self.operators, level, structured=structured)
 
     def _singles(self) -> Iterator[Generated]:
-        for name in OPERATORS:
-            graphs = [graph for graph in single_operator_graphs(name) if self._accept(graph)]
+        for operator in self.operators.values():
+            graphs = [graph for graph in single_operator_graphs(operator) if self._accept(graph)]
             for graph in graphs[: self.settings.level1_per_operator]:
                 yield self._generated(graph)
 
@@ -166,7 +187,7 @@ class _Drawer:
 
     def _fresh_graph(self, names: Combination, rng: random.Random) -> Graph | None:
         for _ in range(_TRIES):
-            graph = draw_graph(names, self.settings, rng)
+            graph = draw_chain(self.operators, names, self.settings, rng)
             if graph not in self.seen and self._accept(graph):
                 return graph
         return None
@@ -180,4 +201,4 @@ class _Drawer:
         return found is None
 
     def _generated(self, graph: Graph) -> Generated:
-        return Generated(graph.problem(self.split, self.settings.tolerance, self.seed), graph)
+        return Generated(problem(graph, self.split, self.settings.tolerance, self.seed), graph)

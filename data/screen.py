@@ -9,11 +9,13 @@ PyTorch, at the smallest ragged sizes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 
 import torch
 
 from data.graph import Graph
+from data.rendering import check_instance
 
 #: Above this, float32 kernels drown in rounding; below, the output is as good as constant.
 _LARGEST, _SMALLEST_DEVIATION = 1e4, 1e-2
@@ -34,29 +36,42 @@ class Defect(StrEnum):
 
 def defect(graph: Graph) -> Defect | None:
     """The first defect found by running the graph's program, or None for a good graph."""
-    output = run(graph.check_instance().program)
+    program = check_instance(graph).program
+    outputs = run(program)
+    inputs = draw_inputs(program)
+    found = [defect for output in outputs if (defect := _defect(output, inputs, program)) is not None]
+    if found:
+        return found[0]
+    return Defect.IDLE_OPERATOR if _has_idle_operator(graph, outputs) else None
+
+
+def _defect(output: torch.Tensor, inputs: Sequence[torch.Tensor], program: str) -> Defect | None:
     if not torch.isfinite(output).all():
         return Defect.NOT_FINITE
     if output.abs().max() > _LARGEST:
         return Defect.HUGE
-    if output.std() < _SMALLEST_DEVIATION:
+    if output.numel() > 1 and output.std() < _SMALLEST_DEVIATION:
         return Defect.CONSTANT
-    if any(_same(value, output) for value in draw_inputs(graph.check_instance().program)):
-        return Defect.COPY
-    return Defect.IDLE_OPERATOR if _has_idle_operator(graph, output) else None
+    if output.numel() == 1 and all(_same(*pair) for pair in zip(run(program), run(program, 1), strict=True)):
+        return Defect.CONSTANT
+    return Defect.COPY if any(_same(value, output) for value in inputs) else None
 
 
-def run(program: str) -> torch.Tensor:
-    """Output of a generated program on its own inputs (seed 0), computed in float64."""
+def run(program: str, seed: int = 0) -> list[torch.Tensor]:
+    """Outputs of a generated program on its own inputs, computed in float64."""
     namespace = _execute(program)
-    output = namespace["fused_operator"](*(value.double() for value in _draw(namespace)))
-    assert isinstance(output, torch.Tensor)
-    return output.contiguous()
+    outputs = namespace["fused_operator"](*map(_wide, _draw(namespace, seed)))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return [output.double().contiguous() for output in outputs]
 
 
 def draw_inputs(program: str) -> list[torch.Tensor]:
-    """The inputs that `run` computes with, in float64."""
-    return [value.double() for value in _draw(_execute(program))]
+    """The floating-point inputs that `run` computes with, in float64."""
+    return [_wide(value) for value in _draw(_execute(program), 0) if value.is_floating_point()]
+
+
+def _wide(value: torch.Tensor) -> torch.Tensor:
+    return value.double() if value.is_floating_point() else value
 
 
 def _execute(program: str) -> dict:
@@ -65,17 +80,18 @@ def _execute(program: str) -> dict:
     return namespace
 
 
-def _draw(namespace: dict) -> list[torch.Tensor]:
+def _draw(namespace: dict, seed: int) -> list[torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         inputs: list[torch.Tensor] = namespace["get_inputs"]()
     return inputs
 
 
-def _has_idle_operator(graph: Graph, output: torch.Tensor) -> bool:
-    """Whether the output is about the same without one of the steps."""
-    shorter = (graph.without(index) for index in range(len(graph.steps)) if len(graph.steps) > 1)
-    return any(_same(run(other.check_instance().program), output) for other in shorter)
+def _has_idle_operator(graph: Graph, outputs: Sequence[torch.Tensor]) -> bool:
+    """Whether the outputs are about the same without one of the nodes."""
+    shorter = (graph.without(node) for node in graph.nodes if len(graph.nodes) > 1)
+    programs = (check_instance(other).program for other in shorter if other is not None)
+    return any(all(map(_same, run(program), outputs)) for program in programs)
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -26,6 +26,9 @@ class KernelStyle(StrEnum):
     VECTORIZED = "vectorized"  #: float4 loads and stores, scalar tail
     SHARED = "shared"  #: a block works together through shared memory
     SHUFFLE = "shuffle"  #: a warp works together through shuffles
+    REGISTERS = "registers"  #: a thread computes a block of outputs in registers
+    ONLINE = "online"  #: one pass whose partial results are rescaled as it goes
+    MMA = "mma"  #: matrix fragments of half precision
 
 
 #: All that guard their bounds, as often as each other.
@@ -48,6 +51,8 @@ class DataSettings(Frozen):
     """Joined with the night's name to seed the training problems and kernels."""
     split_seed: Result[int] = 1234
     """Seeds the splits and the held-out and validation problems: the same on every night."""
+    operators: Result[tuple[str, ...]] = ()
+    """Names of the operators that problems are drawn from, in the order of the single ones; none for all."""
     prompt_style: Result[PromptStyle] = PromptStyle.FULL
     """How prompts are written."""
     level1_per_operator: Result[int] = Field(default=4, ge=1)

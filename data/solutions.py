@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from data import elementwise_kernels, matmul_kernels, row_kernels
 from data.generator import Generated
-from data.graph import Graph, Layout
-from data.operators import Family
+from data.graph import Graph
+from data.kernels.writing import styles, write
 from data.settings import DataSettings, KernelStyle
 from evaluation.check import SizeSet
 from evaluation.pool import ProgressCallback, Request
@@ -61,55 +60,6 @@ class Failure:
     verdict: Verdict
 
 
-def styles(graph: Graph) -> tuple[KernelStyle, ...]:
-    """The styles that fit a graph; `unguarded` and `per_output` always do."""
-    always = (KernelStyle.UNGUARDED, KernelStyle.PER_OUTPUT)
-    if graph.core is None:
-        wide = () if graph.layout is Layout.BROADCAST else (KernelStyle.VECTORIZED,)
-        return (*always, KernelStyle.GRID_STRIDE, *wide)
-    family = graph.steps[graph.core].operator.family
-    if family in (Family.MATMUL, Family.TRANSPOSE):
-        return (*always, KernelStyle.SHARED)
-    if family is Family.SCAN:
-        return (*always, KernelStyle.SHUFFLE)
-    return (*always, KernelStyle.SHARED, KernelStyle.SHUFFLE)
-
-
-def write(graph: Graph, style: KernelStyle) -> str:
-    """The `.cu` source of a graph in a style; raises ValueError for a style that does not fit."""
-    if style not in styles(graph):
-        raise ValueError(f"no {style} kernel for {graph.operators} in layout {graph.layout}")
-    guarded = style is not KernelStyle.UNGUARDED
-    if graph.core is None:
-        return _write_elementwise(graph, style, guarded=guarded)
-    family = graph.steps[graph.core].operator.family
-    if family is Family.MATMUL:
-        if style is KernelStyle.SHARED:
-            return matmul_kernels.tiled(graph, graph.core)
-        return matmul_kernels.per_output(graph, graph.core, guarded=guarded)
-    if family is Family.TRANSPOSE:
-        if style is KernelStyle.SHARED:
-            return elementwise_kernels.transpose_shared(graph)
-        return elementwise_kernels.transpose(graph, guarded=guarded)
-    return _write_rows(graph, graph.core, style, guarded=guarded)
-
-
-def _write_elementwise(graph: Graph, style: KernelStyle, *, guarded: bool) -> str:
-    if style is KernelStyle.GRID_STRIDE:
-        return elementwise_kernels.grid_stride(graph)
-    if style is KernelStyle.VECTORIZED:
-        return elementwise_kernels.vectorized(graph)
-    return elementwise_kernels.per_output(graph, guarded=guarded)
-
-
-def _write_rows(graph: Graph, core: int, style: KernelStyle, *, guarded: bool) -> str:
-    if style is KernelStyle.SHARED:
-        return row_kernels.row_shared(graph, core)
-    if style is KernelStyle.SHUFFLE:
-        return row_kernels.row_shuffle(graph, core)
-    return row_kernels.per_row(graph, core, guarded=guarded)
-
-
 def respond(source: str) -> str:
     """A source as a response: one fenced block and nothing else."""
     return f"```cuda\n{source}```"
@@ -140,8 +90,9 @@ def _choose_styles(
     """Different styles for one problem, given how many kernels were written before it."""
     share = settings.unguarded_share
     plain = [int((n + 1) * share) > int(n * share) for n in range(written, written + count)]
-    chosen = [KernelStyle.UNGUARDED] if any(plain) else []
-    weights = {style: settings.style_weights.get(style, 0) for style in styles(graph) if style in _GUARDED}
+    fitting = styles(graph)
+    chosen = [KernelStyle.UNGUARDED] if any(plain) and KernelStyle.UNGUARDED in fitting else []
+    weights = {style: settings.style_weights.get(style, 0) for style in fitting if style in _GUARDED}
     for _ in range(plain.count(False)):
         left = [style for style in weights if weights[style] > 0 and style not in chosen]
         if left:

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from data.generator import Generated
+from data.rendering import narrow_instance
 from evaluation.problem import Instance, Problem
 from evaluation.programs.mutations import Mutation, Survivor, survivors
 from evaluation.reference.draw import Draw, Kind, Trial
@@ -30,7 +31,7 @@ def sound(item: Generated, reference: ReferencePool, *, refuse_idle_inputs: bool
     """The generated problem, with a further, narrow check size if it needs one; or why it is refused."""
     if unsound(item.problem, reference) is None:
         return item
-    checks = (*item.problem.checks, item.graph.narrow_instance())
+    checks = (*item.problem.checks, narrow_instance(item.graph))
     hardened = item.problem.model_copy(update={"checks": checks})
     reason = unsound(hardened, reference)
     if reason is None:

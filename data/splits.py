@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from data.operators import OPERATORS
+from data.operators.registry import chosen
 from data.settings import DataSettings
 from evaluation.problem import Split
 
@@ -17,11 +17,11 @@ from evaluation.problem import Split
 def split_of(operators: Sequence[str], settings: DataSettings) -> Split:
     """Split of every problem with these operators, in whatever order they are applied.
 
-    A single operator of the generator's table always trains: composing unseen combinations is what
+    A single operator that problems are drawn from always trains: composing unseen combinations is what
     is held out, and a model can only compose what it has met.
     """
     combination = sorted(operators)
-    if len(combination) == 1 and combination[0] in OPERATORS:
+    if len(combination) == 1 and combination[0] in chosen(settings.operators):
         return Split.TRAIN
     key = f"{settings.split_seed}/{'+'.join(combination)}"
     fraction = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64

@@ -49,4 +49,9 @@ class TrustedReference(ReferencePool):
 
 
 def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    return {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
+    return {name: _array(tensor.contiguous()) for name, tensor in tensors.items()}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """As NumPy has it: bfloat16 as bit patterns."""
+    return tensor.view(torch.uint16).numpy() if tensor.dtype is torch.bfloat16 else tensor.numpy()

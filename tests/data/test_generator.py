@@ -1,5 +1,6 @@
 """The generator: deterministic, split by combination, and nothing degenerate."""
 
+import hashlib
 import random
 
 import pytest
@@ -7,9 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.generator import combinations, draw_graph, generate, single_operator_graphs
-from data.graph import Graph, Layout, Step, fits
-from data.operators import OPERATORS, Family, Operator
+from data.chain import Layout, Step, chain, fits
+from data.generator import combinations, draw_chain, generate, single_operator_graphs
+from data.kernels import folds
+from data.kernels.writing import styles, write
+from data.operators.operator import Operator
+from data.operators.registry import OPERATORS
+from data.rendering import check_instance
+from data.rendering import problem as problem_of
 from data.screen import Defect, defect, run
 from data.settings import Counts
 from evaluation.errors import WarpsmithError
@@ -22,13 +28,19 @@ SMALL = toy(
     heldout=Counts(level2=6, level3=8),
 )
 
+COMBINATIONS = {
+    (level, structured): combinations(OPERATORS, level, structured=structured)
+    for level in (2, 3)
+    for structured in (False, True)
+}
+
 
 def _bytes(draw, *splits):
     return [item.problem.model_dump_json() for item in draw.problems if item.problem.split in splits]
 
 
 def _graph(*steps, layout=Layout.VECTOR):
-    return Graph(tuple(Step(OPERATORS[name], *operand) for name, *operand in steps), layout)
+    return chain([Step(OPERATORS[name], *operand) for name, *operand in steps], layout)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +67,7 @@ def test_counts_are_as_asked(drawn):
         levels = [item.problem.level for item in drawn.problems if item.problem.split is split]
         assert (levels.count(2), levels.count(3)) == (counts.level2, counts.level3)
     trained = {item.graph.operators for item in drawn.problems if item.problem.level == 1}
-    assert trained == {(name,) for name in OPERATORS}
+    assert trained == {(name,) for name in SMALL.operators}
 
 
 def test_no_combination_is_in_two_splits(drawn):
@@ -73,10 +85,11 @@ def test_ids_and_programs_are_unique(drawn):
 @given(seed=st.integers(0, 10**6))
 def test_any_drawn_graph_runs_and_has_the_declared_shapes(seed):
     rng = random.Random(seed)
-    names = rng.choice(combinations(rng.choice((2, 3)), structured=rng.random() < 0.3))
-    problem = draw_graph(names, toy(broadcast_share=0.5), rng).problem(Split.TRAIN, 1e-3)
+    names = rng.choice(COMBINATIONS[rng.choice((2, 3)), rng.random() < 0.3])
+    graph = draw_chain(OPERATORS, names, toy(broadcast_share=0.5), rng)
+    problem = problem_of(graph, Split.TRAIN, 1e-3)
     for instance in (*problem.checks, *problem.aligned):
-        assert tuple(run(instance.program).shape) == instance.outputs[0].shape
+        assert tuple(run(instance.program)[0].shape) == instance.outputs[0].shape
     assert sorted(problem.operators) == sorted(names)
 
 
@@ -84,23 +97,23 @@ def test_any_drawn_graph_runs_and_has_the_declared_shapes(seed):
 def test_sizes_follow_from_the_seed_and_reach_beyond_the_usual_constants(layout):
     name = "matmul" if layout is Layout.MATMUL else "relu"
     graph = _graph((name,), layout=layout)
-    first, again, other = (graph.problem(Split.TRAIN, 1e-3, seed) for seed in ("1", "1", "2"))
+    first, again, other = (problem_of(graph, Split.TRAIN, 1e-3, seed) for seed in ("1", "1", "2"))
     assert first == again
     assert first.shipped == other.shipped and first.id == other.id and first.aligned == other.aligned
     assert first.checks != other.checks and first.ladder != other.ladder
     assert all(extent % 8 for item in first.checks for extent in item.sizes.values())
     for size, extent in first.shipped.sizes.items():
         longest = max(item.sizes[size] for item in first.ladder)
-        assert all(tuple(run(item.program).shape) == item.outputs[0].shape for item in first.ladder[::3])
+        assert all(tuple(run(item.program)[0].shape) == item.outputs[0].shape for item in first.ladder[::3])
         assert longest > min(extent, 16_500) // 2
 
 
 def test_single_operator_graphs_cover_broadcasting():
-    layouts = {graph.layout for graph in single_operator_graphs("add")}
+    layouts = {graph.layout for graph in single_operator_graphs(OPERATORS["add"])}
     assert layouts == {Layout.VECTOR, Layout.MATRIX, Layout.BROADCAST}
     graph = _graph(("add", "y"), layout=Layout.BROADCAST)
     x = torch.zeros(37, 45)
-    assert run(graph.check_instance().program).shape == x.shape
+    assert run(check_instance(graph).program)[0].shape == x.shape
 
 
 @pytest.mark.parametrize(
@@ -126,12 +139,16 @@ def test_drawn_problems_are_never_degenerate(drawn):
 
 
 def test_a_graph_has_at_most_one_core_with_pointwise_company():
-    assert fits(("relu", "softmax")) and fits(("add", "relu", "sum"))
-    assert not fits(("sum", "mean")) and not fits(("add", "softmax")) and not fits(("cumsum", "sum"))
+    def goes(*names):
+        return fits([OPERATORS[name] for name in names])
+
+    assert goes("relu", "softmax") and goes("add", "relu", "sum")
+    assert not goes("sum", "mean") and not goes("add", "softmax") and not goes("cumsum", "sum")
+    assert not goes("relu", "conv2d")
 
 
 def test_flops_and_bytes_of_a_matrix_product():
-    problem = _graph(("matmul",), layout=Layout.MATMUL).problem(Split.TRAIN, 1e-3)
+    problem = problem_of(_graph(("matmul",), layout=Layout.MATMUL), Split.TRAIN, 1e-3)
     m, n, k = (problem.shipped.sizes[name] for name in "mnk")
     assert problem.flops == 2 * m * n * k
     assert problem.bytes == 4 * (m * k + k * n + m * n)
@@ -145,16 +162,17 @@ def test_asking_for_more_than_there_is_says_so():
 @pytest.mark.parametrize(
     "operator",
     [
-        Operator("cbrt", Family.UNARY, "torch.pow({0}.abs(), 1 / 3)", "cbrtf(fabsf({0}))", 4),
-        Operator("aaa", Family.BINARY, "{0} * {1} + 1", "{0} * {1} + 1.f"),
-        Operator("norm", Family.REDUCTION, "{0}.norm(dim=1)", "sqrtf(s)"),
+        Operator("cbrt", "torch.pow({x}.abs(), 1 / 3)", "x[...] -> out[...]", "cbrtf(fabsf({x}))"),
+        Operator("aaa", "{x} * {y} + 1", "x[...], y[...] -> out[...]", "{x} * {y} + 1.f"),
+        Operator("l2", "{x}.norm(dim=1)", "x[m, n] -> out[m]", "sqrtf(s)", writers=folds.WRITERS),
     ],
-    ids=lambda operator: operator.family,
+    ids=lambda operator: operator.name,
 )
 def test_an_added_operator_moves_no_problem(drawn, monkeypatch, operator):
     """Its own combinations take the places that their hashes give them; all others stay as they were."""
     monkeypatch.setitem(OPERATORS, operator.name, operator)
-    after = generate(SMALL, "2026-12-01")
+    settings = SMALL.model_copy(update={"operators": (*SMALL.operators, operator.name)})
+    after = generate(settings, "2026-12-01")
     for split in (Split.HELDOUT, Split.VALIDATION, Split.TRAIN):
         for level in (2, 3):
             old, new = (
@@ -165,3 +183,26 @@ def test_an_added_operator_moves_no_problem(drawn, monkeypatch, operator):
             assert kept == [i.problem.id for i in old if i.problem.id in set(kept)]
             assert len(kept) >= len(new) / 2
     assert any(operator.name in item.graph.operators for item in after.problems)
+
+
+#: SHA-256 of what `_told` says of the problems drawn before operators had dtypes, attributes and graphs.
+_AS_BEFORE = "5f3ec881f71110b5eeedd63c83e58a81ff8886167d8e280dea026dcc9c4e1ec6"
+
+
+def _told(draw):
+    for item in draw.problems:
+        yield f"{item.problem.id} {item.problem.split} {item.problem.shipped.program}"
+        yield from (write(item.graph, style) for style in styles(item.graph))
+
+
+def test_the_tiny_model_has_the_problems_and_kernels_that_it_always_had():
+    """Its held-out set is a yardstick over nights: no operator and no writer may move it."""
+    settings = toy(
+        train=Counts(level2=24, level3=16),
+        validation=Counts(level2=2, level3=3),
+        heldout=Counts(level2=10, level3=12),
+        structured_share=0.3,
+        broadcast_share=0.3,
+    )
+    told = "\n".join(_told(generate(settings, "2026-01-01")))
+    assert hashlib.sha256(told.encode()).hexdigest() == _AS_BEFORE

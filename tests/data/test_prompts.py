@@ -2,9 +2,10 @@
 
 import pytest
 
-from data.graph import Graph, Layout, Step
-from data.operators import OPERATORS
+from data.chain import Layout, Step, chain
+from data.operators.registry import OPERATORS
 from data.prompts import render
+from data.rendering import problem
 from data.settings import PromptStyle
 from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
 
@@ -33,8 +34,8 @@ rows = 12
 
 
 def _generated(layout, *steps):
-    graph = Graph(tuple(Step(OPERATORS[name], *operand) for name, *operand in steps), layout)
-    return graph.problem(Split.TRAIN, 1e-3)
+    graph = chain([Step(OPERATORS[name], *operand) for name, *operand in steps], layout)
+    return problem(graph, Split.TRAIN, 1e-3)
 
 
 @pytest.fixture

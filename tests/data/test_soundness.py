@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.chain import Layout, Step, chain
 from data.generator import Generated
-from data.graph import Graph, Layout, Step
-from data.operators import OPERATORS
+from data.operators.registry import OPERATORS
+from data.rendering import problem
 from data.soundness import sound, unsound
 from data.trusted import TrustedReference
 from evaluation.problem import Split
@@ -39,8 +40,8 @@ def reference():
 
 
 def generated(layout: Layout, *steps: tuple[str, str | None]) -> Generated:
-    graph = Graph(tuple(Step(OPERATORS[name], operand) for name, operand in steps), layout)
-    return Generated(graph.problem(Split.TRAIN, 2e-4), graph)
+    graph = chain([Step(OPERATORS[name], operand) for name, operand in steps], layout)
+    return Generated(problem(graph, Split.TRAIN, 2e-4), graph)
 
 
 def test_a_sound_problem_stays_as_it_is(reference):
@@ -76,8 +77,8 @@ def test_a_constant_output_is_refused(reference):
     ],
 )
 def test_programs_from_outside_are_tried_confined(confined, result, reason):
-    problem = problem_from_program(NORM.format(result=result), id="test", source="test", reference=confined)
-    found = unsound(problem, confined)
+    outside = problem_from_program(NORM.format(result=result), id="test", source="test", reference=confined)
+    found = unsound(outside, confined)
     assert found is None if reason is None else reason in str(found)
 
 

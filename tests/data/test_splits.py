@@ -1,7 +1,7 @@
 """Splits go by the operators alone."""
 
 from data.generator import combinations
-from data.operators import OPERATORS
+from data.operators.registry import OPERATORS
 from data.settings import DataSettings
 from data.splits import split_of
 from evaluation.problem import Split
@@ -10,7 +10,7 @@ SETTINGS = DataSettings()
 
 
 def test_a_quarter_of_the_combinations_is_held_out():
-    names = combinations(2, structured=False) + combinations(3, structured=False)
+    names = combinations(OPERATORS, 2, structured=False) + combinations(OPERATORS, 3, structured=False)
     splits = [split_of(combination, SETTINGS) for combination in names]
     assert 0.22 < splits.count(Split.HELDOUT) / len(names) < 0.28
     assert 0.03 < splits.count(Split.VALIDATION) / len(names) < 0.07
@@ -27,7 +27,7 @@ def test_single_operators_of_the_table_train_and_others_go_by_hash():
 
 
 def test_another_split_seed_gives_other_splits_and_the_night_does_not():
-    names = combinations(2, structured=False)
+    names = combinations(OPERATORS, 2, structured=False)
     other = SETTINGS.model_copy(update={"split_seed": 1})
     assert [split_of(item, SETTINGS) for item in names] != [split_of(item, other) for item in names]
     renamed = SETTINGS.model_copy(update={"seed": 7})

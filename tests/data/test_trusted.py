@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from data.graph import Graph, Layout, Step
-from data.operators import OPERATORS
+from data.chain import Layout, Step, chain
+from data.operators.registry import OPERATORS
+from data.rendering import problem as problem_of
 from data.table import measure
 from data.trusted import TrustedReference
 from evaluation.problem import Split
@@ -19,9 +20,8 @@ def reference():
 
 @pytest.fixture
 def problem():
-    return Graph((Step(OPERATORS["relu"]), Step(OPERATORS["add"], "y")), Layout.BROADCAST).problem(
-        Split.TRAIN, 1e-3
-    )
+    steps = [Step(OPERATORS["relu"]), Step(OPERATORS["add"], "y")]
+    return problem_of(chain(steps, Layout.BROADCAST), Split.TRAIN, 1e-3)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -48,7 +48,7 @@ def test_measurements_of_a_good_problem(reference, problem):
 
 @pytest.mark.parametrize(("name", "zeros"), [("sub", 1.0), ("maximum", 0.0)])
 def test_measurements_of_degenerate_problems(reference, name, zeros):
-    problem = Graph((Step(OPERATORS[name], "x"),), Layout.VECTOR).problem(Split.TRAIN, 1e-3)
+    problem = problem_of(chain([Step(OPERATORS[name], "x")], Layout.VECTOR), Split.TRAIN, 1e-3)
     measured = measure(problem, reference)
     assert measured.output_zero_share == zeros
     assert (measured.output_std == 0) == (name == "sub")

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from data.graph import Graph, Layout, Step
-from data.operators import OPERATORS
+from data.chain import Layout, Step, chain
+from data.operators.registry import OPERATORS
 from data.prompts import render
+from data.rendering import problem as problem_of
 from data.settings import PromptStyle
 from evaluation.problem import Split
 from tasks.benchmark import main
@@ -33,7 +34,7 @@ extern "C" __global__ void k(const float* x, float* out, int n) {
 
 @pytest.fixture
 def problem(checkout):
-    found = Graph((Step(OPERATORS["relu"]),), Layout.VECTOR).problem(Split.HELDOUT, 2e-4)
+    found = problem_of(chain([Step(OPERATORS["relu"])], Layout.VECTOR), Split.HELDOUT, 2e-4)
     Path("problems.jsonl").write_text(found.model_dump_json() + "\n")
     return found
 

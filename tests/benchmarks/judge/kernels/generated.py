@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from data.chain import Layout, role
 from data.generator import single_operator_graphs
-from data.graph import Graph, Layout
-from data.operators import OPERATORS
+from data.graph import Graph
+from data.kernels.writing import styles, write
+from data.operators.registry import OPERATORS
+from data.rendering import problem
 from data.settings import KernelStyle
-from data.solutions import styles, write
+from evaluation.problem import Split
 from tests.benchmarks.judge.kernels.text import Kernel, Style
 from tests.benchmarks.judge.programs import Program, Sizes
 
@@ -42,9 +45,11 @@ _PUBLISHED: dict[Layout, Sizes] = {
 def programs() -> Iterator[Program]:
     """A program for every operator, in the first layout that it has."""
     for name, graph in _graphs():
-        shipped = graph.problem(split="train", tolerance=1e-4).shipped  # type: ignore[arg-type]
+        shipped = problem(graph, Split.TRAIN, 1e-4).shipped
         body = shipped.program[shipped.program.index("def get_inputs") :]
-        yield Program(name, body, shipped.sizes, _PUBLISHED[graph.layout], _WITNESS[graph.layout])
+        yield Program(
+            name, body, shipped.sizes, _PUBLISHED[Layout(graph.layout)], _WITNESS[Layout(graph.layout)]
+        )
 
 
 def kernels() -> Iterator[Kernel]:
@@ -56,6 +61,6 @@ def kernels() -> Iterator[Kernel]:
 
 
 def _graphs() -> Iterator[tuple[str, Graph]]:
-    for name in OPERATORS:
-        graph = single_operator_graphs(name)[0]
-        yield f"generated_{name}", graph
+    for name, operator in OPERATORS.items():
+        if role(operator) is not None:
+            yield f"generated_{name}", single_operator_graphs(operator)[0]

@@ -1,0 +1,56 @@
+"""Kinds of dimensions, and the extents that a dimension of each kind is judged and shipped at.
+
+By convention a dimension's name says its kind (`KINDS`); an operator that means another says so in its
+`dims`. Small extents are for a CPU: a check of all dimensions together has a few thousand elements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where the extents of a dimension are drawn from."""
+
+    shipped: tuple[int, ...]
+    """What a shipped program may have."""
+    checks: tuple[int, int]
+    """Near these, off the usual blocks, a kernel is judged: at the first of all dimensions together, and at
+    the second."""
+    narrow: int
+    """At which an input shows whose influence is lost at the usual ones: in a long row the extremes of one
+    input can hide all of the other."""
+    aligned: tuple[int, int]
+    """Small multiples of the usual blocks: exact grids are right here."""
+
+
+#: Of a tensor that has no other dimension.
+VECTOR = Kind((1 << 20, 1 << 22, 1 << 24, 3_000_000, 10_000_000), (1000, 4133), 67, (1024, 2048))
+#: Of a matrix. No two kinds that meet share a shipped extent, so that a shape can be told from its numbers.
+ROWS = Kind((4096, 8192, 16384), (37, 70), 67, (64, 128))
+COLUMNS = Kind((512, 1024, 2048, 1536), (45, 64), 3, (48, 32))
+#: Of a matrix product [m, k] x [k, n].
+PRODUCT_ROWS = Kind((1024, 2048, 4096), (19, 33), 19, (32, 16))
+PRODUCT_COLUMNS = Kind((768, 1536, 3072), (37, 20), 3, (48, 32))
+INNER = Kind((512, 640, 896), (23, 45), 5, (16, 64))
+#: Of images and other fields: how many, channels in and out, and positions in up to three directions.
+BATCH = Kind((4, 8, 16), (2, 3), 3, (2, 4))
+CHANNELS = Kind((24, 48, 96), (5, 3), 3, (8, 4))
+CHANNELS_OUT = Kind((40, 64, 128), (6, 7), 5, (8, 16))
+DEPTH = Kind((12, 20), (7, 6), 6, (8, 8))
+HEIGHT = Kind((56, 112), (13, 17), 11, (16, 16))
+WIDTH = Kind((60, 120), (17, 11), 7, (16, 32))
+LENGTH = Kind((2000, 4000, 5000), (61, 90), 29, (64, 128))
+#: Of attention: heads, positions of queries and of keys, and features of a head.
+HEADS = Kind((6, 12), (3, 2), 3, (2, 4))
+QUERIES = Kind((256, 512), (19, 30), 19, (32, 16))
+KEYS = Kind((384, 768, 1536), (23, 17), 5, (16, 32))
+FEATURES = Kind((32, 64), (12, 21), 3, (16, 32))
+
+#: Kinds by the names that dimensions have by convention.
+KINDS: dict[str, Kind] = {
+    "m": ROWS, "n": COLUMNS, "k": INNER,
+    "b": BATCH, "c": CHANNELS, "o": CHANNELS_OUT, "d": DEPTH, "h": HEIGHT, "w": WIDTH, "l": LENGTH,
+    "e": HEADS, "t": QUERIES, "s": KEYS, "f": FEATURES,
+}  # fmt: skip
