@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 #: Seed of the inputs that outputs are measured with.
 _SEED = 0
+#: From where to where a problem's columns may go: the largest tensor has 64 GiB of float32, and the check
+#: sizes take a CPU seconds at most.
+LIMITS: dict[str, tuple[float, float]] = {
+    "elements": (1, 2**34),
+    "check_elements": (1, 2**20),
+    "flops": (0, 1e18),
+    "bytes": (1, 1e12),
+    "tolerance": (1e-7, 0.1),
+}
 #: An output this close to an input, relative to its largest value, copies it.
 _COPY_TOLERANCE = 1e-6
 
@@ -40,6 +49,15 @@ class Measured:
     """Largest share of zeros in any output."""
     output_copies_input: bool
     """Whether any output equals an input element by element."""
+
+    @property
+    def defect(self) -> str | None:
+        """Why the problem is no task, or None."""
+        if not self.output_finite:
+            return "an output is not finite"
+        if self.output_std == 0:
+            return "an output is constant"
+        return "an output is a copy of an input" if self.output_copies_input else None
 
 
 #: Columns of outputs.csv.
@@ -75,19 +93,40 @@ class Row:
 
 
 def measure(problem: Problem, reference: ReferencePool) -> Measured:
-    """Run the problem's reference once at its first check sizes; raises ProgramError if it fails."""
+    """Run the problem's reference once at its first check sizes; raises ProgramError if it fails.
+
+    An output of one value, or of one everywhere, is compared with that of a second run.
+    """
     instance = problem.checks[0]
     trial = reference.trial(instance, Draw(Kind.OWN, _SEED))
     inputs = _wide_inputs(instance, trial.inputs)
     outputs = [np.asarray(value, dtype=np.float64) for value in trial.expected.values()]
     finite = not any(bool(np.isnan(value).any()) for value in outputs)
-    deviations = [float(value[np.isfinite(value)].std()) for value in outputs if np.isfinite(value).any()]
+    deviations = [_deviation(value) for value in outputs if np.isfinite(value).any()]
+    if 0 in deviations:
+        again = reference.trial(instance, Draw(Kind.OWN, _SEED + 1)).expected.values()
+        pairs = zip(outputs, again, strict=True)
+        both = [np.concatenate([one.ravel(), np.ravel(other)]) for one, other in pairs]
+        deviations = [_deviation(value) for value in both if np.isfinite(value).any()]
     return Measured(
         output_finite=finite,
         output_std=min(deviations, default=0.0) if finite else 0.0,
         output_zero_share=max((float((value == 0).mean()) for value in outputs), default=1.0),
         output_copies_input=any(_copies(value, other) for value in outputs for other in inputs),
     )
+
+
+def _deviation(value: np.ndarray) -> float:
+    return float(value[np.isfinite(value)].std())
+
+
+def unfit(problem: Problem, measured: Measured) -> str | None:
+    """Why a problem has no place in the table, or None."""
+    columns = asdict(row(problem))
+    for name, (least, most) in LIMITS.items():
+        if not least <= columns[name] <= most:
+            return f"its {name.replace('_', ' ')} are {columns[name]:.4g}; they may be {least:g} to {most:g}"
+    return measured.defect
 
 
 def row(problem: Problem) -> Row:

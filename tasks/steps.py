@@ -40,9 +40,15 @@ def prepare(context: Context) -> Metrics:
 
 def validate(context: Context) -> Metrics:
     """Stop the night if the problem table breaks an expectation."""
-    from data.expectations import validate
+    from data.expectations.drift import PROFILE
+    from data.expectations.gate import validate
 
-    return validate(context.output_of(Stage.PREPARE), context.out)
+    champion = context.night.champion
+    before = None if champion is None else context.layout.training(champion.night, Stage.VALIDATE) / PROFILE
+    metrics = validate(context.output_of(Stage.PREPARE), context.out, before)
+    context.work.mkdir(parents=True, exist_ok=True)
+    shutil.copy(context.out / PROFILE, context.work / PROFILE)
+    return metrics
 
 
 def base(context: Context) -> Metrics:

@@ -60,7 +60,7 @@ def terminal_summary(
 
 def data_gate(layout: Layout) -> str:
     """What became of the expectations of the night's problems; warnings are named."""
-    from data.expectations import PAGE
+    from data.expectations.page import PAGE
 
     folder = layout.stage(Stage.VALIDATE)
     outcomes = json.loads((folder / "result.json").read_text(encoding="utf-8"))

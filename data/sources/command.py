@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +25,8 @@ package `datasets`), and path@[a:b] takes its rows a to b. A path without a kind
 """
 _EPILOGUE = """\
 DIR gets rows.jsonl (prompt, label, metadata), problems.jsonl, outputs.csv, quarantine.jsonl (what was left
-out, where it stands and why), manifest.json (counts by source and reason, hashes) and datasheet.md.
+out, where it stands and why), manifest.json (counts by source and reason, hashes), datasheet.md, and
+expectations.json with docs/: what should hold of the rows, and does.
 Exit status: 0 if every source was read, 1 if one was not or no row could be used, 2 if nothing was.
 """
 
@@ -75,12 +76,29 @@ def _run(asked: argparse.Namespace) -> int:
         print(f"[prepare] {text}", file=sys.stderr, flush=True)
 
     manifest = prepare_sources(sources, options, out=asked.out, workers=asked.workers, say=say)
+    failed = None if asked.no_gate else _judged(sources, asked.out, asked.baseline, say)
     numbers = (manifest[name] for name in ("rows_in", "rows_out", "quarantined", "duplicates"))
     print(
         "{} rows in: {} kept, {} quarantined, {} duplicates".format(*numbers),
         f"({asked.out / 'manifest.json'})",
     )
-    return int(any(source.error for source in sources) or not manifest["rows_out"])
+    return int(any(source.error for source in sources) or not manifest["rows_out"] or failed is not None)
+
+
+def _judged(
+    sources: Sequence[Source], out: Path, baseline: Path | None, say: Callable[[str], None]
+) -> str | None:
+    """Judge what was written; why it must not be used, if it must not."""
+    from data.expectations.prepared_sources import RESULT, judge_prepared
+    from data.expectations.suite import broken
+
+    outcomes = judge_prepared(out, [source.name for source in sources if source.kind.whole_numbers], baseline)
+    warned = [outcome.name for outcome in outcomes if not outcome.success]
+    say(f"{len(outcomes)} expectations, not met: {', '.join(warned) or 'none'}; see {out / RESULT}")
+    failed = broken(outcomes)
+    if failed is not None:
+        print(f"error: the prepared rows break {failed}; do not use them", file=sys.stderr)
+    return failed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--night", default="0", help="joined with the seed, as a night's name is")
     styles = [style.value for style in PromptStyle]
     add("--prompt-style", choices=styles, default=PromptStyle.FULL.value, help="how problems are put (full)")
+    add("--baseline", type=Path, metavar="DIR", help="warn of what differs from the data there")
+    add("--no-gate", action="store_true", help="leave out the expectations, which take some seconds")
     add("--input-key", default="prompt", help="slime: column of the prompt (prompt)")
     add("--label-key", default="label", help="slime: column of the answer (label)")
     add("--metadata-key", default="metadata", help="slime: column of anything else (metadata)")

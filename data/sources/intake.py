@@ -31,7 +31,7 @@ from data.sources.rows import (
     Twin,
 )
 from data.splits import split_of
-from data.table import measure
+from data.table import measure, unfit
 from evaluation.problem import Problem, Split
 from evaluation.programs.program import problem_from_program
 from evaluation.programs.variants import SURVEY_LIMIT
@@ -245,8 +245,11 @@ class Intake:
             pool = self._trusted if isinstance(entry.item, Generated) else self._confined
             try:
                 measured = measure(item, pool)
+                reason = unfit(item, measured)
             except ProgramError as error:
-                return LeftOut.of(entry.row, Reason.NO_TASK, str(error))
+                reason = str(error)
+            if reason is not None:
+                return LeftOut.of(entry.row, Reason.NO_TASK, reason)
         metadata = {} if isinstance(entry.item, Generated) else entry.item.metadata
         return Kept(entry.row.place, item, entry.split, entry.graph, measured, metadata)
 

@@ -51,5 +51,7 @@ class Kind:
     """The rows, in order; raises SourceError."""
     split: Split | None = None
     """Where all of its rows belong; none goes by the operators of each."""
+    whole_numbers: bool = False
+    """Whether every answer is a whole number."""
     licence: str = "that of the file's owner"
     """Of the set as published, for the datasheet."""

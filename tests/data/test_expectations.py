@@ -1,10 +1,14 @@
 """The gate: clean problems pass, and each critical expectation stops a defect planted for it."""
 
 import json
+import shutil
 
 import pytest
 
-from data.expectations import COLUMNS, PAGE, GateError, Severity, load_table, validate
+from data.expectations.gate import validate
+from data.expectations.page import PAGE
+from data.expectations.programs import COLUMNS, load_table
+from data.expectations.suite import GateError, Severity
 from data.generator import generate
 from data.prepared import Prepared, summarise, write
 from data.settings import Counts
@@ -35,9 +39,19 @@ class Defective:
 
     def __init__(self, clean, folder):
         self.folder = folder
+        shutil.copytree(clean, folder, dirs_exist_ok=True)
+        self.answers = [{
+            "messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "```cuda\n```"}],
+            "metadata": {"problem_id": self.trained(clean), "style": "per_output", "verified": "checks"},
+        }]  # fmt: skip
         self.problems = [json.loads(line) for line in (clean / "problems.jsonl").read_text().splitlines()]
         self.outputs = [line.split(",") for line in (clean / "outputs.csv").read_text().splitlines()]
         self.summary = json.loads((clean / "summary.json").read_text())
+
+    @staticmethod
+    def trained(folder):
+        """Id of some training problem."""
+        return json.loads((folder / "prompts" / "train.jsonl").read_text().splitlines()[0])["label"]
 
     def measured(self, row, column, value):
         self.outputs[row + 1][self.outputs[0].index(column)] = value
@@ -46,6 +60,7 @@ class Defective:
         (self.folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.problems))
         (self.folder / "outputs.csv").write_text("".join(",".join(row) + "\n" for row in self.outputs))
         (self.folder / "summary.json").write_text(json.dumps(self.summary))
+        (self.folder / "sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.answers))
 
 
 @pytest.fixture
@@ -78,6 +93,8 @@ def test_clean_problems_pass_and_everything_is_published(clean, tmp_path):
         ("outputs.csv", b"name\n1\n"),
         ("outputs.csv", b'id,output_std\n"1'),
         ("problems.jsonl", b"\xff\xfe"),
+        ("sft.jsonl", b"{}\n"),
+        ("sft.jsonl", b"[1"),
     ],
 )
 def test_a_broken_file_is_one_sentence(defective, tmp_path, name, content):
@@ -161,9 +178,46 @@ def _lax(bad):
     return bad.problems[4]["id"]
 
 
+def _change_prompt(bad, change):
+    path = bad.folder / "prompts" / "train.jsonl"
+    first, *others = path.read_text().splitlines()
+    row = json.loads(first)
+    change(row)
+    path.write_text("\n".join([json.dumps(row), *others]) + "\n")
+    return row["label"]
+
+
+def _prompt_elsewhere(bad):
+    return _change_prompt(bad, lambda row: row["metadata"].update(split="heldout"))
+
+
+def _unknown_prompt(bad):
+    return _change_prompt(bad, lambda row: row.update(label="gen-unknown"))
+
+
+def _nobody_asks(bad):
+    return _change_prompt(bad, lambda row: row["prompt"][0].update(role="assistant"))
+
+
+def _held_out_kernel(bad):
+    heldout = json.loads((bad.folder / "prompts" / "heldout.jsonl").read_text().splitlines()[0])
+    bad.answers[0]["metadata"]["problem_id"] = heldout["label"]
+    return heldout["label"]
+
+
+def _no_block(bad):
+    bad.answers[0]["messages"][1]["content"] = "I cannot."
+    return bad.answers[0]["metadata"]["problem_id"]
+
+
 @pytest.mark.parametrize(
     ("name", "plant"),
     [
+        ("split_of_the_problem", _prompt_elsewhere),
+        ("known_problems", _unknown_prompt),
+        ("user_speaks_last", _nobody_asks),
+        ("training_problems_only", _held_out_kernel),
+        ("one_block", _no_block),
         ("unique_ids", _duplicate_id),
         ("unique_programs", _duplicate_program),
         ("no_split_leakage", _leak),
@@ -172,8 +226,8 @@ def _lax(bad):
         ("no_copied_inputs", _copy),
         ("measured_outputs", _unmeasured),
         ("named_operators", _no_operators),
-        ("sizes_in_range", _huge),
-        ("check_sizes_in_range", _heavy_check),
+        ("elements_in_range", _huge),
+        ("check_elements_in_range", _heavy_check),
         ("flops_in_range", _endless_flops),
         ("bytes_in_range", _endless_bytes),
         ("tolerance_in_range", _lax),
@@ -186,7 +240,8 @@ def test_a_planted_defect_stops_the_night_and_is_named(defective, tmp_path, name
         validate(tmp_path, tmp_path / "gate")
     assert name in str(caught.value) and row in str(caught.value)
     outcomes = {item["name"]: item for item in json.loads((tmp_path / "gate" / "result.json").read_text())}
-    assert not outcomes[name]["success"] and row in outcomes[name]["rows"]
+    assert not outcomes[name]["success"]
+    assert any(found.endswith(row) for found in outcomes[name]["rows"])
 
 
 def test_a_truncated_file_is_noticed(defective, tmp_path):
@@ -194,6 +249,26 @@ def test_a_truncated_file_is_noticed(defective, tmp_path):
     defective.write()
     with pytest.raises(GateError, match="all_problems_present"):
         validate(tmp_path, tmp_path / "gate")
+
+
+def test_drift_from_the_champions_data_is_a_warning(clean, tmp_path):
+    validate(clean, tmp_path / "champion")
+    same = validate(clean, tmp_path / "same", tmp_path / "champion" / "data.json")
+    profile = json.loads((tmp_path / "champion" / "data.json").read_text())
+    profile["operators"]["conv9d"] = profile["operators"].pop("relu")
+    profile["characters"] *= 3
+    (tmp_path / "other.json").write_text(json.dumps(profile))
+    other = validate(clean, tmp_path / "other", tmp_path / "other.json")
+    alone = validate(clean, tmp_path / "alone", tmp_path / "nowhere.json")
+    assert other["gate/critical_failed"] == 0
+    assert other["gate/warnings"] == same["gate/warnings"] + 3
+    assert other["gate/expectations"] == same["gate/expectations"] == alone["gate/expectations"] + 5
+    outcomes = json.loads((tmp_path / "other" / "result.json").read_text())
+    found = {item["name"]: item["success"] for item in outcomes if item["table"].startswith("drift")}
+    assert found == {
+        "no_new_operators": False, "no_operators_lost": False, "shares_of_operators": True,
+        "length_of_prompts": False, "number_of_prompts": True,
+    }  # fmt: skip
 
 
 def test_an_empty_folder_asks_for_prepare(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from data import prepare as stage
 from data import prepared as files
-from data.expectations import validate
+from data.expectations.gate import validate
 from data.prepare import prepare
 from data.prompts import render
 from data.settings import Counts

@@ -15,7 +15,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 #: Where the work of a stage is done: what its body in tasks/steps.py calls.
 ENTRIES = {
     Stage.PREPARE: "data.prepare",
-    Stage.VALIDATE: "data.expectations",
+    Stage.VALIDATE: "data.expectations.gate",
     Stage.BASE: "training.checkpoint.base",
     Stage.CONVERT: "training.checkpoint.commands",
     Stage.SFT: "training.sft",

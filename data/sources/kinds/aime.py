@@ -15,4 +15,6 @@ def item(row: Row, _options: Options) -> Question:
     return Question(question.id, question.messages, str(int(label)), question.metadata)
 
 
-KIND = Kind("aime", "`prompt` and `label`, or as published; held out", item, split=Split.HELDOUT)
+KIND = Kind(
+    "aime", "`prompt` and `label`, or as published; held out", item, split=Split.HELDOUT, whole_numbers=True
+)

@@ -36,5 +36,6 @@ KIND = Kind(
     "`prompt` and `label`, or as published with `reward_model`; for training",
     item,
     split=Split.TRAIN,
+    whole_numbers=True,
     licence="Apache-2.0",
 )

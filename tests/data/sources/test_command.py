@@ -22,9 +22,9 @@ def shared_pool(one_reference, monkeypatch):
 def run(tmp_path, capsys):
     """Runs the command into a fresh folder: the exit status, the manifest, the files, what was printed."""
 
-    def runs(*arguments, out=tmp_path / "out"):
-        status = main([*map(str, arguments), "--out", str(out)])
-        files = {path.name: path.read_text() for path in out.iterdir()} if out.is_dir() else {}
+    def runs(*arguments, out=tmp_path / "out", gate=()):
+        status = main([*map(str, arguments), "--out", str(out), *(gate or ["--no-gate"])])
+        files = {path.name: path.read_text() for path in out.glob("*.*")}
         return status, json.loads(files.get("manifest.json", "null")), files, capsys.readouterr()
 
     return runs
@@ -89,6 +89,22 @@ def test_what_is_held_out_is_not_trained_on(tmp_path, run):
     assert all("level1-19-ReLU" in row["sentence"] for row in contaminated)
     numbers = [manifest[name] for name in ("rows_out", "quarantined", "duplicates")]
     assert manifest["rows_in"] == sum(numbers) == 203
+
+
+def test_what_is_prepared_is_judged_and_compared(tmp_path, run):
+    source = write(tmp_path / "rows.jsonl", [{"pytorch": program("relu")}, {"pytorch": program("tanh")}])
+    math = write(tmp_path / "dapo.jsonl", [QUESTION])
+    asked = ("--source", f"torch2cuda:{source}", "--source", f"dapo-math:{math}")
+    status, _, files, printed = run(*asked, gate=["--baseline", str(tmp_path)])
+    outcomes = json.loads(files["expectations.json"])
+    assert status == 0 and {item["table"] for item in outcomes} == {"problems", "prompts", "math"}
+    assert all(item["success"] for item in outcomes if item["severity"] == "critical")
+    assert (tmp_path / "out" / "docs" / "index.html").is_file()
+    profile = json.loads(files["data.json"])
+    assert profile["operators"] == {"relu": 0.5, "tanh": 0.5}
+    (tmp_path / "data.json").write_text(json.dumps(profile | {"operators": {"relu": 1.0}}))
+    status, _, _, printed = run(*asked, out=tmp_path / "again", gate=["--baseline", str(tmp_path)])
+    assert status == 0 and "not met:" in printed.err and "no_new_operators" in printed.err
 
 
 QUESTION = {"prompt": [{"role": "user", "content": "What is 2 + 3?"}], "label": 5}
