@@ -24,7 +24,7 @@ _FILES = (
 
 
 def validate(prepared: Path, out: Path, champion: Path | None = None) -> dict[str, float]:
-    """Judge what is in `prepared`; write result.json, data.json and pages (docs/, docs/gate.html first) to `out`.
+    """Judge what is in `prepared`; write result.json, data.json and pages (docs/gate.html first) to `out`.
 
     `champion` is the data.json of the champion's night, to compare with. Returns the headline metrics.
     Raises GateError if a critical expectation fails, after writing.
