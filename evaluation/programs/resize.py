@@ -79,8 +79,6 @@ _REPEATED, _COUNT = frozenset({"layers", "blocks"}), frozenset({"num", "n", "num
 _WINDOWS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "groups"})
 _LEAST_PART = 4
 """Literals of the layers below this are ranks, strides and counts."""
-_SIDES = frozenset({"height", "width", "depth", "h", "w", "d"})
-"""Parts of the names of an image's sides: equal ones stay equal, for kernels are written for squares."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -138,8 +136,7 @@ class Resizer:
         first: dict[int, tuple[str, int]] = {}
         for size in scope:
             free = apart and size.name.isidentifier() and size.place is not Place.GROUPS
-            name = "side" if _is_side(size.name) else size.name
-            key = (name, size.value) if free else first.get(size.value, ("", size.value))
+            key = (size.name, size.value) if free else first.get(size.value, ("", size.value))
             first.setdefault(size.value, key)
             found.setdefault(key, []).append(size)
         return [tuple(sizes) for sizes in found.values()]
@@ -335,10 +332,6 @@ def _multiple(target: int, base: int, ragged: bool) -> int:
 def _divisor(value: int, others: Collection[int]) -> int | None:
     """The largest of `others` that divides `value` and is smaller."""
     return max((other for other in others if 1 < other < value and value % other == 0), default=None)
-
-
-def _is_side(name: str) -> bool:
-    return bool(_SIDES & {part.lower() for part in _PART.findall(name)})
 
 
 def _separated(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,8 @@ _MANY_TENSORS = 48
 """Tensors from which on a program is a whole network, and judged at small sizes only."""
 _DEEP, _LAYERED = 40, 8
 """Parameters from which on a program is resized as a network first, and only then as others are."""
+_HOPELESS = 2
+"""Widths at which a network does not run with images of some sides, before others are tried."""
 _NETWORK_WORK = 16
 """By how much the cap of work is raised for a network: narrower ones are of little use."""
 _NETWORK_CHECKS, _MAX_MENDS = 3, 4
@@ -189,8 +192,8 @@ class _Search:
     def _is_network(self) -> bool:
         """Whether it is best resized as a whole: it is deep, or its layers have widths of their own."""
         images = any(len(tensor.shape) > 3 for tensor in self.shipped.inputs)
-        least = _LAYERED if images and any(size.place is Place.BODY for size in self.resizer.sizes) else _DEEP
-        return len(self.shipped.parameters) >= least
+        layered = any(size.place is Place.BODY for size in self.resizer.sizes)
+        return images and len(self.shipped.parameters) >= (_LAYERED if layered else _DEEP)
 
     def _network(self) -> Variants:
         """Versions of a whole network; none where it does not hang together at other sizes."""
@@ -199,17 +202,22 @@ class _Search:
         caps = RELAXATION * ELEMENT_CAP, _NETWORK_WORK * WORK_CAP
         network = Network(resizer, self.shipped, self.rng, *caps)
         found = Variants()
+        hopeless: Counter[tuple[int, int]] = Counter()
         waiting = network.recipes()
         while waiting and len(found.checks) < _NETWORK_CHECKS:
             recipes = waiting.pop(0)
             for recipe in recipes:
                 variant = self._mended(self._variant(network.sizes(recipe), caps[0], resizer))
                 survey = self.surveys.get(variant.program)
-                if survey and self._is_small_network(survey, variant):
-                    found.checks.append(variant.program)
-                    waiting = [others for others in waiting if others[0].sides != recipe.sides]
                 if survey:  # it runs: to change more is of no use
                     break
+            sides = recipe.sides
+            hopeless[sides] += survey is None
+            if survey and self._is_small_network(survey, variant):
+                found.checks.append(variant.program)
+            elif hopeless[sides] < _HOPELESS:
+                continue
+            waiting = [others for others in waiting if others[0].sides != sides]
         return found
 
     def _is_small_network(self, survey: Survey, variant: Variant) -> bool:
