@@ -32,6 +32,7 @@ from evaluation.candidate import Candidate, parse
 from evaluation.plan import Plan, kernels_of, plan
 from evaluation.problem import Instance, Problem
 from evaluation.programs.choice import beyond
+from evaluation.programs.residues import at_residues
 from evaluation.reference.draw import Case, Draw, Kind, elements, spread
 from evaluation.verdict import Measurements, Refusal, Status, Verdict
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from evaluation.timing.stopwatch import Stopwatch
 
 
+_RARE = 1000
+"""Where the numbers of the draws at a candidate's own residues begin."""
 _FEW_ELEMENTS = 10_000
 """Elements of a larger instance of which wider inputs are soon drawn, too."""
 
@@ -142,8 +145,9 @@ def draw_cases(
 ) -> tuple[Case, ...]:
     """Inputs and expected outputs at every instance, and of every kind; all follow from `seed`.
 
-    With a `candidate` also at the larger sizes that suit it: on inputs of the program's own kind, for there
-    the size is what is tried, and at one also on wider ones. Candidates of like sizes have the same draws.
+    With a `candidate` also at the larger sizes that suit it and at residues that it names: on inputs of the
+    program's own kind, for there the size is what is tried, and at one also on wider ones. Candidates of like
+    sizes have the same draws.
     Raises the reference's WarpsmithError if the program fails.
     """
     identity = problem_digest(problem, sizes)
@@ -155,6 +159,9 @@ def draw_cases(
     long = max(few, key=elements, default=None)
     chosen = list(enumerate(spread(instances(problem, sizes), rng, long)))
     chosen += [(len(chosen) + at, (problem.ladder[at], Kind.OWN)) for at in larger]
+    if candidate is not None and sizes is SizeSet.CHECKS:
+        rare = at_residues(problem, candidate.source, reference)
+        chosen += [(_RARE + at, (instance, Kind.OWN)) for at, instance in enumerate(rare)]
     requests = [
         (instance, Draw(kind, _derived_seed(seed, identity, index))) for index, (instance, kind) in chosen
     ]

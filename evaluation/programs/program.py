@@ -104,7 +104,7 @@ def _problem(
     names = SizeNames(text, shipped.inputs)
     described = reference.describe_many([*found.checks, *found.aligned], seconds=deadline.left)
     _require_task(described)
-    checks = _instances(found.checks, described[: len(found.checks)], names)
+    checks = instances_of(found.checks, described[: len(found.checks)], names)
     if not checks:
         raise ProgramError("the program gives usable outputs at aligned sizes only; it must at any sizes")
     larger: list[Description | ProgramError] = []
@@ -120,8 +120,8 @@ def _problem(
         operators=header.operators or operators_of(tree),
         shipped=_instance(text, shipped, names),
         checks=tuple(checks),
-        ladder=tuple(_instances(found.ladder[: len(larger)], larger, names)),
-        aligned=tuple(_instances(found.aligned, described[len(found.checks) :], names)),
+        ladder=tuple(instances_of(found.ladder[: len(larger)], larger, names)),
+        aligned=tuple(instances_of(found.aligned, described[len(found.checks) :], names)),
         unresizable=unresizable,
         tolerance=_tolerance(shipped.outputs),
         flops=shipped.flops,
@@ -129,7 +129,7 @@ def _problem(
     )
 
 
-def _instances(
+def instances_of(
     programs: Sequence[str], described: Sequence[Description | ProgramError], names: SizeNames
 ) -> list[Instance]:
     """The versions that run and whose outputs are worth computing."""

@@ -1,0 +1,84 @@
+"""Sizes for what a kernel does at a residue: `i % 97 == 5` may show at sizes that end there only.
+
+Sizes are drawn before a candidate is known, so one that leaves out an element of the tail at a rare residue
+would pass by luck. The residues that a source names are few: a problem's smallest check size is drawn anew
+so that an extent, and its last index, have them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from math import prod
+
+from evaluation.problem import Instance, Problem
+from evaluation.programs.program import SizeNames, instances_of
+from evaluation.programs.resize import Resizer, Size
+from evaluation.reference.pool import ReferencePool
+
+_MOST = 6
+"""Instances for one candidate."""
+_ELEMENTS = 70_000
+"""Most elements of an input at such a size."""
+_REMAINDER = re.compile(r"%\s*\(?\s*(\d{1,5}|[A-Za-z_]\w*)\b|(?<!&)&\s*\(?\s*(\d{1,5})\b")
+_COMPARED = re.compile(r"[=!<>]=?\s*(\d{1,5})\b")
+_NAMED = re.compile(r"\b([A-Za-z_]\w*)\s*(?:=|\s)\s*(\d{1,5})\b")
+
+
+def residues(source: str) -> list[tuple[int, int]]:
+    """Moduli and the residues that a source may compare with, the rare ones first.
+
+    First and last lanes of the usual groups of threads are in every kernel, and no size shows more of them.
+    """
+    named = {name: int(value) for name, value in _NAMED.findall(source)}
+    moduli: set[int] = set()
+    for modulus, mask in _REMAINDER.findall(source):
+        value = int(mask) + 1 if mask else int(modulus) if modulus.isdigit() else named.get(modulus, 0)
+        moduli.add(value)
+    compared = {int(text) for text in _COMPARED.findall(source)}
+    found = [
+        (modulus, residue)
+        for modulus in moduli
+        for residue in compared
+        if residue < modulus and modulus > 2 and not (_is_usual(modulus) and residue in (0, 1, modulus - 1))
+    ]
+    return sorted(found, key=lambda pair: (_is_usual(pair[0]), -pair[0], pair[1]))
+
+
+def at_residues(problem: Problem, source: str, reference: ReferencePool) -> list[Instance]:
+    """The smallest check instance at the residues of `source`: nothing where its sizes cannot take them."""
+    pairs = residues(source)
+    if not pairs or problem.unresizable or not problem.checks:
+        return []
+    base = min(problem.checks, key=lambda one: sum(tensor.numel for tensor in one.inputs))
+    programs = list(dict.fromkeys(_programs(base, pairs)))[:_MOST]
+    names = SizeNames(problem.shipped.program, problem.shipped.inputs)
+    return [
+        found
+        for found in instances_of(programs, reference.describe_many(programs), names)
+        if [len(tensor.shape) for tensor in found.inputs] == [len(tensor.shape) for tensor in base.inputs]
+    ]
+
+
+def _programs(base: Instance, pairs: list[tuple[int, int]]) -> Iterator[str]:
+    """Every size in turn at every residue, its last index first; the last sizes come first."""
+    tensors = base.inputs + base.parameters
+    resizer = Resizer(base.program, {extent for tensor in tensors for extent in tensor.shape})
+    for modulus, residue in pairs:
+        for ends in (residue + 1, residue):
+            for group in reversed(_groups(resizer)):
+                value = group[0].value
+                new = value + (ends - value) % modulus
+                larger = new if new > 1 else new + modulus
+                most = max(prod(tensor.shape) for tensor in base.inputs) * larger / value
+                if most <= _ELEMENTS and larger != value:
+                    yield resizer.rewrite(dict.fromkeys(group, larger))
+
+
+def _groups(resizer: Resizer) -> list[tuple[Size, ...]]:
+    scope = next(resizer.scopes(), ())
+    return resizer.grouped(scope, True)
+
+
+def _is_usual(modulus: int) -> bool:
+    return modulus & (modulus - 1) == 0
