@@ -54,7 +54,7 @@ def _defect(output: torch.Tensor, inputs: Sequence[torch.Tensor], program: str) 
         return Defect.CONSTANT
     if output.numel() == 1 and all(_same(*pair) for pair in zip(run(program), run(program, 1), strict=True)):
         return Defect.CONSTANT
-    return Defect.COPY if any(_same(value, output) for value in inputs) else None
+    return Defect.COPY if any(_same(value.double(), output) for value in inputs) else None
 
 
 def run(program: str, seed: int = 0) -> list[torch.Tensor]:
@@ -66,8 +66,8 @@ def run(program: str, seed: int = 0) -> list[torch.Tensor]:
 
 
 def draw_inputs(program: str) -> list[torch.Tensor]:
-    """The floating-point inputs that `run` computes with, in float64."""
-    return [_wide(value) for value in _draw(_execute(program), 0) if value.is_floating_point()]
+    """The inputs that `run` computes with, those in floating point in float64."""
+    return [_wide(value) for value in _draw(_execute(program), 0)]
 
 
 def _wide(value: torch.Tensor) -> torch.Tensor:

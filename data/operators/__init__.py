@@ -17,7 +17,7 @@
 Loads and stores convert dtypes, and compute the elementwise neighbours that the operator has in a graph. An
 elementwise operator states a C expression instead of writers,
 `Operator("exp", "torch.exp({x})", "x[...] -> out[...]", "expf({x})", flops=4)`; one that folds rows states
-`folds` as well, and shares the writers of `data.kernels.folds`. Each needs a closed form in
-tests/data/operators/test_operators.py; tests/data/kernels/test_writers.py has the judge verify every style,
-with every value of every attribute and in all dtypes.
+`folds` as well, and shares the writers of `data.kernels.folds`. Each needs a closed form in a module of
+tests/data/operators/forms/; tests/data/kernels/test_writers.py has the judge verify every style, with every
+value of every attribute and in all dtypes (`pytest -k NAME`).
 """

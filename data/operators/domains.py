@@ -22,7 +22,9 @@ class Domain:
 
     def draw(self, shape: str, dtype: str, dims: Mapping[str, str]) -> str:
         """The expression for a shape (its extents, joined by commas) in a dtype; `dims` are other extents."""
-        return self.text.format(shape=shape or "()", **dims) + _CONVERSIONS.get(dtype, "")
+        text = self.text.format(shape=shape or "()", **dims)
+        conversion = _CONVERSIONS.get(dtype, "")
+        return text + conversion if text.endswith(")") or not conversion else f"({text}){conversion}"
 
 
 ANY = Domain("torch.randn({shape})")

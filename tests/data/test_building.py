@@ -5,7 +5,7 @@ import torch
 
 from data.building import Builder, ShapeError
 from data.operators.dims import CHANNELS, COLUMNS, HEIGHT, ROWS, WIDTH
-from data.operators.domains import below
+from data.operators.domains import POSITIVE, below
 from data.operators.extents import c_text
 from data.operators.operator import Operator
 from data.operators.registry import OPERATORS
@@ -99,6 +99,7 @@ def test_indices_are_drawn_below_their_dimension():
     instance = check_instance(builder.graph(*builder.add(OPERATORS["cross_entropy"])))
     assert instance.inputs[1].dtype == "int64"
     assert "torch.randint(0, n, [m])" in instance.program
+    assert POSITIVE.draw("m", "float16", {}) == "(torch.rand(m) + 0.5).half()"
     assert below("n").draw("m", "int64", {"n": "2 * k"}) == "torch.randint(0, 2 * k, [m])"
 
 
