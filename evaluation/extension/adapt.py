@@ -24,7 +24,6 @@ from evaluation.extension.python_reader import Module, parsed, read_module
 from evaluation.extension.units import Binding, HostFunction, Unit, read_units
 from evaluation.extension.values import (
     Broken,
-    Extension,
     HostValue,
     LaunchStep,
     Many,
@@ -128,10 +127,9 @@ class _Answer:
             self._assign(statement, Frame(None, names))
         model = self._model(module)
         result = self._forward(model)
-        extensions = [value for value in (*names.values(), *model.attributes.values())]
-        units = {id(one.unit): one.unit for one in extensions if isinstance(one, Extension)}
+        units = self._interpreter.units
         launched = {step.kernel for step in self._interpreter.steps if isinstance(step, LaunchStep)}
-        used = [unit for unit in units.values() if unit.kernels & launched] or list(units.values())
+        used = [unit for unit in units if unit.kernels & launched] or units
         return "\n".join(unit.device for unit in used), result
 
     def _model(self, module: Module) -> Self:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from evaluation.expressions import Number
+from evaluation.expressions import Expression, Number
 from evaluation.extension.nodes import Call, Cast, Name, Unary
 from evaluation.extension.outcome import NotTakenError, Reason, not_understood
 from evaluation.extension.symbolic import Num, num, operation
-from evaluation.extension.values import DTYPES, FillStep, HostValue, Opaque, Pointer
+from evaluation.extension.values import DTYPES, FillStep, HostValue, Opaque, Pointer, Storage
 from evaluation.problem import DTYPE_BYTES
 
 if TYPE_CHECKING:
@@ -55,28 +55,34 @@ def _allocate(interpreter: Interpreter, node: Call, frame: Frame) -> None:
                 raise not_understood("this cudaMalloc", node.line)
             type = interpreter.type_name(frame.types.get(f"{target.text} ", "float*"), frame).rstrip("*")
             dtype = DTYPES.get(type, "float32")
-            count = operation(
-                "ceil_div", interpreter.number(size, frame).expression, Number(DTYPE_BYTES[dtype])
-            )
+            bytes = interpreter.number(size, frame).expression
+            count = operation("ceil_div", bytes, Number(DTYPE_BYTES[dtype]))
             frame.names[target.text] = Pointer(interpreter.allocate((count,), dtype))
             return
     raise not_understood("this cudaMalloc", node.line)
 
 
 def _fill(interpreter: Interpreter, node: Call, frame: Frame) -> None:
-    """`cudaMemset(pointer, 0, bytes)`: the whole buffer is filled; another byte than 0 is not understood."""
+    """`cudaMemset(pointer, 0, bytes)`; another byte than 0 is not understood."""
     values = [interpreter.evaluate(one, frame) for one in node.arguments[:3]]
     match values:
-        case [Pointer(storage), Num(Number(0)), Num()]:
-            interpreter.steps.append(FillStep(storage, 0, interpreter.guard.expression))
+        case [Pointer(storage), Num(Number(0)), Num(size)]:
+            count = _elements(size, storage)
+            interpreter.steps.append(FillStep(storage, 0, count, interpreter.guard.expression))
         case _:
             raise not_understood("a cudaMemset of another byte than 0", node.line)
+
+
+def _elements(bytes: Expression, storage: Storage) -> Expression:
+    """So many bytes of a buffer in elements."""
+    return operation("/", bytes, Number(DTYPE_BYTES[storage.dtype]))
 
 
 def _copy(interpreter: Interpreter, node: Call, frame: Frame) -> None:
     values = [interpreter.evaluate(one, frame) for one in node.arguments[:4]]
     match values:
-        case [Pointer(target), Pointer(source), Num(), Opaque("cudaMemcpyDeviceToDevice")]:
-            interpreter.steps.append(FillStep(target, source, interpreter.guard.expression))
+        case [Pointer(target), Pointer(source), Num(size), Opaque("cudaMemcpyDeviceToDevice")]:
+            count = _elements(size, target)
+            interpreter.steps.append(FillStep(target, source, count, interpreter.guard.expression))
         case _:
             raise NotTakenError(Reason.DATA_DEPENDENT, _READS, node.line)

@@ -102,7 +102,7 @@ def _fill_line(step: FillStep, fills: dict[str, str], device: str) -> str:
             name += "_"
         fills[text] = form.format(name=name, value=value)
     name = re.findall(r"void (\w+)\(", fills[text])[0]
-    count = text_of(product(step.storage.shape))
+    count = text_of(step.count)
     arguments = ", ".join([step.storage.name, *([source.name] if source else []), count])
     return f"// launch {name}<<<ceil_div({count}, 256), 256>>>({arguments})"
 

@@ -113,6 +113,8 @@ class Interpreter:
         self.storages: list[Storage] = []
         self.parameters: dict[str, Tensor] = {}
         """The program's parameters by their names in launch lines."""
+        self.units: list[Unit] = []
+        """The C++ of the extensions that the answer's Python loads."""
         self.python: dict[str, HostValue] = {}
         """Names of the answer's Python module."""
         self.guard = num(True)

@@ -77,6 +77,9 @@ _SETTINGS = {
         "num_features eps momentum",
     ),
     **dict.fromkeys(
+        [f"{kind}Pool{rank}d" for kind in ("Max", "Avg") for rank in (1, 2, 3)], "kernel_size stride padding"
+    ),
+    **dict.fromkeys(
         [f"Conv{rank}d" for rank in (1, 2, 3)],
         "in_channels out_channels kernel_size stride padding dilation groups bias",
     ),
@@ -241,8 +244,8 @@ def call(interpreter: Interpreter, name: str, node: Call, frame: Frame) -> HostV
 def _plain(interpreter: Interpreter, base: str, node: Call, frame: Frame) -> HostValue | None:
     """Functions of numbers and lists."""
     type = interpreter.type_name(base, frame)
-    if base == "isinstance":
-        return num(True)
+    if base == "isinstance" and len(node.arguments) == 2:
+        return num(_is_instance(*(interpreter.evaluate(one, frame) for one in node.arguments)))
     arguments = [interpreter.evaluate(one, frame) for one in node.arguments]
     if base == "str" and len(arguments) == 1:
         only = arguments[0]
@@ -265,6 +268,21 @@ def _plain(interpreter: Interpreter, base: str, node: Call, frame: Frame) -> Hos
     if len(numbers) == len(arguments) and numbers:
         return _numeric(base, type, numbers)
     return None
+
+
+def _is_instance(value: HostValue, types: HostValue) -> bool:
+    """Whether a value of Python is of one of these types, where it is one of the usual ones."""
+    if isinstance(types, Many):
+        return any(_is_instance(value, one) for one in types.items)
+    name = types.name.split(".")[-1] if isinstance(types, Namespace | Dtype) else ""
+    match value:
+        case Num():
+            return name == ("float32" if value.is_float else "int32")
+        case Many():
+            return name in ("tuple", "list", "Size")
+        case Tensor():
+            return name in ("Tensor", "Parameter")
+    return name == "str" and isinstance(value, Text)
 
 
 def _repeated(flat: Many, node: Call) -> Many:
@@ -330,7 +348,8 @@ def _load_inline(interpreter: Interpreter, node: Call, frame: Frame) -> HostValu
             if not isinstance(item, Text):
                 raise not_understood(f"{key} that is no string of the file", node.line)
             texts.append((item.value, item.line))
-    return Extension(read_units(texts))
+    interpreter.units.append(read_units(texts))
+    return Extension(interpreter.units[-1])
 
 
 def _layer(interpreter: Interpreter, kind: str, node: Call, frame: Frame) -> Layer:
@@ -338,6 +357,8 @@ def _layer(interpreter: Interpreter, kind: str, node: Call, frame: Frame) -> Lay
     settings: dict[str, HostValue] = {}
     for name, one in (*zip(names, node.arguments, strict=False), *node.keywords):
         settings[name] = interpreter.evaluate(one, frame)
+    if "Pool" in kind and "kernel_size" in settings:
+        settings.setdefault("stride", settings["kernel_size"])
     rank = int(kind[-2]) if kind[-2:-1].isdigit() else 0
     for name, default in _DEFAULTS.items():
         if name in names:

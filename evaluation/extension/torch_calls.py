@@ -168,13 +168,17 @@ def _same(tensor: Tensor, name: str, arguments: _Arguments, line: int) -> Tensor
 def _filled(interpreter: Interpreter, tensor: Tensor, name: str, arguments: _Arguments, line: int) -> Tensor:
     if name == "clone":
         copy = interpreter.allocate(tensor.shape, tensor.storage.dtype)
-        interpreter.steps.append(FillStep(copy, tensor.storage, interpreter.guard.expression))
+        interpreter.steps.append(
+            FillStep(copy, tensor.storage, product(tensor.shape), interpreter.guard.expression)
+        )
         return Tensor(copy, tensor.shape)
     if name == "copy_":
         source = arguments[0] if arguments else Nothing()
         if not isinstance(source, Tensor) or source.shape != tensor.shape or not tensor.storage.allocated:
             raise library("a copy between tensors", line)
-        interpreter.steps.append(FillStep(tensor.storage, source.storage, interpreter.guard.expression))
+        interpreter.steps.append(
+            FillStep(tensor.storage, source.storage, product(tensor.shape), interpreter.guard.expression)
+        )
         return tensor
     if not tensor.storage.allocated:
         raise not_understood("an input that is filled", line)
@@ -186,7 +190,9 @@ def _filled(interpreter: Interpreter, tensor: Tensor, name: str, arguments: _Arg
 def _fill(interpreter: Interpreter, storage: Storage, value: HostValue, line: int) -> None:
     if not isinstance(value, Num) or value.constant is None:
         raise not_understood("a tensor filled with what is no constant", line)
-    interpreter.steps.append(FillStep(storage, value.constant, interpreter.guard.expression))
+    interpreter.steps.append(
+        FillStep(storage, value.constant, product(storage.shape), interpreter.guard.expression)
+    )
 
 
 def _axis(value: HostValue, tensor: Tensor, line: int) -> int:

@@ -35,6 +35,17 @@ _SPELLINGS = (
     (re.compile(r"\b(?:at|c10|torch)\s*::\s*Half\b"), "__half"),
     (re.compile(r"\b(?:at|c10|torch)\s*::\s*BFloat16\b"), "__nv_bfloat16"),
 )
+#: Headers that torch's own include, by words that need them.
+_BROUGHT = {
+    "cfloat": r"(?:FLT|DBL)_\w+",
+    "climits": r"U?(?:INT|LONG|CHAR|SHRT)_M(?:AX|IN)",
+    "cmath": r"M_\w+|std\s*::\s*\w+",
+    "cstdint": r"u?int\d+_t",
+    "limits": r"numeric_limits",
+    "algorithm": r"std\s*::\s*(?:min|max|swap)",
+    "cuda_fp16.h": r"half|__half|half2|__half2",
+    "cuda_bf16.h": r"\w*bfloat16\w*",
+}
 _TORCH_TYPE = re.compile(r"\b(?:torch|at|c10|ATen)\s*::\s*\w+")
 
 
@@ -103,10 +114,20 @@ def read_units(texts: Sequence[tuple[str, int]]) -> Unit:
     parts = []
     for text, line in texts:
         parts.append(_read(plain(text.replace("\r\n", "\n")), line, unit))
-    unit.device = _tidy("\n".join(part for part in parts if part.strip()))
+    unit.device = _with_headers(_tidy("\n".join(part for part in parts if part.strip())))
     if found := _TORCH_TYPE.search(unit.device):
         raise not_understood(f"{found.group()} in device code")
     return unit
+
+
+def _with_headers(device: str) -> str:
+    """Device code with the headers that it had from torch's."""
+    missing = [
+        name
+        for name, words in _BROUGHT.items()
+        if re.search(rf"\b(?:{words})\b", device) and f"<{name}>" not in device
+    ]
+    return "".join(f"#include <{name}>\n" for name in missing) + device
 
 
 def _tidy(text: str) -> str:

@@ -193,6 +193,8 @@ class FillStep:
 
     storage: Storage
     value: float | int | Storage
+    count: Expression
+    """Elements, from the first one on."""
     guard: Expression = ALWAYS
 
 

@@ -85,6 +85,43 @@ def test_a_kernel_file_with_a_byte_order_mark_and_crlf(run, simt):
     assert run(("\ufeff" + GUARDED).replace("\n", "\r\n"), "\ufeff" + PROGRAM)[0] == 0
 
 
+EXTENSION = """
+#include <torch/extension.h>
+__global__ void k(const float* x, float* out, int rows, int cols) {
+    int r = blockIdx.x * blockDim.x + threadIdx.x;
+    if (r >= rows) return;
+    float s = 0.f;
+    for (int i = 0; i < cols; ++i) s += fmaxf(x[r * cols + i], 0.f);
+    out[r] = s;
+}
+torch::Tensor f(torch::Tensor x) {
+    auto out = torch::empty({x.size(0)}, x.options());
+    k<<<(x.size(0) + 127) / 128, 128>>>(x.data_ptr<float>(), out.data_ptr<float>(), x.size(0), x.size(1));
+    return out;
+}
+"""
+
+
+def test_an_extension_of_torch_is_taken_over_and_judged(run, simt):
+    status, out, err = run(EXTENSION)
+    assert (status, err) == (0, "")
+    assert out.startswith("taken over from an extension of torch: 1 launch and 0 scratch lines\ncorrect: ")
+    assert out.count("\n") == 2
+    assert "// launch k<<<" in run(EXTENSION, PROGRAM, "--show")[1]
+    found = json.loads(run(EXTENSION, PROGRAM, "--json")[1])
+    assert found["status"] == "correct"
+    assert found["adapted"].startswith("// launch k<<<")
+
+
+def test_an_extension_of_torch_that_is_wrong_or_not_understood(run, simt):
+    assert run(EXTENSION.replace("out[r] = s", "out[r] = s + 1"))[1].split("\n")[1].startswith("wrong: ")
+    status, out, _ = run(EXTENSION.replace("return out;", "return torch::relu(out);"))
+    assert status == 1
+    assert out.startswith(
+        "rejected: the extension of torch is not taken over: calls a library: torch::relu (line 13)"
+    )
+
+
 @pytest.mark.parametrize(
     ("kernel", "expected"),
     [

@@ -192,6 +192,43 @@ class ModelNew(torch.nn.Module):
         return m.f(x)
 """
 
+CUDA_MEMORY = """
+torch::Tensor f(torch::Tensor x) {
+    auto y = torch::empty_like(x);
+    float* s;
+    cudaMalloc(&s, 64 * sizeof(float));
+    cudaMemset(s, 0, 16 * sizeof(float));
+    cudaMemcpy(y.data_ptr<float>(), x.data_ptr<float>(), x.numel() * 4, cudaMemcpyDeviceToDevice);
+    k<<<4, 64>>>(s, y.data_ptr<float>(), x.numel());
+    return y;
+}
+"""
+
+
+def test_memory_is_filled_and_copied_as_far_as_the_host_says():
+    taken = adapt(KERNEL + CUDA_MEMORY, PROBLEM)
+    assert isinstance(taken, Adapted), taken
+    scratch, fill, copy, launch = taken.text.split("\n")[:4]
+    assert scratch == "// scratch scratch0 float32[64]"
+    assert fill.endswith("(scratch0, 16)")
+    assert copy.endswith("(out, x, ((size(x, 0) * size(x, 1)) * 4) / 4)")
+    assert launch.startswith("// launch k<<<4, 64>>>(scratch0, out,")
+
+
+def test_types_of_python_are_told_apart():
+    setup = "k = (2, 2) if isinstance(k, int) else k\n        self.k = k[0] if isinstance(k, tuple) else 0"
+    text = PYTHON.replace(
+        "class ModelNew(torch.nn.Module):\n",
+        f"class ModelNew:\n    def __init__(self, k=3):\n        {setup}\n",
+    )
+    text = "import torch\n" + text.replace("m.f(x)", "m.f(x, self.k)").replace(
+        "f(torch::Tensor x)", "f(torch::Tensor x, int g)"
+    )
+    taken = adapt(text.replace("k<<<4,", "k<<<g,"), PROBLEM)
+    assert isinstance(taken, Adapted), taken
+    assert taken.text.startswith("// launch k<<<2, 64>>>")
+
+
 #: Host code that makes `r` of `n`, and the same in Python.
 ARITHMETIC = {
     "int r = (n + 255) / 256;": lambda n: (n + 255) // 256,
