@@ -52,6 +52,14 @@ def is_extension(text: str) -> bool:
 
 def adapt(text: str, problem: Problem) -> Adapted | Refused:
     """The answer as a kernel file for `problem`, or why it is not taken; never raises."""
+    try:
+        return read_answer(text, problem)
+    except Exception as error:  # a fault of ours must not stop whoever reads a thousand answers
+        return Refused(Reason.NOT_UNDERSTOOD, f"the reader failed ({type(error).__name__})")
+
+
+def read_answer(text: str, problem: Problem) -> Adapted | Refused:
+    """The same, but faults of the reader are raised: for its tests."""
     instances = [problem.shipped, *problem.checks, *problem.aligned, *problem.ladder]
     try:
         return Adapted(_Answer(instances).adapted(_source(text)))

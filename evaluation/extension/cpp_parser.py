@@ -42,6 +42,8 @@ from evaluation.extension.tokens import Token, spelled
 
 _MAX_DEPTH = 40
 """Levels of nesting of statements and expressions together."""
+_MAX_TEMPLATE = 128
+"""Tokens of one list of template arguments."""
 _LEVELS = ("||", "&&", "|", "^", "&", "== !=", "< <= > >=", "<< >>", "+ -", "* / %")
 _PRECEDENCE = {sign: level for level, signs in enumerate(_LEVELS) for sign in signs.split()}
 _ASSIGNMENTS = frozenset(["=", "+=", "-=", "*=", "/=", "%=", "<<=", ">>=", "&=", "|=", "^="])
@@ -150,7 +152,8 @@ class Parser:
     def _template_end(self, at: int) -> int | None:
         """Behind the `>` of the template arguments whose `<` stands at a place; None if they are none."""
         depth = 0
-        while at < len(self._tokens):
+        end = min(len(self._tokens), at + _MAX_TEMPLATE)
+        while at < end:
             token = self._tokens[at]
             if token.text == "<":
                 depth += 1

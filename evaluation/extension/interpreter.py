@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from evaluation.answer.expression_parser import C_TYPES
 from evaluation.expressions import Expression, Number
@@ -547,7 +548,7 @@ class Interpreter:
         ]
         if not fitting:
             raise not_understood(f"a call of {functions[0].name} with {len(arguments)} arguments", line)
-        return self.enter(fitting[0].read(), arguments, {}, unit, line, template)
+        return self.enter(fitting[0].function, arguments, {}, unit, line, template)
 
     def enter(
         self,
@@ -599,7 +600,7 @@ class Interpreter:
         inner = frame.copy()
         values = [self.evaluate(one, frame) for one in arguments]
         inner.names |= dict(zip(macro.parameters or (), values, strict=False))
-        result = self.evaluate(Parser(tokens_of(macro.body, macro.line)).expression(), inner)
+        result = self.evaluate(_expression(macro.body, macro.line), inner)
         self._calls -= 1
         return result
 
@@ -672,6 +673,11 @@ class Interpreter:
         self._work += 1
         if self._work > _MAX_WORK:
             raise not_understood("host code that takes too many steps", line)
+
+
+@lru_cache(maxsize=64)  # a macro may be used in a loop
+def _expression(text: str, line: int) -> Node:
+    return Parser(tokens_of(text, line)).expression()
 
 
 def _extents(value: HostValue, line: int) -> tuple[Expression, ...]:

@@ -6,7 +6,7 @@ integers, and a choice between two values is one of them plus their difference t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 from evaluation.answer.expression_parser import MAX_LENGTH
@@ -24,10 +24,20 @@ from evaluation.expressions import (
 )
 from evaluation.extension.outcome import not_understood
 
+_MAX_SIZE = 600
+"""Names, numbers and operators of one expression."""
+_TOO_LONG = "arithmetic that is too long for a launch line"
 _NOWHERE = Scope({}, {})
 _NEUTRAL = {"+": (0, 0), "-": (None, 0), "*": (1, 1), "/": (None, 1)}
 """What may be left out on either side of an operator."""
 _COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
+
+
+@dataclass(frozen=True)
+class _Sized(Operation):
+    """An operation that knows how much there is to write: trees share parts, and texts do not."""
+
+    size: int = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def operation(operator: str, *operands: Expression) -> Expression:
         try:
             return Number(evaluate(Operation(operator, operands), _NOWHERE))
         except ExpressionError:
-            return Operation(operator, operands)
+            pass
     if operator in _NEUTRAL and len(operands) == 2:
         for side, neutral in enumerate(_NEUTRAL[operator]):
             found = operands[side]
@@ -62,9 +72,12 @@ def operation(operator: str, *operands: Expression) -> Expression:
                 return operands[1 - side]
         if operator == "*" and Number(0) in operands:
             return Number(0)
-    if operator in ("min", "max") and len(set(operands)) == 1:
+    if operator in ("min", "max") and all(operand == operands[0] for operand in operands):
         return operands[0]
-    return Operation(operator, operands)
+    size = 1 + sum(operand.size if isinstance(operand, _Sized) else 1 for operand in operands)
+    if size > _MAX_SIZE:
+        raise not_understood(_TOO_LONG)
+    return _Sized(operator, operands, size)
 
 
 def arithmetic(operator: str, left: Num, right: Num, *, true_division: bool = False) -> Num:
@@ -199,7 +212,7 @@ def text_of(expression: Expression) -> str:
     """The expression as a launch line has it; raises NotTakenError for one that no line can hold."""
     text = _text(expression)
     if len(text) > MAX_LENGTH // 2:
-        raise not_understood("arithmetic that is too long for a launch line")
+        raise not_understood(_TOO_LONG)
     return text.removeprefix("(").removesuffix(")") if _is_wrapped(text) else text
 
 

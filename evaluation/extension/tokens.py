@@ -58,6 +58,8 @@ def tokens_of(text: str, first_line: int = 1) -> list[Token]:
 
 def closing(tokens: list[Token], opening: int) -> int:
     """The place of the bracket that closes the one at `opening`."""
+    if opening >= len(tokens):
+        raise not_understood("code that ends where a bracket belongs")
     waiting: list[str] = []
     for at in range(opening, len(tokens)):
         text = tokens[at].text if tokens[at].kind == "sign" else ""

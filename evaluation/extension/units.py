@@ -78,7 +78,8 @@ class HostFunction:
         """Its parameters."""
         return parameters(list(self.head))
 
-    def read(self) -> Function:
+    @cached_property
+    def function(self) -> Function:
         """The function with its statements."""
         return Function(self.line, self.name, self.parameters, Parser(self.body).statements(), self.template)
 
@@ -202,7 +203,7 @@ def _is_string(tokens: list[Token], at: int) -> bool:
 
 def _item_end(tokens: list[Token], begin: int) -> int:
     at = begin
-    is_type = False
+    is_type, angles = False, 0
     while at < len(tokens):
         text = tokens[at].text
         if text == ";":
@@ -212,15 +213,10 @@ def _item_end(tokens: list[Token], begin: int) -> int:
             at = closing(tokens, at)
             if is_body and not is_type:
                 return at + 1
-        is_type = is_type or (text in _TYPES and not _in_angles(tokens[begin:at]))
+        is_type = is_type or (text in _TYPES and angles <= 0)  # not in a template's parameters
+        angles += (text == "<") - (text == ">") - 2 * (text == ">>")
         at += 1
     return at
-
-
-def _in_angles(tokens: list[Token]) -> bool:
-    """Whether template parameters are open behind the tokens."""
-    signs = [token.text for token in tokens]
-    return signs.count("<") > signs.count(">") + 2 * signs.count(">>")
 
 
 def _sort(item: list[Token], unit: Unit) -> bool:
@@ -252,7 +248,7 @@ def _sort(item: list[Token], unit: Unit) -> bool:
 
 def _template(head: list[Token]) -> tuple[tuple[str, ...], int]:
     """The names of a template's parameters, and where what follows them begins."""
-    if head[0].text != "template" or len(head) < 2 or head[1].text != "<":
+    if len(head) < 2 or head[0].text != "template" or head[1].text != "<":
         return (), 0
     names: list[str] = []
     depth = 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evaluation.candidate import Candidate, parse_source
 from evaluation.expressions import Scope, evaluate
-from evaluation.extension.adapt import adapt, is_extension
+from evaluation.extension.adapt import adapt, is_extension, read_answer
 from evaluation.extension.cpp_parser import Parser
 from evaluation.extension.interpreter import Frame, Interpreter
 from evaluation.extension.outcome import Adapted, Reason, Refused
@@ -98,7 +98,7 @@ def edits():
 
 
 def require_outcome(text):
-    taken = adapt(text, PROBLEM)
+    taken = read_answer(text, PROBLEM)
     assert isinstance(taken, Adapted | Refused)
     if isinstance(taken, Refused):
         assert taken.detail
@@ -129,6 +129,34 @@ def test_no_text_raises(text):
 def test_deep_nesting_is_refused(opening):
     taken = adapt(f"{KERNEL}torch::Tensor f(torch::Tensor x) {{ return {opening * 5000} }}", PROBLEM)
     assert isinstance(taken, Refused)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "int n = x.size(0);" + "n = n + n;" * 200,
+        "int n = x.size(0);" + "n = std::min(n, n + 1) > 3 ? n : 7;" * 200,
+        "int n = 1;" + "for (int i = 0; i < 60; ++i) " * 6 + "n += i;",
+        "x" + "<x" * 30_000 + ";",
+        "struct " * 30_000,
+        "return x" + ".view(x)" * 5000 + ";",
+        "f(" * 5000,
+    ],
+    ids=lambda code: code[:12],
+)
+def test_hostile_code_costs_little(code):
+    """In steps of the interpreter and tokens that are read, of which there are bounds."""
+    taken = adapt(
+        f"{KERNEL}torch::Tensor f(torch::Tensor x) {{ {code} return torch::empty({{n}}); }}", PROBLEM
+    )
+    assert isinstance(taken, Refused)
+
+
+def test_a_fault_of_ours_is_a_refusal(monkeypatch):
+    monkeypatch.setattr("evaluation.extension.adapt.read_answer", lambda text, problem: 1 // 0)
+    taken = adapt("", PROBLEM)
+    assert isinstance(taken, Refused)
+    assert "ZeroDivisionError" in taken.detail
 
 
 def test_nothing_of_an_answer_runs(tmp_path):
