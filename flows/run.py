@@ -7,6 +7,7 @@ server starts while Prefect and the rest are imported, which saves most of its s
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -52,7 +53,8 @@ class _ServerGone(WarpsmithError):
 
 def _with_server(profile: str, night: str | None, flags: Sequence[str], *, own: bool = False) -> None:
     with prefect_api(own=own) as api:
-        from prefect.settings import PREFECT_API_URL, temporary_settings
+        os.environ["PREFECT_API_URL"] = api.url  # for the thread that sends logs
+        from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
         from flows.nightly import nightly
 
@@ -60,7 +62,8 @@ def _with_server(profile: str, night: str | None, flags: Sequence[str], *, own: 
         mlflow_client.preload()
         api.wait()
         try:
-            with temporary_settings({PREFECT_API_URL: api.url}):
+            # That thread stays with the first server, so what runs with a second one has no log.
+            with temporary_settings({PREFECT_API_URL: api.url, PREFECT_LOGGING_TO_API_ENABLED: not own}):
                 nightly(profile=profile, night=night, arguments=tuple(flags))
         except WarpsmithError:
             raise
@@ -68,6 +71,9 @@ def _with_server(profile: str, night: str | None, flags: Sequence[str], *, own: 
             if answers(f"{api.url}/health"):
                 raise
             raise _ServerGone(f"the Prefect server at {api.url} went away; run again to go on") from error
+        finally:
+            for handler in logging.getLogger("prefect.flow_runs").handlers:
+                handler.flush()  # before a server of our own ends
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import sys
 import threading
@@ -26,7 +27,9 @@ def overheard(listen: Callable[[str], object]) -> Iterator[None]:
     ours, theirs = os.pipe()
     os.dup2(theirs, _STDOUT)
     os.close(theirs)
-    thread = threading.Thread(target=_pass_on, args=(ours, terminal, listen), name="overhear", daemon=True)
+    ours_too = contextvars.copy_context()  # where Prefect keeps its settings
+    arguments = (_pass_on, ours, terminal, listen)
+    thread = threading.Thread(target=ours_too.run, args=arguments, name="overhear", daemon=True)
     thread.start()
     try:
         yield

@@ -1,6 +1,7 @@
 """A whole small night through Prefect and DVC: killed in GRPO, taken up again, then asked for again."""
 
 import json
+import sqlite3
 
 import pytest
 
@@ -20,6 +21,9 @@ def test_a_killed_night_ends_as_asked_and_runs_nothing_twice(tmp_path):
     finish(layout, log)
     made = {stage: layout.manifest(stage).read_bytes() for stage in Stage}
     assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == [1, 2, 3]
+    prefect = sqlite3.connect(layout.root / "artifacts/prefect/prefect.db")
+    assert prefect.execute("select count(*) from log where message like 'grpo 3/3: %'").fetchone() == (1,)
+    prefect.close()
 
     finish(layout, log, "--evaluation-workers", "1")
     assert {stage: layout.manifest(stage).read_bytes() for stage in Stage} == made
