@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from data.expectations.answers import answer_rows, answers_table
 from data.expectations.drift import PROFILE, drift_tables, profile_of, read_profile
 from data.expectations.files import read_objects
 from data.expectations.gate import write_json, write_outcomes
@@ -13,6 +14,7 @@ from data.expectations.math import math_table
 from data.expectations.programs import load_table, programs_table
 from data.expectations.prompts import prompt_rows, prompts_table, questions_table
 from data.expectations.suite import Outcome, Table, judge
+from evaluation.problem import Split
 
 RESULT, DOCS = "expectations.json", "docs"
 
@@ -26,8 +28,12 @@ def judge_prepared(out: Path, whole_numbers: Collection[str], baseline: Path | N
     rows = read_objects(out / "rows.jsonl")
     problems = load_table(out)
     splits = dict(zip(problems["id"], problems["split"], strict=True))
-    asked = prompt_rows([row for row in rows if row["label"] in splits], "rows.jsonl")
+    once = {row["label"]: row for row in rows if row["label"] in splits}
+    asked = prompt_rows(once.values(), "rows.jsonl")
     tables = [programs_table(problems), prompts_table(asked, splits)] if len(problems) else []
+    if answered := read_objects(out / "sft.jsonl"):
+        trained = [problem for problem, split in splits.items() if split == Split.TRAIN.value]
+        tables.append(answers_table(answer_rows(answered, "sft.jsonl"), trained))
     before = None if baseline is None else read_profile(baseline / PROFILE)
     tables += drift_tables(problems, asked, before) if before and len(problems) else []
     tables += _questions([row for row in rows if row["label"] not in splits], whole_numbers)

@@ -24,9 +24,9 @@ A source is KIND:PATH; PATH is a JSONL or parquet file, a folder, or a name on t
 package `datasets`), and path@[a:b] takes its rows a to b. A path without a kind holds programs. The kinds:
 """
 _EPILOGUE = """\
-DIR gets rows.jsonl (prompt, label, metadata), problems.jsonl, outputs.csv, quarantine.jsonl (what was left
-out, where it stands and why), manifest.json (counts by source and reason, hashes), datasheet.md, and
-expectations.json with docs/: what should hold of the rows, and does.
+DIR gets rows.jsonl (prompt, label, metadata), problems.jsonl, sft.jsonl (answers that were judged
+correct), outputs.csv, quarantine.jsonl (what was left out, where it stands and why), manifest.json (counts
+by source and reason, hashes), datasheet.md, and expectations.json with docs/: what should hold of the rows.
 Exit status: 0 if every source was read, 1 if one was not or no row could be used, 2 if nothing was.
 """
 

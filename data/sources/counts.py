@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-from data.sources.rows import Kept, LeftOut, Outcome, Reason, SameAs
+from data.sources.rows import Kept, LeftOut, Outcome, SameAs
 from evaluation.problem import Problem
 
 
@@ -16,7 +17,7 @@ class Counts:
     """What became of rows: `rows_in = rows_out + quarantined + duplicates`, always."""
 
     rows_in: int = 0
-    quarantined: Counter[Reason] = field(default_factory=Counter)
+    quarantined: Counter[StrEnum] = field(default_factory=Counter)
     duplicates: Counter[SameAs] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
     levels: Counter[str] = field(default_factory=Counter)

@@ -105,7 +105,7 @@ class Intake:
             taken = [self._enter(kind, row, split, suffix) for row in window]
             waiting = [entry for entry in taken if isinstance(entry, _Entry)]
             self._find_graphs(waiting)
-            self._settle(waiting, location, whole=split is Split.HELDOUT)
+            self._settle(waiting, location, whole=kind.answers or split is Split.HELDOUT)
             for entry in taken:
                 outcome = entry.outcome if isinstance(entry, _Entry) else entry
                 assert outcome is not None
@@ -251,7 +251,7 @@ class Intake:
             if reason is not None:
                 return LeftOut.of(entry.row, Reason.NO_TASK, reason)
         metadata = {} if isinstance(entry.item, Generated) else entry.item.metadata
-        return Kept(entry.row.place, item, entry.split, entry.graph, measured, metadata)
+        return Kept(entry.row.place, item, entry.split, entry.graph, measured, metadata=metadata)
 
 
 def _repeated(entry: _Entry, known: _Known, same: SameAs, label: str | None = None) -> Twin | LeftOut:
@@ -264,7 +264,8 @@ def _repeated(entry: _Entry, known: _Known, same: SameAs, label: str | None = No
             f"{known.id} has the {same} and belongs to {known.split}; this row would belong to {entry.split}"
         )
         return LeftOut.of(entry.row, Reason.CONTAMINATED, sentence)
-    return Twin(entry.row.place, same, known.id)
+    metadata = entry.item.metadata if isinstance(entry.item, Program) else {}
+    return Twin(entry.row.place, same, known.id, metadata)
 
 
 def _id(item: Item, suffix: str) -> str:

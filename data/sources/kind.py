@@ -51,6 +51,8 @@ class Kind:
     """The rows, in order; raises SourceError."""
     split: Split | None = None
     """Where all of its rows belong; none goes by the operators of each."""
+    answers: bool = False
+    """Whether rows come with an answer, without which they are not kept."""
     whole_numbers: bool = False
     """Whether every answer is a whole number."""
     licence: str = "that of the file's owner"

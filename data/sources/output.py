@@ -2,6 +2,7 @@
 
 rows.jsonl         slime rows: prompt, label, metadata; of all sources and splits
 problems.jsonl     the `evaluation.problem.Problem` of every row that is one
+sft.jsonl          verified answers as conversations, of sources that have answers
 outputs.csv        what their reference programs computed (see `data.table`)
 quarantine.jsonl   rows that were left out: source, place (file and line), reason, sentence, row
 manifest.json      the numbers, by source and by reason, and the hash of every file
@@ -24,11 +25,13 @@ from data.prompts import render
 from data.settings import PromptStyle
 from data.sources.rows import Kept, LeftOut, Outcome
 from data.table import to_csv
+from evaluation.check import SizeSet
 from evaluation.problem import Problem
 
-ROWS, PROBLEMS, OUTPUTS, QUARANTINE = "rows.jsonl", "problems.jsonl", "outputs.csv", "quarantine.jsonl"
+ROWS, PROBLEMS, ANSWERS = "rows.jsonl", "problems.jsonl", "sft.jsonl"
+OUTPUTS, QUARANTINE = "outputs.csv", "quarantine.jsonl"
 MANIFEST, DATASHEET = "manifest.json", "datasheet.md"
-_STREAMED = (ROWS, PROBLEMS, OUTPUTS, QUARANTINE)
+_STREAMED = (ROWS, PROBLEMS, ANSWERS, OUTPUTS, QUARANTINE)
 
 
 class Output:
@@ -39,6 +42,7 @@ class Output:
         self._out, self._style = out, style
         self._partial = out.parent / f".{out.name}.partial"
         self._open = ExitStack()
+        self._written: set[str] = set()  # ids of problems: several answers may be to one
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -71,7 +75,8 @@ class Output:
             )
         elif isinstance(outcome, Kept):
             self._line(ROWS, self._row(source, outcome))
-            if isinstance(outcome.item, Problem):
+            if isinstance(outcome.item, Problem) and outcome.item.id not in self._written:
+                self._written.add(outcome.item.id)
                 self._files[PROBLEMS].write(outcome.item.model_dump_json() + "\n")
                 if outcome.measured is not None:
                     table = to_csv((outcome.item,), (outcome.measured,))
@@ -106,6 +111,10 @@ class Output:
         row["metadata"] |= {"source": source, "place": kept.place, "graph": kept.graph}
         if isinstance(item, Problem):
             row["metadata"] |= kept.metadata
+        if kept.response:
+            row["messages"] = [*row["prompt"], {"role": "assistant", "content": kept.response}]
+            about = {"problem_id": row["label"], "verified": SizeSet.CHECKS.value, "source": source}
+            self._line(ANSWERS, {"messages": row["messages"], "metadata": {**about, "place": kept.place}})
         return row
 
     def _line(self, name: str, row: dict[str, Any]) -> None:

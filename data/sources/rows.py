@@ -16,6 +16,10 @@ _QUOTED = 65536
 """Characters of a row that are kept with the reason for leaving it out."""
 
 
+ANSWER = "answer"
+"""Where a row's metadata has the answer that it came with."""
+
+
 class Reason(StrEnum):
     """Why a row is left out, in few words; the sentence beside it says more."""
 
@@ -102,6 +106,8 @@ class Kept:
     """Hash by which it is told from others."""
     measured: Measured | None = None
     """What a problem's reference gave."""
+    response: str = ""
+    """A verified answer, of a row that came with one."""
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
@@ -110,7 +116,8 @@ class LeftOut:
     """A row that is not used, and why."""
 
     place: str
-    reason: Reason
+    reason: StrEnum
+    """A `Reason`, or that of an answer (`evaluation.extension.outcome`)."""
     sentence: str
     text: str
     """The row, or its beginning."""
@@ -129,6 +136,8 @@ class Twin:
     same: SameAs
     of: str
     """Id of the earlier one."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What else the row says."""
 
 
 Outcome = Kept | LeftOut | Twin

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.solutions import Evaluator
+from data.sources.answers import judged
 from data.sources.counts import Counts
 from data.sources.datasheet import datasheet
 from data.sources.intake import Intake
@@ -17,10 +19,13 @@ from data.sources.location import Location
 from data.sources.output import Output, file_hash
 from data.sources.readers import SourceError
 from data.sources.registry import parse_source
+from data.sources.rows import Outcome
 from data.trusted import TrustedReference
 from evaluation.errors import WarpsmithError
+from evaluation.pool import EvaluationPool
 from evaluation.problem import Split
 from evaluation.reference.pool import ReferencePool
+from evaluation.settings import EvaluationSettings
 
 Say = Callable[[str], None]
 #: Seconds between two lines of progress.
@@ -73,10 +78,11 @@ def prepare_sources(
         Output(out, options.settings.prompt_style) as output,
         ReferencePool(workers) as confined,
         TrustedReference() as trusted,
+        EvaluationPool(EvaluationSettings(workers=workers), confined) as pool,
     ):
         intake = Intake(confined, trusted, options)
         for source in ordered:
-            _take(source, intake, output, say)
+            _take(source, intake.take(source.kind, source.location, source.split), output, pool, say)
         manifest = _manifest(sources, options, output.hashes())
         if not manifest["rows_in"]:
             raise WarpsmithError("; ".join(f"{source.error}" for source in sources))
@@ -84,11 +90,13 @@ def prepare_sources(
     return manifest
 
 
-def _take(source: Source, intake: Intake, output: Output, say: Say) -> None:
+def _take(
+    source: Source, outcomes: Iterable[Outcome], output: Output, evaluator: Evaluator, say: Say
+) -> None:
     """Read one source to its end, and say now and then how far it is."""
     said = time.monotonic()
     try:
-        for outcome in intake.take(source.kind, source.location, source.split):
+        for outcome in judged(outcomes, evaluator, seed=0) if source.kind.answers else outcomes:
             source.counts.add(outcome)
             output.add(source.name, outcome)
             if time.monotonic() - said > _PROGRESS_SECONDS:

@@ -150,19 +150,47 @@ def test_slime_rows_have_the_columns_that_flags_name(tmp_path, run):
     assert "--input-key" in rows_of(files["quarantine.jsonl"])[0]["sentence"]
 
 
-def test_supervised_rows_are_problems_with_an_answer(tmp_path, run):
-    whole = program("relu")
-    drawn, computed = whole.split("def fused_operator")
+CODE = """
+#include <torch/extension.h>
+__global__ void f(const float* x, float* y, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = fmaxf(x[i], 0.f);
+}
+torch::Tensor fused_operator(torch::Tensor x) {
+    auto y = torch::empty_like(x);
+    f<<<(x.numel() + 255) / 256, 256>>>(x.data_ptr<float>(), y.data_ptr<float>(), x.numel());
+    return y;
+}
+"""
+
+
+def test_of_supervised_rows_only_right_answers_stay(tmp_path, run):
+    drawn, computed = program("relu", "[96, 40]").split("def fused_operator")
     row = {"pytorch_code": f"import torch\ndef fused_operator{computed}", "pytorch_inputs": drawn}
-    answer = {"cuda_code": "__global__ void f() {}", "is_pytorch_cuda_same": True, "compiler_error_msg": ""}
+    right = {**row, "cuda_code": CODE, "is_pytorch_cuda_same": True, "compiler_error_msg": ""}
     source = write(tmp_path / "sft.jsonl", [
-        {**row, **answer},
-        {**row, **answer, "compiler_error_msg": "error: expected ;"},
+        right,
+        right,
+        {**right, "cuda_code": CODE.replace("256", "128")},
+        {**right, "cuda_code": CODE.replace("0.f)", "1.f)")},
+        {**right, "compiler_error_msg": "error: expected ;"},
+        {**right, "cuda_code": CODE.replace("return y;", "return torch::relu(x);")},
+        {**right, "cuda_code": None},
+        {**right, "pytorch_code": None},
     ])  # fmt: skip
-    _, manifest, files, _ = run("--source", f"torch2cuda-sft:{source}")
-    (kept,) = rows_of(files["rows.jsonl"])
-    assert kept["metadata"]["answer"] == answer and kept["metadata"]["operators"] == ["relu"]
-    assert manifest["quarantined_by_reason"] == {"contradicts itself or another row": 1}
+    gate = ["--baseline", str(tmp_path)]
+    status, manifest, files, printed = run("--source", f"torch2cuda-sft:{source}", gate=gate)
+    rows, answers = rows_of(files["rows.jsonl"]), rows_of(files["sft.jsonl"])
+    assert status == 0, printed.err
+    assert [row["metadata"]["place"] for row in rows] == ["sft.jsonl:1", "sft.jsonl:3"]
+    assert [row["messages"] for row in rows] == [answer["messages"] for answer in answers]
+    assert "// launch f<<<" in answers[0]["messages"][1]["content"]
+    assert len(rows_of(files["problems.jsonl"])) == 1
+    assert manifest["rows_in"] == 8 and manifest["rows_out"] == 2 and manifest["duplicates"] == 0
+    assert manifest["quarantined_by_reason"] == {
+        "calls a library": 1, "duplicate": 1, "field missing or unusable": 1,
+        "label contradicts compiler output": 1, "no kernel": 1, "not correct": 1,
+    }  # fmt: skip
 
 
 def test_parquet_is_read_by_its_columns(tmp_path, run):
