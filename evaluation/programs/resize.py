@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import TypeGuard
 
 from evaluation.programs.sizes import SMALL
@@ -79,6 +80,8 @@ _REPEATED, _COUNT = frozenset({"layers", "blocks"}), frozenset({"num", "n", "num
 _WINDOWS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "groups"})
 _LEAST_PART = 4
 """Literals of the layers below this are ranks, strides and counts."""
+_CHANNEL_AXES = 2
+"""Axes of images and of weights before those that a window moves along."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -199,6 +202,7 @@ class Resizer:
         places = {value: place for value, place in places.items() if value in self._dimensions}
         places |= {size.value: size.place for size in reversed(self._sites) if size.place is not Place.GROUPS}
         taken = {id(site) for sites in self._sites.values() for site in sites}
+        taken |= {id(node) for node in (_weights_windows(drawn) if drawn else ())}
         shapes = [*self._defaults(), *self._locals(), *self._shape_literals(), *self._returned()]
         inputs = {id(node) for node in (ast.walk(drawn) if drawn else ())}
         following = [
@@ -420,6 +424,36 @@ def _windows(node: ast.AST) -> Iterator[ast.AST]:
     placed = node.args[2:] if _called(node).lower().startswith("conv") else []
     for argument in [*placed, *named]:
         yield from ast.walk(argument)
+
+
+def _weights_windows(drawn: ast.FunctionDef) -> Iterator[ast.expr]:
+    """Windows of drawn weights: small last extents as literals, beside an image that has larger ones.
+
+    A kernel holds them as the program does, and nothing but a name could tell it of another.
+    """
+    shapes = [_shape(node) for node in ast.walk(drawn) if isinstance(node, ast.Call)]
+    shapes = [shape for shape in shapes if len(shape) > _CHANNEL_AXES]
+    for shape in shapes:
+        window = shape[_CHANNEL_AXES:]
+        images = [other[_CHANNEL_AXES:] for other in shapes if len(other) == len(shape)]
+        if all(_extent(part) <= SMALL for part in window) and any(
+            all(_extent(side) > _extent(part) for side, part in zip(image, window, strict=True))
+            for image in images
+        ):
+            yield from window
+
+
+def _shape(call: ast.Call) -> list[ast.expr]:
+    """The extents that a call draws a tensor of; empty for other calls."""
+    if _called(call) not in ("randn", "rand") or not call.args:
+        return []
+    first = call.args[0]
+    return list(first.elts) if isinstance(first, ast.List | ast.Tuple) else list(call.args)
+
+
+def _extent(node: ast.expr) -> float:
+    """A literal's value; what has a name is no window's."""
+    return _value(node) if isinstance(node, ast.Constant) and type(node.value) is int else inf
 
 
 def _call_literals(call: ast.Call) -> Iterator[ast.Constant]:

@@ -426,8 +426,9 @@ def _fits_large(survey: Survey, relaxation: int) -> bool:
 def resized(shipped: Survey, variant: Survey, new: Sequence[tuple[Size, int]]) -> bool:
     """Whether `variant` is `shipped` with its sizes changed.
 
-    Every tensor keeps its name, rank and dtype; dimensions of inputs follow the sizes, those of 1 stay 1
-    and those that the program computes are free; something changes.
+    Every tensor keeps its name, rank and dtype; dimensions of inputs follow the sizes, those of 1 stay 1, a
+    window may stay what a size of its value was, and those that the program computes are free; something
+    changes.
     """
     if [_kind(tensor) for tensor in shipped.tensors] != [_kind(tensor) for tensor in variant.tensors]:
         return False
@@ -436,9 +437,14 @@ def resized(shipped: Survey, variant: Survey, new: Sequence[tuple[Size, int]]) -
         followed.setdefault(size.value, set()).add(value)
     for old, now in zip(shipped.inputs, variant.inputs, strict=True):
         pairs = zip(old.shape, now.shape, strict=True)
-        if any(extent in followed and other not in followed[extent] for extent, other in pairs):
+        if any(not _follows(extent, other, followed) for extent, other in pairs):
             return False
     return any(old.shape != now.shape for old, now in zip(shipped.tensors, variant.tensors, strict=True))
+
+
+def _follows(extent: int, other: int, followed: Mapping[int, set[int]]) -> bool:
+    stays = extent == other and 1 < extent <= SMALL
+    return extent not in followed or other in followed[extent] or stays
 
 
 def effective(shipped: Survey, variant: Survey) -> bool:

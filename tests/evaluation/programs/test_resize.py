@@ -189,3 +189,19 @@ def test_windows_and_divisors_are_left_out_of_what_literals_divide():
     resizer = Resizer(ATTENTION, {2, 16, 512})
     assert {2, 8} <= resizer.fixed([by_name(resizer)["hidden"]])
     assert re.search(r"\b512\b", resizer.rewrite({})) is not None
+
+
+@pytest.mark.parametrize(
+    ("shapes", "changed"),
+    [
+        ("randn(n, 3, height, width), torch.randn(64, 3, 3, 3)", "randn(64, 5, 3, 3)"),
+        ("randn([16, 3, 224, 224]), torch.randn([64, 3, 7, 7])", "randn([64, 5, 7, 7])"),
+        ("randn(16, 3, 9000), torch.rand(3, 1, 5)", "rand(5, 1, 5)"),
+        ("randn(3, 64, 8, 8), torch.randn(3, 64, 8, 8)", "randn(5, 64, 6, 6)"),
+    ],
+)
+def test_windows_of_drawn_weights_stay(shapes, changed):
+    program = f"n, height, width = 16, 224, 224\ndef get_inputs():\n    return [torch.{shapes}]\n"
+    resizer = Resizer(program, {16, 3, 224, 64, 7, 9000, 5, 8})
+    new = {3: 5, 7: 4, 8: 6, 5: 11}
+    assert changed in rewritten(resizer, new)
