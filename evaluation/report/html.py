@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from unicodedata import category
 
 import numpy as np
+from markupsafe import Markup
 
 from evaluation.problem import Problem
 from evaluation.report.estimators import Interval
-from evaluation.report.speed_html import Series, percent, speed_section, table
+from evaluation.report.page import part, percent, table
+from evaluation.report.speed_html import Series, speed_section
 from evaluation.report.summary import Benchmark, Contender, Rates, Sample, best_samples, groups_of
 from evaluation.timing.machine import Fingerprint
 from evaluation.verdict import Status
@@ -30,6 +30,52 @@ pre{background:#f5f7fa;padding:.7rem;overflow:auto}
 border-radius:.35rem;background:#9aa9bd}.bar i.trained{background:#2f7d4f}summary{cursor:pointer}
 .head{font-size:1.25rem}.correct{color:#2f7d4f}.note{color:#5a6675}
 """
+
+_PAGE = part("""\
+<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>
+<style>{{ style }}</style><h1>{{ title }}</h1>
+{{ headline }}
+<h2>How far the kernels came</h2>
+{{ funnel }}
+<h2>Why they failed</h2>
+{{ taxonomy }}
+<h2>By level and operator</h2>
+{{ groups }}
+{{ speeds }}
+<h2>By problem</h2>
+{{ problems }}
+<h2>What produced this</h2>
+{{ facts }}
+</html>
+""")
+_HEADLINE = part("""\
+<p class='head'>{{ benchmark.start.correct | percent }} &rarr;
+<b class='correct'>{{ benchmark.trained.correct | percent }}</b> correct, gain {{ gain }} on
+{{ benchmark.problems }} problems &times; {{ benchmark.samples_per_problem }} samples</p>
+{{ table }}
+<p class='note'>Intervals: paired bootstrap over problems. The two rows split the gain:
+a kernel that is right at aligned sizes and wrong at ragged ones lacks a bounds guard.</p>
+""")
+_HEADLINE_OF_ONE = part("""\
+<p class='head'><b class='correct'>{{ found.correct | percent }}</b> correct
+({{ found.correct_aligned | percent }} at aligned sizes) on {{ problems }} problems,
+{{ found.samples }} samples;
+{% for k, share in found.pass_at_k.items() %}
+pass@{{ k }} {{ share | percent }}{{ "" if loop.last else "," }}
+{% endfor %}</p>
+""")
+_GROUP = part("<h3>{{ rows | length }} {{ title }}</h3>{% for row in rows %}{{ row }}{% endfor %}")
+_PROBLEM = part(
+    "<details><summary>{% if before is not none %}{{ before | percent }} &rarr; {% endif %}"
+    "{{ rate | percent }} {{ problem.id }} &middot; level {{ problem.level }} &middot; "
+    "{{ ' + '.join(problem.operators) }}"
+    "{% if sample.speedup is not none %} &middot; {{ '%.2f' | format(sample.speedup) }}x{% endif %}"
+    "{% if not sample.checks.correct %}"
+    " &middot; {{ sample.checks.status.value }}: {{ sample.checks.reason[:80] }}{% endif %}</summary>"
+    "<pre>{{ problem.shipped.program }}</pre>{{ kernels }}</details>"
+)
+_KERNEL = part("<pre>{{ sample.response }}</pre><p>{{ status }}: {{ sample.checks.reason }}</p>")
+_BAR = part("<div class='bar'><i class='{{ name }}' style='width:{{ width }}%'></i></div>")
 
 #: How far a candidate came, in order: each step includes the ones after it.
 _FUNNEL: tuple[tuple[str, frozenset[Status]], ...] = (
@@ -70,12 +116,7 @@ def render_one(
     shares = {
         p.id: float(np.mean([s.checks.correct for s in samples if s.problem_id == p.id])) for p in problems
     }
-    passes = ", ".join(f"pass@{k} {percent(share)}" for k, share in found.pass_at_k.items())
-    headline = (
-        f"<p class='head'><b class='correct'>{percent(found.correct)}</b> correct "
-        f"({percent(found.correct_aligned)} at aligned sizes) on {len(problems)} problems, "
-        f"{found.samples} samples; {passes}</p>"
-    )
+    headline = _HEADLINE_OF_ONE(found=found, problems=len(problems))
     shown = _Page(((Contender.TRAINED, found),), problems, samples, facts, fingerprint)
     return shown.html("Benchmark", headline, shares)
 
@@ -90,30 +131,22 @@ class _Page:
     facts: Mapping[str, str]
     fingerprint: Fingerprint | None
 
-    def html(self, title: str, headline: str, shares: Mapping[str, float]) -> str:
+    def html(self, title: str, headline: Markup, shares: Mapping[str, float]) -> str:
         """The whole page; `shares`: of correct samples, by problem."""
-        return "".join(
-            (
-                "<!doctype html><html lang='en'><meta charset='utf-8'><title>Warpsmith benchmark</title>",
-                f"<style>{_STYLE}</style><h1>{title}</h1>",
-                headline,
-                "<h2>How far the kernels came</h2>",
-                _funnel(self.contenders),
-                "<h2>Why they failed</h2>",
-                _taxonomy(self.contenders),
-                "<h2>By level and operator</h2>",
-                _groups(self.contenders, self.problems),
-                speed_section(_series(self.contenders), self.fingerprint),
-                "<h2>By problem</h2>",
-                _problem_rows(shares, self.problems, self.samples),
-                "<h2>What produced this</h2>",
-                table(("", ""), [(_shown(k), _shown(v)) for k, v in self.facts.items()]),
-                "</html>",
-            )
+        return _PAGE(
+            style=Markup(_STYLE),
+            title=title,
+            headline=headline,
+            funnel=_funnel(self.contenders),
+            taxonomy=_taxonomy(self.contenders),
+            groups=_groups(self.contenders, self.problems),
+            speeds=speed_section(_series(self.contenders), self.fingerprint),
+            problems=_problem_rows(shares, self.problems, self.samples),
+            facts=table(("", ""), list(self.facts.items())),
         )
 
 
-def _headline(benchmark: Benchmark) -> str:
+def _headline(benchmark: Benchmark) -> Markup:
     rows = [
         ("correct@1 (ragged sizes)", benchmark.start.correct, benchmark.trained.correct, benchmark.gain),
         (
@@ -132,18 +165,12 @@ def _headline(benchmark: Benchmark) -> str:
             "",
         )
     )
-    start, trained = percent(benchmark.start.correct), percent(benchmark.trained.correct)
-    return (
-        f"<p class='head'>{start} &rarr; <b class='correct'>{trained}</b> correct, "
-        f"gain {_interval(benchmark.gain)} on {benchmark.problems} problems &times; "
-        f"{benchmark.samples_per_problem} samples</p>"
-        + table(("", *_heads(_contenders(benchmark)), "gain [95 %]"), cells)
-        + "<p class='note'>Intervals: paired bootstrap over problems. The two rows split the gain: "
-        "a kernel that is right at aligned sizes and wrong at ragged ones lacks a bounds guard.</p>"
-    )
+    heads = ("", *_heads(_contenders(benchmark)), "gain [95 %]")
+    gain = _interval(benchmark.gain)
+    return _HEADLINE(benchmark=benchmark, gain=gain, table=table(heads, cells))
 
 
-def _funnel(contenders: Contenders) -> str:
+def _funnel(contenders: Contenders) -> Markup:
     rows = []
     for (contender, rates), name in zip(contenders, _heads(contenders), strict=True):
         left = rates.samples
@@ -154,7 +181,7 @@ def _funnel(contenders: Contenders) -> str:
     return table(("model", "step", "", "share"), rows)
 
 
-def _taxonomy(contenders: Contenders) -> str:
+def _taxonomy(contenders: Contenders) -> Markup:
     rows = []
     for status in (status for status in Status if status is not Status.CORRECT):
         counts = [rates.statuses.get(status, 0) for _, rates in contenders]
@@ -163,14 +190,14 @@ def _taxonomy(contenders: Contenders) -> str:
     return table(("status", *_heads(contenders)), rows)
 
 
-def _groups(contenders: Contenders, problems: Sequence[Problem]) -> str:
+def _groups(contenders: Contenders, problems: Sequence[Problem]) -> Markup:
     """correct@1 of every model by group, and of the last one pass@k for the largest k."""
     sizes = Counter(name for problem in problems for name in groups_of(problem))
     last = contenders[-1][1]
     k = max(last.pass_at_k, default=1)
     rows = [
         (
-            _shown(name),
+            name,
             str(sizes[name]),
             *(percent(rates.by_group[name]) for _, rates in contenders),
             percent(last.pass_by_group[name][k]) if name in last.pass_by_group else "",
@@ -181,7 +208,9 @@ def _groups(contenders: Contenders, problems: Sequence[Problem]) -> str:
     return table(("group", "problems", *_heads(contenders), f"pass@{k}", ""), rows)
 
 
-def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samples: Sequence[Sample]) -> str:
+def _problem_rows(
+    shares: Mapping[str, float], problems: Sequence[Problem], samples: Sequence[Sample]
+) -> Markup:
     """Every problem with the best of its samples, correct before not, then by speed-up, then the first.
 
     Where two models are compared, what became worse stands first, then what became better.
@@ -189,16 +218,14 @@ def _problem_rows(shares: Mapping[str, float], problems: Sequence[Problem], samp
     best, before = best_samples(samples), _start_shares(samples)
     rows = {p.id: _problem(p, shares[p.id], before.get(p.id), best) for p in problems}
     if not before:
-        return "".join(rows.values())
+        return Markup().join(rows.values())
     change = {name: shares[name] - share for name, share in before.items()}
     parts = (
         ("worse than before", sorted((n for n in rows if change[n] < 0), key=lambda n: change[n])),
         ("better than before", sorted((n for n in rows if change[n] > 0), key=lambda n: -change[n])),
         ("as before", [n for n in rows if change[n] == 0]),
     )
-    return "".join(
-        f"<h3>{len(names)} {title}</h3>{''.join(rows[name] for name in names)}" for title, names in parts
-    )
+    return Markup().join(_GROUP(title=title, rows=[rows[name] for name in names]) for title, names in parts)
 
 
 def _start_shares(samples: Sequence[Sample]) -> dict[str, float]:
@@ -212,25 +239,16 @@ def _start_shares(samples: Sequence[Sample]) -> dict[str, float]:
 
 def _problem(
     problem: Problem, rate: float, before: float | None, best: Mapping[tuple[str, Contender], Sample]
-) -> str:
+) -> Markup:
     sample = best[problem.id, Contender.TRAINED]
-    operators = _shown(" + ".join(problem.operators))
-    title = f"{_shown(problem.id)} &middot; level {problem.level} &middot; {operators}"
-    if sample.speedup is not None:
-        title += f" &middot; {sample.speedup:.2f}x"
-    if not sample.checks.correct:
-        title += f" &middot; {sample.checks.status.value}: {_shown(sample.checks.reason)[:80]}"
-    share = percent(rate) if before is None else f"{percent(before)} &rarr; {percent(rate)}"
-    kernels = _kernel(sample)
+    kernels = [_kernel(sample)]
     if before is not None:
-        kernels += f"<p>Before:</p>{_kernel(best[problem.id, Contender.START])}"
-    program = f"<pre>{_shown(problem.shipped.program)}</pre>"
-    return f"<details><summary>{share} {title}</summary>{program}{kernels}</details>"
+        kernels += [Markup("<p>Before:</p>"), _kernel(best[problem.id, Contender.START])]
+    return _PROBLEM(problem=problem, rate=rate, before=before, sample=sample, kernels=Markup().join(kernels))
 
 
-def _kernel(sample: Sample) -> str:
-    verdict = f"{sample.checks.status.value}: {_shown(sample.checks.reason)}"
-    return f"<pre>{_shown(sample.response)}</pre><p>{verdict}</p>"
+def _kernel(sample: Sample) -> Markup:
+    return _KERNEL(sample=sample, status=sample.checks.status.value)
 
 
 def _contenders(benchmark: Benchmark) -> Contenders:
@@ -249,19 +267,8 @@ def _series(contenders: Contenders) -> list[Series]:
     return [(contender.value, rates.speeds) for contender, rates in contenders if rates.speeds is not None]
 
 
-def _shown(text: str) -> str:
-    """Text of others as HTML; characters that would hide or reorder what stands there are replaced."""
-    lines = text.replace("\r\n", "\n")
-    return escape("".join("\ufffd" if _deceives(character) else character for character in lines))
-
-
-def _deceives(character: str) -> bool:
-    """Whether it is a control, a format (such as a bidirectional override) or a line separator."""
-    return character not in "\n\t" and category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-
-
-def _bar(share: float, contender: Contender) -> str:
-    return f"<div class='bar'><i class='{contender.value}' style='width:{100 * share:.1f}%'></i></div>"
+def _bar(share: float, contender: Contender) -> Markup:
+    return _BAR(name=contender.value, width=f"{100 * share:.1f}")
 
 
 def _interval(gain: Interval) -> str:
