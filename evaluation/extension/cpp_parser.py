@@ -21,6 +21,7 @@ from evaluation.extension.nodes import (
     Choice,
     Declaration,
     Evaluation,
+    ForEach,
     If,
     Index,
     Items,
@@ -231,8 +232,16 @@ class Parser:
         no = tuple(self._statement()) if self._take("else") else ()
         return If(line, condition, yes, no)
 
-    def _for(self, line: int) -> Loop:
+    def _for(self, line: int) -> Statement:
         self._expect("(")
+        end = self._type_end(self._at)
+        if end is not None and [token.text for token in self._tokens[end + 1 : end + 2]] == [":"]:
+            self._type()
+            name = self._next().text
+            self._expect(":")
+            values = self.expression()
+            self._expect(")")
+            return ForEach(line, name, values, tuple(self._statement()))
         before = tuple(self._statement())
         condition: Node = Literal(line, True) if self._is(";") else self.expression()
         self._expect(";")

@@ -26,6 +26,7 @@ from evaluation.extension.nodes import (
     Choice,
     Declaration,
     Evaluation,
+    ForEach,
     Function,
     If,
     Index,
@@ -152,6 +153,15 @@ class Interpreter:
                 return self.execute(body, frame)
             case Loop():
                 return self._loop(statement, frame)
+            case ForEach(line, name, values, body):
+                many = self.evaluate(values, frame)
+                if not isinstance(many, Many):
+                    raise not_understood(f"a loop over {described(many)}", line)
+                for item in many.items:
+                    frame.names[name] = item
+                    returned = self.execute(body, frame)
+                    if returned is not None:
+                        return returned
             case Return(_, value):
                 return Nothing() if value is None else self.evaluate(value, frame)
         return None
@@ -456,16 +466,26 @@ class Interpreter:
             case Member(_, Name(_, "self"), name) if isinstance(own := frame.names.get("self"), Self):
                 own.attributes[name] = members.attribute(self, name, value, target.line)
             case Member(line, object, "x" | "y" | "z" as axis):
-                whole = self.evaluate(object, frame)
-                if not isinstance(whole, Many):
-                    raise not_understood("an assignment to a member", line)
-                extents = list(whole.items)
-                extents["xyz".index(axis)] = value
-                self.bind(object, Many(tuple(extents)), frame)
+                self._put(object, Literal(line, "xyz".index(axis)), value, frame)
+            case Index(_, object, index):
+                self._put(object, index, value, frame)
             case Member(line, object, _) if isinstance(self.evaluate(object, frame), Opaque):
                 pass  # what a context is told, nobody asks for
             case _:
                 raise not_understood("an assignment to what is no variable", target.line)
+
+    def _put(self, object: Node, index: Node, value: HostValue, frame: Frame) -> None:
+        """Change one item of a list."""
+        whole, place = self.evaluate(object, frame), self.number(index, frame).constant
+        if (
+            not isinstance(whole, Many)
+            or not isinstance(place, int)
+            or not -len(whole.items) <= place < len(whole.items)
+        ):
+            raise not_understood("an assignment to an item", object.line)
+        items = list(whole.items)
+        items[place] = value
+        self.bind(object, Many(tuple(items)), frame)
 
     # --- calls
 

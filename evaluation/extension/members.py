@@ -247,6 +247,8 @@ def _plain(interpreter: Interpreter, base: str, node: Call, frame: Frame) -> Hos
     if base == "isinstance" and len(node.arguments) == 2:
         return num(_is_instance(*(interpreter.evaluate(one, frame) for one in node.arguments)))
     arguments = [interpreter.evaluate(one, frame) for one in node.arguments]
+    if base == "dedent" and len(arguments) == 1:
+        return arguments[0]
     if base == "str" and len(arguments) == 1:
         only = arguments[0]
         return Text(str(only.constant)) if isinstance(only, Num) and only.constant is not None else only

@@ -206,6 +206,16 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class ForEach:
+    """`for (auto name : values)`."""
+
+    line: int
+    name: str
+    values: Node
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
 class Return:
     """`return value;`."""
 
@@ -213,7 +223,7 @@ class Return:
     value: Node | None
 
 
-Statement: TypeAlias = Declaration | Alias | Evaluation | Block | If | Loop | Return
+Statement: TypeAlias = Declaration | Alias | Evaluation | Block | If | Loop | ForEach | Return
 
 
 @dataclass(frozen=True)

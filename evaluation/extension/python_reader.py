@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evaluation.extension.nodes import (
@@ -68,7 +68,7 @@ def parsed(text: str) -> ast.Module | None:
 def read_module(tree: ast.Module) -> Module:
     """The parts of a Python file."""
     module = Module()
-    for statement in tree.body:
+    for statement in _flat(tree.body):
         match statement:
             case ast.Import(names=names):
                 for one in names:
@@ -79,12 +79,26 @@ def read_module(tree: ast.Module) -> Module:
                     module.imports[one.asname or one.name] = f"{origin}.{one.name}"
             case ast.FunctionDef(name=name):
                 module.functions[name] = function(statement)
-            case ast.ClassDef(name=name, body=body):
-                methods = [one for one in body if isinstance(one, ast.FunctionDef)]
-                module.classes[name] = {one.name: function(one) for one in methods}
+            case ast.ClassDef(name=name, body=body, bases=bases):
+                own = {one.name: function(one) for one in body if isinstance(one, ast.FunctionDef)}
+                for base in bases:
+                    own = module.classes.get(base.id, {}) | own if isinstance(base, ast.Name) else own
+                module.classes[name] = own
             case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
                 module.assignments += _statement(statement)
     return module
+
+
+def _flat(statements: Sequence[ast.stmt], depth: int = 0) -> Iterator[ast.stmt]:
+    """Statements of a file, those that it tries or guards too; what runs a script is left out."""
+    for statement in statements:
+        if isinstance(statement, ast.Try | ast.With) and depth < _MAX_DEPTH:
+            yield from _flat(statement.body, depth + 1)
+        elif isinstance(statement, ast.If) and depth < _MAX_DEPTH:
+            if "__name__" not in ast.dump(statement.test):
+                yield from _flat(statement.body, depth + 1)
+        else:
+            yield statement
 
 
 def function(definition: ast.FunctionDef) -> Function:
@@ -124,7 +138,18 @@ def _statement(statement: ast.stmt, depth: int = 0) -> list[Statement]:
             return [If(line, _node(test), _body(body, depth + 1), _body(other, depth + 1))]
         case ast.With(body=body):
             return [Block(line, _body(body, depth + 1))]
-        case ast.Assert() | ast.Raise() | ast.Pass() | ast.AnnAssign() | ast.Import() | ast.ImportFrom():
+        case ast.Try(body=body):
+            return [Block(line, _body(body, depth + 1))]
+        case (
+            ast.Global()
+            | ast.Nonlocal()
+            | ast.Assert()
+            | ast.Raise()
+            | ast.Pass()
+            | ast.AnnAssign()
+            | ast.Import()
+            | ast.ImportFrom()
+        ):
             return []
     return [Evaluation(line, Unknown(line, f"Python's statement {type(statement).__name__.lower()}"))]
 
