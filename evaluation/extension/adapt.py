@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from evaluation.answer.launch_lines import has_launch
 from evaluation.answer.response import fenced
 from evaluation.expressions import Dimension, Expression, ExpressionError, Number, Scope, evaluate
 from evaluation.extension import emit
@@ -35,6 +36,7 @@ from evaluation.extension.values import (
 )
 from evaluation.problem import Instance, Problem
 from evaluation.problem import Tensor as Declared
+from evaluation.source_text import plain
 
 MAX_BYTES = 262_144
 """Longest answer that is looked at."""
@@ -46,8 +48,17 @@ _MARKS = re.compile(
 
 
 def is_extension(text: str) -> bool:
-    """Whether a text is such an answer, or holds one in a fenced block."""
-    return _MARKS.search(text[:MAX_BYTES]) is not None
+    """Whether a text is such an answer, or holds one in a fenced block.
+
+    What comments and prose say makes none, nor does a response with a kernel file of our own.
+    """
+    text = text[:MAX_BYTES]
+    if _MARKS.search(text) is None:
+        return False
+    blocks = fenced(text) or [text]
+    marked = [_MARKS.search(plain(block)) is not None for block in blocks]
+    own = [has_launch(block) for block in blocks]
+    return any(marked) and (True, False) not in zip(own, marked, strict=True)
 
 
 def adapt(text: str, problem: Problem) -> Adapted | Refused:

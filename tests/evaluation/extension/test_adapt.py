@@ -195,7 +195,13 @@ def test_a_refusal_names_construct_and_line(host, reason, words):
 
 
 def test_our_own_kernel_files_are_none():
-    assert not is_extension("// launch k<<<1, 1>>>(x, out)\n__global__ void k(const float* x, float* out) {}")
+    own = (
+        "// launch k<<<1, 1>>>(x, out)\n// a torch::Tensor\n__global__ void k(const float* x, float* out) {}"
+    )
+    assert not is_extension(own)
+    assert not is_extension(f"No at::Tensor here:\n```cuda\n{own}\n```\nPYBIND11_MODULE is gone.")
+    assert not is_extension(f"The kernel:\n```cuda\n{own}\n```\nIts use:\n```python\n{PYTHON}\n```\n")
+    assert is_extension(f"Its use:\n```python\n{PYTHON}\n```\nand `x` is\n```\na tensor\n```\n")
 
 
 def test_a_response_in_prose_with_a_python_block():
