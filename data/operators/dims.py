@@ -42,6 +42,15 @@ DEPTH = Kind((12, 20), (7, 6), 6, (8, 8))
 HEIGHT = Kind((56, 112), (13, 17), 11, (16, 16))
 WIDTH = Kind((60, 120), (17, 11), 7, (16, 32))
 LENGTH = Kind((2000, 4000, 5000), (61, 90), 29, (64, 128))
+#: Of volumes, where three directions make many elements of few positions.
+VOLUME: dict[str, Kind] = {
+    "b": Kind((2, 4), (2, 3), 3, (2, 4)),
+    "c": Kind((6, 12, 24), (3, 2), 2, (4, 2)),
+    "o": Kind((5, 10, 32), (2, 3), 3, (4, 2)),
+    "d": Kind((12, 20), (4, 5), 4, (4, 8)),
+    "h": Kind((28, 56), (6, 5), 5, (8, 4)),
+    "w": Kind((30, 60), (7, 9), 5, (8, 16)),
+}
 #: Of attention: heads, positions of queries and of keys, and features of a head.
 HEADS = Kind((6, 12), (3, 2), 3, (2, 4))
 QUERIES = Kind((256, 512), (19, 30), 19, (32, 16))

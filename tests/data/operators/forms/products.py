@@ -1,15 +1,10 @@
-"""Closed forms in NumPy of products, windows and attention, on all inputs, at default attributes."""
+"""Closed forms in NumPy of products and attention, on all inputs, at default attributes."""
 
 import math
 
 import numpy as np
 
 from tests.data.operators.forms.rows import softmax
-
-
-def _conv2d(x, weight, bias):
-    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
-    return np.einsum("bchwij,ocij->bohw", windows, weight) + bias[:, None, None]
 
 
 def _attention(query, key, value):
@@ -20,6 +15,5 @@ def _attention(query, key, value):
 FORMS = {
     "transpose": np.transpose,
     "matmul": np.matmul,
-    "conv2d": _conv2d,
     "scaled_dot_product_attention": _attention,
 }
