@@ -51,7 +51,8 @@ def at_residues(problem: Problem, source: str, reference: ReferencePool) -> list
     if not pairs or problem.unresizable or not problem.checks:
         return []
     base = min(problem.checks, key=lambda one: sum(tensor.numel for tensor in one.inputs))
-    programs = list(dict.fromkeys(_programs(base, pairs)))[:_MOST]
+    fixed = {size.value for size in _resizer(problem.shipped).sizes if not size.name}
+    programs = list(dict.fromkeys(_programs(base, pairs, fixed)))[:_MOST]
     names = SizeNames(problem.shipped.program, problem.shipped.inputs)
     return [
         found
@@ -60,13 +61,24 @@ def at_residues(problem: Problem, source: str, reference: ReferencePool) -> list
     ]
 
 
-def _programs(base: Instance, pairs: list[tuple[int, int]]) -> Iterator[str]:
-    """Every size in turn at every residue, its last index first; the last sizes come first."""
-    tensors = base.inputs + base.parameters
-    resizer = Resizer(base.program, {extent for tensor in tensors for extent in tensor.shape})
+def _resizer(instance: Instance) -> Resizer:
+    tensors = instance.inputs + instance.parameters
+    return Resizer(instance.program, {extent for tensor in tensors for extent in tensor.shape})
+
+
+def _programs(base: Instance, pairs: list[tuple[int, int]], fixed: set[int]) -> Iterator[str]:
+    """Every size in turn at every residue, its last index first; the last sizes come first.
+
+    A literal that is the same in the shipped program (one of the `fixed`) is no size: the length of a window
+    stays as it is, though a size is as long here.
+    """
+    resizer = _resizer(base)
+    groups = [
+        tuple(size for size in group if size.name or size.value not in fixed) for group in _groups(resizer)
+    ]
     for modulus, residue in pairs:
         for ends in (residue + 1, residue):
-            for group in reversed(_groups(resizer)):
+            for group in reversed([group for group in groups if group]):
                 value = group[0].value
                 new = value + (ends - value) % modulus
                 larger = new if new > 1 else new + modulus

@@ -4,6 +4,7 @@ import pytest
 
 from evaluation.candidate import parse_source
 from evaluation.check import SizeSet, check
+from evaluation.problem import Instance, Tensor
 from evaluation.programs.program import problem_from_program
 from evaluation.programs.residues import at_residues, residues
 from evaluation.verdict import Status
@@ -25,6 +26,16 @@ extern "C" __global__ void k(const float* x, float* out, int n) {{
 }}
 """
 LAST = "i == n - 1 && "
+WINDOWED = """
+import torch
+import torch.nn.functional as F
+b = 64
+n = 4096
+def get_inputs():
+    return [torch.randn(b, 1, n), torch.randn(1, 1, 3)]
+def fused_operator(x, weight):
+    return F.conv1d(x, weight)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +86,16 @@ def test_a_right_kernel_with_a_rare_modulus_stays_right(problem, simt, reference
 def test_a_kernel_without_residues_costs_nothing(problem, reference):
     source = KERNEL.format(defined="", fault="false")
     assert at_residues(problem, parse_source(source).source, reference) == []
+
+
+@pytest.mark.parametrize("b", [2, 3])
+def test_the_length_of_a_window_is_no_size(reference, b):
+    """Even where a size is as long."""
+    problem = problem_from_program(WINDOWED, id="w", source="test", reference=reference)
+    shapes = {"x": (b, 1, 17), "weight": (1, 1, 3), "out": (b, 1, 15)}
+    x, weight, out = (Tensor(name=name, shape=shape, dtype="float32") for name, shape in shapes.items())
+    program = WINDOWED.replace("64", str(b)).replace("4096", "17")
+    check = Instance(program=program, sizes={"b": b, "n": 17}, inputs=(x, weight), outputs=(out,))
+    found = at_residues(problem.model_copy(update={"checks": (check,)}), "i % 3 == 0", reference)
+    assert {one.inputs[0].shape for one in found} > {(b, 1, 18)}
+    assert {one.inputs[1].shape for one in found} == {(1, 1, 3)}
