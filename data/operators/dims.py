@@ -47,9 +47,9 @@ VOLUME: dict[str, Kind] = {
     "b": Kind((2, 4), (2, 3), 3, (2, 4)),
     "c": Kind((6, 12, 24), (3, 2), 2, (4, 2)),
     "o": Kind((5, 10, 32), (2, 3), 3, (4, 2)),
-    "d": Kind((12, 20), (4, 5), 4, (4, 8)),
-    "h": Kind((28, 56), (6, 5), 5, (8, 4)),
-    "w": Kind((30, 60), (7, 9), 5, (8, 16)),
+    "d": Kind((10, 20), (4, 5), 4, (4, 8)),
+    "h": Kind((14, 28), (6, 5), 5, (8, 4)),
+    "w": Kind((16, 32), (7, 6), 5, (8, 16)),
 }
 #: Of attention: heads, positions of queries and of keys, and features of a head.
 HEADS = Kind((6, 12), (3, 2), 3, (2, 4))
