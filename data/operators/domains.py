@@ -29,11 +29,20 @@ class Domain:
 
 ANY = Domain("torch.randn({shape})")
 POSITIVE = Domain("torch.rand({shape}) + 0.5")
+WIDE = Domain("torch.randn({shape}) * 4")
+"""For functions that jump: a value that was computed may be rounded to the other side."""
+NEAR_ONE = Domain("torch.rand({shape}) * 0.2 + 0.9")
+"""For long products."""
+INSIDE = Domain("torch.rand({shape}) * 1.8 - 0.9")
+"""Within (-1, 1), off the ends."""
 UNIT = Domain("torch.rand({shape})")
 SIGN = Domain("torch.randn({shape}).sign()")
 DISTRIBUTION = Domain("torch.rand({shape}).softmax(-1)")
 LOG_DISTRIBUTION = Domain("torch.randn({shape}).log_softmax(-1)")
 MASK = Domain("torch.rand({shape}) < 0.5")
+RARE = Domain("torch.rand({shape}) < 0.02")
+USUAL = Domain("torch.rand({shape}) < 0.98")
+SYMMETRIC = Domain("torch.randn({shape}).cov()")
 LOWER_TRIANGULAR = Domain("torch.randn({shape}).tril()")
 UPPER_TRIANGULAR = Domain("torch.randn({shape}).triu()")
 
