@@ -1,11 +1,32 @@
-"""Kernels for stages whose output elements each need one element of every input."""
+"""Kernels for stages whose output elements each need one element, or a few, of every input."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 from data.kernels.kernel import THREAD, Kernel, element
 from data.kernels.stages import Stage
 from data.operators.operator import Writer
 from data.settings import KernelStyle
+
+Source: TypeAlias = Callable[[Kernel], str]
+"""Writes what is to be stored at the flat index `i`, and returns it."""
+
+
+def by_element(source: Source) -> dict[KernelStyle, Writer]:
+    """Writers of a core for each element by itself: a thread per element, or a fixed grid that steps on."""
+
+    def one(k: Kernel) -> None:
+        k.threads("i", k.count())
+        k.store("i", source(k))
+
+    def many(k: Kernel) -> None:
+        k.launch("32", "128")
+        with k.block(f"for (int i = {THREAD}; i < {k.count()}; i += gridDim.x * blockDim.x)"):
+            k.store("i", source(k))
+
+    return {KernelStyle.UNGUARDED: one, KernelStyle.PER_OUTPUT: one, KernelStyle.GRID_STRIDE: many}
 
 
 def per_output(k: Kernel) -> None:

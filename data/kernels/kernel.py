@@ -83,6 +83,11 @@ class Kernel:
         return tuple(given[name] for name in names)
 
     @property
+    def dtype(self) -> str:
+        """The graph's floating-point dtype."""
+        return self.stage.graph.dtype
+
+    @property
     def guarded(self) -> bool:
         """Whether threads beyond the bounds return, as they do in all styles but one."""
         return self.style is not KernelStyle.UNGUARDED
@@ -192,7 +197,11 @@ class Kernel:
         """Store what `finish` gave, where a condition holds."""
         buffer = self.stage.stored[result]
         guard = f"if ({when}) " if when else ""
-        self.line(f"{guard}{buffer.name}[{index}] = {_TO.get(buffer.dtype, '{}').format(value)};")
+        self.line(f"{guard}{buffer.name}[{index}] = {self.narrow(value, buffer.dtype)};")
+
+    def narrow(self, value: str, dtype: str = "") -> str:
+        """A float as a value of a dtype, the graph's if none is given."""
+        return _TO.get(dtype or self.dtype, "{}").format(value)
 
     def store(self, index: str, value: str, result: int = 0, when: str = "") -> None:
         """Store a result's element at its flat index, neighbours applied, where a condition holds."""
@@ -316,7 +325,10 @@ class Kernel:
     def headers(self) -> list[str]:
         """Headers that the dtypes of the buffers need."""
         dtypes = {buffer.dtype for buffer in (*self.stage.known.values(), *self.stage.stored)}
-        return [f"#include <{_HEADERS[dtype]}>" for dtype in sorted(dtypes & _HEADERS.keys())]
+        found = [_HEADERS[dtype] for dtype in sorted(dtypes & _HEADERS.keys())]
+        if self.style is KernelStyle.MMA:
+            found = list(dict.fromkeys((*found, _HEADERS[self.dtype], "mma.h")))
+        return [f"#include <{header}>" for header in found]
 
     def _used(self, function: Function) -> tuple[list[tuple[str, str]], list[str]]:
         """Buffers with their parameters, and sizes, that a function takes."""

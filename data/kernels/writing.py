@@ -56,7 +56,9 @@ def write(graph: Graph, style: KernelStyle) -> str:
 
 def _fitting(stage: Stage) -> Mapping[KernelStyle, Writer]:
     if stage.core is not None:
-        return stage.core.operator.writers
+        half = stage.graph.dtype in ("float16", "bfloat16")
+        written = stage.core.operator.writers
+        return {style: writer for style, writer in written.items() if half or style is not KernelStyle.MMA}
     return {style: elementwise.WRITERS[style] for style in elementwise.styles(stage)}
 
 

@@ -34,6 +34,13 @@ COLUMNS = Kind((512, 1024, 2048, 1536), (45, 64), 3, (48, 32))
 PRODUCT_ROWS = Kind((1024, 2048, 4096), (19, 33), 19, (32, 16))
 PRODUCT_COLUMNS = Kind((768, 1536, 3072), (37, 20), 3, (48, 32))
 INNER = Kind((512, 640, 896), (23, 45), 5, (16, 64))
+#: Of a product of a tall matrix and a narrow one.
+TALL = Kind((16384, 32768), (41, 70), 19, (32, 64))
+SKINNY = Kind((16, 24, 48), (7, 19), 3, (16, 32))
+#: What is summed over where little else is.
+DEEP = Kind((65536, 131072), (500, 1003), 19, (64, 512))
+#: Of a matrix that programs make of its diagonal.
+DIAGONAL = Kind((640, 896), (37, 70), 67, (64, 128))
 #: Of images and other fields: how many, channels in and out, and positions in up to three directions.
 BATCH = Kind((4, 8, 16), (2, 3), 3, (2, 4))
 CHANNELS = Kind((24, 48, 96), (5, 3), 3, (8, 4))
