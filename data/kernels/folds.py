@@ -1,15 +1,18 @@
 """Kernels that fold rows [m, n]: for reductions, softmax and norms, which state nothing but their folds.
 
 A row is folded in as many passes as its operator has folds; the elementwise nodes before it are
-recomputed in every pass, which costs arithmetic but no scratch memory.
+recomputed in every pass, which costs arithmetic but no scratch memory. Besides tensors [m, n], operators take
+some of a value per row [m] or per column [n].
 """
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING
 
 from data.operators.operator import Fold, Writer
 from data.settings import KernelStyle
+from evaluation.expressions import Size
 
 if TYPE_CHECKING:
     from data.kernels.kernel import Kernel
@@ -23,14 +26,19 @@ def total(accumulator: str = "s", term: str = "{x}") -> Fold:
     return Fold(accumulator, "0.f", accumulator + " += {term};", term)
 
 
-def maximum(accumulator: str = "s") -> Fold:
+def product(accumulator: str = "s", term: str = "{x}") -> Fold:
+    """A product."""
+    return Fold(accumulator, "1.f", accumulator + " *= {term};", term)
+
+
+def maximum(accumulator: str = "s", term: str = "{x}") -> Fold:
     """A maximum."""
-    return Fold(accumulator, "-INFINITY", f"{accumulator} = fmaxf({accumulator}, {{term}});")
+    return Fold(accumulator, "-INFINITY", f"{accumulator} = fmaxf({accumulator}, {{term}});", term)
 
 
-def minimum(accumulator: str = "s") -> Fold:
+def minimum(accumulator: str = "s", term: str = "{x}") -> Fold:
     """A minimum."""
-    return Fold(accumulator, "INFINITY", f"{accumulator} = fminf({accumulator}, {{term}});")
+    return Fold(accumulator, "INFINITY", f"{accumulator} = fminf({accumulator}, {{term}});", term)
 
 
 def per_row(k: Kernel) -> None:
@@ -61,7 +69,7 @@ def row_shared(k: Kernel) -> None:
     for fold in k.operator.folds:
         _fold(k, fold, strided(128))
         shared_merge(k, fold, 128)
-        if not _reduces(k):
+        if fold is not k.operator.folds[-1] or not _reduces(k):
             k.line("__syncthreads();", f"{fold.accumulator} = p[0];", "__syncthreads();")
     _finish(k, strided(128))
 
@@ -89,16 +97,29 @@ def _fold(k: Kernel, fold: Fold, head: str) -> None:
     """Declares the accumulator and folds the row's elements into it."""
     k.line(f"float {fold.accumulator} = {fold.start};")
     with k.block(head):
-        k.line(fold.update.format(term=fold.term.format(x=k.load("x", "i"))))
+        k.line(fold.update.format(term=formula(k, fold.term, "i")))
+
+
+def formula(k: Kernel, text: str, index: str) -> str:
+    """A C expression of operands, each loaded at the flat index, its row or its column."""
+    wanted = {name for _, name, _, _ in string.Formatter().parse(text)}
+    loaded = {}
+    for pattern in k.operator.shapes.operands:
+        if pattern.name in wanted:
+            place = (
+                index if len(pattern.shape) == 2 else "r" if pattern.shape == (Size("m"),) else "i - r * n"
+            )
+            loaded[pattern.name] = k.load(pattern.name, place)
+    return text.format(**loaded)
 
 
 def _finish(k: Kernel, head: str, *, alone: bool = False) -> None:
     """Stores the row's one result (reduction) or its elements."""
     if _reduces(k):
-        k.store("r", k.operator.cuda, when="" if alone else "threadIdx.x == 0")
+        k.store("r", formula(k, k.operator.cuda, "r"), when="" if alone else "threadIdx.x == 0")
         return
     with k.block(head):
-        k.store("i", k.define(k.operator.cuda.format(x=k.load("x", "i"))))
+        k.store("i", k.define(formula(k, k.operator.cuda, "i")))
 
 
 WRITERS: dict[KernelStyle, Writer] = {
