@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from evaluation.answer.expression_parser import C_TYPES
 from evaluation.expressions import Expression, Number
-from evaluation.extension import members
+from evaluation.extension import launches, members
 from evaluation.extension.cpp_parser import Parser
 from evaluation.extension.nodes import (
     Alias,
@@ -65,7 +65,6 @@ from evaluation.extension.values import (
     Closure,
     Dtype,
     HostValue,
-    LaunchStep,
     Layer,
     Many,
     Method,
@@ -341,7 +340,7 @@ class Interpreter:
             case Lambda():
                 return Closure(node)
             case KernelLaunch():
-                return self._launch(node, frame)
+                return launches.follow(self, node, frame)
             case Unknown(line, what):
                 raise not_understood(what, line)
 
@@ -638,50 +637,7 @@ class Interpreter:
             frame.types["scalar_t"] = before
         return result or Nothing()
 
-    # --- launches
-
-    def _launch(self, node: KernelLaunch, frame: Frame) -> HostValue:
-        if not 2 <= len(node.configuration) <= 4:
-            raise not_understood("a launch without grid and block", node.line)
-        grid, block, *more = (self.evaluate(one, frame) for one in node.configuration)
-        shared = more[0] if more else num(0)
-        if not isinstance(shared, Num):
-            raise not_understood("shared memory that is no number", node.line)
-        template = tuple(self._template_argument(one, frame, node.line) for one in node.template)
-        arguments = tuple(self._argument(one, frame) for one in node.arguments)
-        kernel = node.kernel.split("::")[-1]
-        step = LaunchStep(
-            kernel,
-            template,
-            _extents(grid, node.line),
-            _extents(block, node.line),
-            as_int(shared).expression,
-            arguments,
-            self.guard.expression,
-        )
-        if self.guard.constant != 0:
-            self.steps.append(step)
-        return Nothing()
-
-    def _template_argument(self, text: str, frame: Frame, line: int) -> str:
-        name = self.type_name(text, frame)
-        if name in C_TYPES or name in ("true", "false"):
-            return name
-        value = self.evaluate(Parser(tokens_of(text, line)).expression(), frame)
-        if isinstance(value, Num) and isinstance(value.constant, int):
-            return str(value.constant)
-        raise not_understood(f"the template argument {text:.40}", line)
-
-    def _argument(self, node: Node, frame: Frame) -> Expression | Storage:
-        value = self.evaluate(node, frame)
-        match value:
-            case Num(expression):
-                return expression
-            case Pointer(storage):
-                return storage
-            case Nothing():
-                raise not_understood("a null pointer as an argument of a kernel", node.line)
-        raise not_understood(f"{described(value)} as an argument of a kernel", node.line)
+    # --- bookkeeping
 
     def allocate(self, shape: tuple[Expression, ...], dtype: str) -> Storage:
         """Memory that host code makes."""
@@ -698,16 +654,6 @@ class Interpreter:
 @lru_cache(maxsize=64)  # a macro may be used in a loop
 def _expression(text: str, line: int) -> Node:
     return Parser(tokens_of(text, line)).expression()
-
-
-def _extents(value: HostValue, line: int) -> tuple[Expression, ...]:
-    items = dim3(value).items
-    found = [as_int(item).expression for item in items if isinstance(item, Num)]
-    if len(found) != 3 or not isinstance(value, Many | Num):
-        raise not_understood("a grid or block that is no number", line)
-    while len(found) > 1 and found[-1] == Number(1):
-        found.pop()
-    return tuple(found)
 
 
 def _changed(statement: Statement) -> str | None:

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from math import inf, pi
 from typing import TYPE_CHECKING
 
-from evaluation.answer.expression_parser import C_TYPES
-from evaluation.expressions import Number, Operation
-from evaluation.extension import cuda_calls, torch_calls
+from evaluation.extension import cuda_calls, plain_calls, torch_calls
 from evaluation.extension.nodes import Call, Member, Name, Node
 from evaluation.extension.outcome import library, not_understood
-from evaluation.extension.symbolic import Num, arithmetic, as_float, as_int, num, operation, product
+from evaluation.extension.symbolic import Num, num, product
 from evaluation.extension.units import read_units
 from evaluation.extension.values import (
     DTYPES,
@@ -37,7 +35,6 @@ from evaluation.extension.values import (
     Tensor,
     Text,
     described,
-    dim3,
 )
 
 if TYPE_CHECKING:
@@ -51,22 +48,6 @@ _CONSTANTS: dict[str, float | int] = {
 _LIMITS = {"infinity": inf, "max": 3.4028234663852886e38, "lowest": -3.4028234663852886e38}
 _LIBRARIES = re.compile(r"(?:torch|at|c10|F|nn|np|numpy)\b")
 _COMPUTING = re.compile(r"cublas|cudnn|cusparse|cusolver|curand|cufft|thrust$|cub$|cutlass$|cute$")
-_LISTS = frozenset(
-    [
-        "vector",
-        "make_tuple",
-        "tuple",
-        "make_pair",
-        "pair",
-        "array",
-        "IntArrayRef",
-        "list",
-        "Size",
-        "initializer_list",
-        "ArrayRef",
-    ]
-)
-_FLOATS = frozenset(["float", "double", "half", "__float2half"])
 #: The settings of layers by position.
 _SETTINGS = {
     "Linear": "in_features out_features bias",
@@ -233,110 +214,12 @@ def call(interpreter: Interpreter, name: str, node: Call, frame: Frame) -> HostV
     if is_torch and base in torch_calls.FUNCTIONS:
         arguments, keywords = interpreter.arguments(node, frame)
         return torch_calls.FUNCTIONS[base](interpreter, arguments, keywords, node.line)
-    found = _plain(interpreter, base, node, frame)
+    found = plain_calls.plain_call(interpreter, base, node, frame)
     if found is not None:
         return found
     if _LIBRARIES.match(name):
         raise library(name, node.line)
     raise not_understood(f"the function {name:.60}", node.line)
-
-
-def _plain(interpreter: Interpreter, base: str, node: Call, frame: Frame) -> HostValue | None:
-    """Functions of numbers and lists."""
-    type = interpreter.type_name(base, frame)
-    if base == "isinstance" and len(node.arguments) == 2:
-        return num(_is_instance(*(interpreter.evaluate(one, frame) for one in node.arguments)))
-    arguments = [interpreter.evaluate(one, frame) for one in node.arguments]
-    if base == "dedent" and len(arguments) == 1:
-        return arguments[0]
-    if base == "str" and len(arguments) == 1:
-        only = arguments[0]
-        return Text(str(only.constant)) if isinstance(only, Num) and only.constant is not None else only
-    if type == "dim3":
-        return dim3(Many(tuple(arguments)))
-    if type in _LISTS:
-        flat = (
-            arguments[0] if len(arguments) == 1 and isinstance(arguments[0], Many) else Many(tuple(arguments))
-        )
-        return _repeated(flat, node) if type == "vector" and node.arguments else flat
-    if base == "prod" and len(arguments) == 1 and isinstance(arguments[0], Many):
-        numbers = [item for item in arguments[0].items if isinstance(item, Num)]
-        return Num(product(tuple(item.expression for item in numbers)))
-    if base == "len" and arguments and isinstance(arguments[0], Many):
-        return num(len(arguments[0].items))
-    if base in ("min", "max") and len(arguments) == 1 and isinstance(arguments[0], Many):
-        arguments = list(arguments[0].items)
-    numbers = [value for value in arguments if isinstance(value, Num)]
-    if len(numbers) == len(arguments) and numbers:
-        return _numeric(base, type, numbers)
-    return None
-
-
-def _is_instance(value: HostValue, types: HostValue) -> bool:
-    """Whether a value of Python is of one of these types, where it is one of the usual ones."""
-    if isinstance(types, Many):
-        return any(_is_instance(value, one) for one in types.items)
-    name = types.name.split(".")[-1] if isinstance(types, Namespace | Dtype) else ""
-    match value:
-        case Num():
-            return name == ("float32" if value.is_float else "int32")
-        case Many():
-            return name in ("tuple", "list", "Size")
-        case Tensor():
-            return name in ("Tensor", "Parameter")
-    return name == "str" and isinstance(value, Text)
-
-
-def _repeated(flat: Many, node: Call) -> Many:
-    """`std::vector<T>(count, value)`; a list in braces is itself."""
-    if len(node.arguments) == 2 and len(flat.items) == 2 and isinstance(flat.items[0], Num):
-        count = flat.items[0].constant
-        if isinstance(count, int) and 0 <= count <= 64:
-            return Many((flat.items[1],) * count)
-    return flat
-
-
-def _numeric(base: str, type: str, numbers: list[Num]) -> Num | None:
-    first = numbers[0]
-    if base in ("min", "max") and len(numbers) > 1:
-        is_float = any(value.is_float for value in numbers)
-        expressions = tuple((as_float(value) if is_float else value).expression for value in numbers)
-        return Num(operation(base, *expressions), is_float)
-    if base in ("sqrt", "sqrtf", "rsqrt", "rsqrtf", "rsqrt_") and len(numbers) == 1:
-        return Num(operation(base.rstrip("f_"), as_float(first).expression), True)
-    if base in ("ceil_div", "ATenCeilDiv", "CeilDiv", "cdiv") and len(numbers) == 2:
-        return Num(operation("ceil_div", first.expression, numbers[1].expression))
-    if base in ("ceil", "ceilf", "floor", "floorf") and len(numbers) == 1:
-        return _rounded(first, up=base.startswith("ceil"))
-    if base in ("pow", "powf") and len(numbers) == 2 and numbers[1].constant == 2:
-        return arithmetic("*", first, first)
-    if base in ("abs", "fabs") and len(numbers) == 1 and first.constant is not None:
-        return num(abs(first.constant))
-    if len(numbers) == 1 and (type in C_TYPES or base in ("int", "float", "bool")):
-        return as_float(first) if type in _FLOATS else as_int(first)
-    return None
-
-
-def _rounded(value: Num, *, up: bool) -> Num | None:
-    """`ceil(a / float(b))`, which is a division of integers."""
-    if not value.is_float:
-        return value
-    match value.expression:
-        case Operation("/", (one, other)):
-            left, right = _whole(one), _whole(other)
-            if left is not None and right is not None:
-                return as_float(Num(operation("ceil_div" if up else "/", left, right)))
-    return None
-
-
-def _whole(expression: object) -> Number | Operation | None:
-    """The integer of which an expression is the float."""
-    match expression:
-        case Operation("float", (operand,)):
-            return operand  # type: ignore[return-value]
-        case Number(value) if value == int(value):
-            return Number(int(value))
-    return None
 
 
 def _load_inline(interpreter: Interpreter, node: Call, frame: Frame) -> HostValue:
