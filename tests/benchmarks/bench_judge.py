@@ -55,8 +55,11 @@ def main() -> None:
         requests += [Request(problems[each.original.program], each.response) for each in proven]
         with EvaluationPool(settings, reference) as pool:
             verdicts = pool.evaluate(requests, seed=options.seed, progress=_progress)
-    beside = _published(proven, problems, settings, options.workers) if options.published else {}
-    text = _written(kernels, proven, verdicts, proofs, beside, len(wrong) - len(proven), options)
+    unproven = len(wrong) - len(proven)
+    text = _written(kernels, proven, verdicts, proofs, {}, unproven, options)
+    if options.published:  # takes long where mutants crash their processes; the judge's own part is safe
+        beside = _published(proven, problems, settings, options.workers)
+        text = _written(kernels, proven, verdicts, proofs, beside, unproven, options)
     print(text)
 
 
@@ -107,7 +110,7 @@ def _published(
     backend = CudaBackend(settings)
     try:
         chosen = [problems[mutant.original.program] for mutant in proven]
-        answers = passes(chosen, [mutant.response for mutant in proven], backend)
+        answers = passes(chosen, [mutant.response for mutant in proven], backend, workers)
     finally:
         backend.close()
     return dict(zip((mutant.key for mutant in proven), answers, strict=True))

@@ -19,7 +19,6 @@ from tests.benchmarks.judge.corpus import programs
 from tests.benchmarks.judge.published import DRAWS, TOLERANCES, close
 
 _REFUSED = (False,) * len(TOLERANCES)
-_PROCESSES = 6
 _SECONDS = 60.0
 
 
@@ -35,7 +34,7 @@ class _Ready:
 
 
 def passes(
-    problems: Sequence[Problem], responses: Sequence[str], backend: CudaBackend
+    problems: Sequence[Problem], responses: Sequence[str], backend: CudaBackend, workers: int
 ) -> list[tuple[bool, ...]]:
     """Whether the procedure takes each response for right, by tolerance; a crash or a hang is wrong."""
     found: dict[int, tuple[bool, ...]] = {}
@@ -48,7 +47,7 @@ def passes(
             waiting.setdefault(problem.id, []).append(ready)
     groups = list(waiting.items())
     while groups:
-        with get_context("spawn").Pool(_PROCESSES, maxtasksperchild=1) as pool:
+        with get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
             answers = [(group, pool.apply_async(_judge, group)) for group in groups]
             groups = []
             for (name, ready), answer in answers:
