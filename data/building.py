@@ -91,6 +91,11 @@ class Builder:
         return Graph(inputs, tuple(reversed(nodes)), outputs, sizes, self._layout, self._dtype)
 
     @property
+    def read(self) -> frozenset[str]:
+        """The values that some operator takes."""
+        return frozenset(name for node in self._nodes for name in node.operands)
+
+    @property
     def _values(self) -> dict[str, Value]:
         results = (result for node in self._nodes for result in node.results)
         return {value.name: value for value in (*self._inputs, *results)}

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from data.building import Builder
 from data.chain import Layout, Role, Step, chain, fits, is_product, role
+from data.composing import compose_many
 from data.graph import Graph
 from data.operators.operator import Attribute, Operator
 from data.operators.registry import chosen
@@ -152,6 +153,7 @@ class _Drawer:
         yield from self._composed(self._combinations(2), counts.level2 - structured)
         yield from self._composed(self._combinations(2, structured=True), structured)
         yield from self._composed(self._combinations(3), counts.level3)
+        yield from self._graphs(counts.graphs)
 
     def _combinations(self, level: int, *, structured: bool = False) -> list[Combination]:
         return combinations(self.operators, level, structured=structured)
@@ -161,6 +163,22 @@ class _Drawer:
             graphs = [graph for graph in single_operator_graphs(operator) if self._accept(graph)]
             for graph in graphs[: self.settings.level1_per_operator]:
                 yield self._generated(graph)
+
+    def _graphs(self, count: int) -> Iterator[Generated]:
+        """`count` graphs of all operators whose combinations belong to this split."""
+        for item in compose_many(
+            count,
+            self.operators,
+            seed=f"{self.seed}/graphs",
+            split=self.split,
+            tolerance=self.settings.tolerance,
+            accept=self._is_ours,
+        ):
+            self.rejected.update(item.rejected)
+            yield Generated(item.problem, item.graph)
+
+    def _is_ours(self, graph: Graph) -> bool:
+        return split_of(graph.operators, self.settings) is self.split
 
     def _composed(self, candidates: Sequence[Combination], count: int) -> Iterator[Generated]:
         """`count` problems, going round this split's combinations so that none is favoured."""

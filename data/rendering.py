@@ -111,10 +111,15 @@ def problem(graph: Graph, split: Split, tolerance: float, seed: str = "") -> Pro
             instance(graph, {name: kind.aligned[place] for name, kind in graph.sizes}) for place in (0, 1)
         ),
         tolerance=tolerance if graph.dtype == "float32" else max(tolerance, TOLERANCE[graph.dtype]),
-        flops=sum(_flops(graph, node, shipped.sizes) for node in graph.nodes),
+        flops=flops(graph, shipped.sizes),
         bytes=sum(tensor.nbytes for tensor in shipped.outputs)
         + sum(_bytes_read(graph, value, shipped.sizes) for value in graph.inputs),
     )
+
+
+def flops(graph: Graph, extents_of: Sizes) -> int:
+    """Estimate of the floating-point operations at the given sizes."""
+    return sum(_flops(graph, node, extents_of) for node in graph.nodes)
 
 
 def _drawn(value: Input) -> str:

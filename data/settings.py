@@ -42,6 +42,8 @@ class Counts(Frozen):
     """Problems of two operators."""
     level3: Result[int] = Field(ge=0)
     """Problems of three operators."""
+    graphs: Result[int] = Field(default=0, ge=0)
+    """Problems of 1, 2, 3, 5 or 10 operators, of any kind and dtype: `data.composing`."""
 
 
 class DataSettings(Frozen):

@@ -48,16 +48,17 @@ def vectorized(k: Kernel) -> None:
     buffers = k.stage.needed(final)
     names = {buffer.value.name: element(buffer) for buffer in buffers}
     parameters = ", ".join(f"float {name}" for name in names.values())
-    with k.helper(f"__device__ float g({parameters})"):
+    g = k.named("g")
+    with k.helper(f"__device__ float {g}({parameters})"):
         k.line(f"return {k.compute(final, 'i', names)};")
     k.launch(f"ceil_div({count.replace(' ', '')},1024)", "256")
     k.line(f"int i = 4 * ({THREAD});")
     with k.block(f"if (i + 3 < {count})"):
         k.line(*(f"float4 {element(buffer)} = *(const float4*)({buffer.name} + i);" for buffer in buffers))
-        fours = ", ".join(f"g({', '.join(f'{name}.{part}' for name in names.values())})" for part in "xyzw")
+        fours = ", ".join(f"{g}({', '.join(f'{name}.{part}' for name in names.values())})" for part in "xyzw")
         k.line(f"*(float4*)({k.stage.stored[0].name} + i) = make_float4({fours});", "return;")
     ones = ", ".join(f"{buffer.name}[i]" for buffer in buffers)
-    k.line(f"for (; i < {count}; ++i) {k.stage.stored[0].name}[i] = g({ones});")
+    k.line(f"for (; i < {count}; ++i) {k.stage.stored[0].name}[i] = {g}({ones});")
 
 
 def styles(stage: Stage) -> tuple[KernelStyle, ...]:

@@ -153,6 +153,10 @@ class Kernel:
         function.helper += function.body
         function.body, self._scopes, self._depth = body, scopes, depth
 
+    def named(self, name: str) -> str:
+        """A name for a helper, with the number of a kernel that is one of several in its file."""
+        return name + self._name[1:]
+
     # -- loads and stores
 
     def load(self, operand: str, index: str) -> str:

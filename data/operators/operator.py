@@ -95,6 +95,10 @@ class Operator:
         """What an operand holds."""
         return self.domains.get(operand, ANY)
 
+    def __reduce__(self) -> tuple[Callable[[str], Operator], tuple[str]]:
+        """Another process has operators of its own: there it is the one of this name."""
+        return _of_this_name, (self.name,)
+
     def given(self, attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
         """All attributes, with their defaults where none is given."""
         unknown = attributes.keys() - self.attributes.keys()
@@ -117,6 +121,12 @@ class Operator:
             raise ValueError(
                 f"operator {self.name}: {min(unknown)} does not fit its signature {self.signature!r}"
             )
+
+
+def _of_this_name(name: str) -> Operator:
+    from data.operators.registry import OPERATORS
+
+    return OPERATORS[name]
 
 
 def literals(attributes: Mapping[str, Attribute]) -> dict[str, Expression]:

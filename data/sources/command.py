@@ -70,6 +70,7 @@ def _run(asked: argparse.Namespace) -> int:
         input_key=asked.input_key,
         label_key=asked.label_key,
         metadata_key=asked.metadata_key,
+        workers=asked.workers,
     )
 
     def say(text: str) -> None:

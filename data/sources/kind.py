@@ -25,6 +25,8 @@ class Options:
     """Column with the answer."""
     metadata_key: str = "metadata"
     """Column with anything else."""
+    workers: int = 1
+    """Processes that draw side by side; they change nothing in what is drawn."""
 
     @property
     def seed(self) -> str:

@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from data.settings import Counts
+from data.settings import DataSettings
 from data.sources.kind import Kind, Options
 from data.sources.location import Location
 from data.sources.readers import SourceError
 from data.sources.rows import Item, LeftOut, Row
+from data.splits import split_of
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Split
 
 if TYPE_CHECKING:
     from data.generator import Generated
-
-_PAIRS = 1000
-"""Two-operator problems at most: there are few combinations, and the larger ones hold them all."""
+    from data.graph import Graph
 
 
 def read(location: Location, options: Options) -> Iterator[Row | LeftOut]:
     """Draw so many training problems, of all levels; the seed and the night choose them."""
-    from data.generator import generate  # with PyTorch, and only for who draws
+    from data.composing import compose_many  # with PyTorch, and only for who draws
+    from data.generator import Generated
+    from data.operators.registry import chosen
 
     wanted = location.target
     if not wanted.isdecimal() or int(wanted) < 1:
         raise SourceError(
             f"source {location} must name a number of problems from 1 on, as generator:500 does"
         )
-    count, none = int(wanted), Counts(level2=0, level3=0)
-    pairs = min((count + 1) // 2, _PAIRS)
-    counts = Counts(level2=pairs, level3=count - pairs)
-    settings = options.settings.model_copy(update={"train": counts, "validation": none, "heldout": none})
+    settings = options.settings
+    drawn = compose_many(
+        int(wanted),
+        chosen(settings.operators),
+        workers=options.workers,
+        seed=f"{settings.seed}/{options.night}/{wanted}",
+        split=Split.TRAIN,
+        tolerance=settings.tolerance,
+        accept=partial(_trains, settings),
+    )
     try:
-        drawn = generate(settings, options.night).problems
+        for number, one in enumerate(islice(drawn, location.first, location.end), 1 + (location.first or 0)):
+            fields = {"drawn": Generated(one.problem, one.graph)}
+            yield Row(f"{location}:{number}", one.problem.id, fields, one.problem.shipped.program)
     except WarpsmithError as error:
         raise SourceError(f"source {location} asks for more than there is ({error})") from None
-    rng = random.Random(f"{options.settings.seed}/{options.night}/{location}")
-    for number in sorted(rng.sample(range(len(drawn)), count))[location.first : location.end]:
-        item = drawn[number]
-        program = item.problem.shipped.program
-        yield Row(f"{location}:{number + 1}", item.problem.id, {"drawn": item}, program)
+
+
+def _trains(settings: DataSettings, graph: Graph) -> bool:
+    return split_of(graph.operators, settings) is Split.TRAIN
 
 
 def item(row: Row, _options: Options) -> Item:
