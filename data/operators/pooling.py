@@ -13,7 +13,10 @@ from data.operators.operator import Attribute, Operator
 def _pool(
     directions: int, kind: str, patch: patches.Patch, own: str, values: tuple[Attribute, Attribute]
 ) -> Operator:
-    """A pool with one attribute of its own."""
+    """A pool with one attribute of its own.
+
+    PyTorch has no mean of volumes in half precision on a CPU, where references run.
+    """
     inputs, sizes, outs = extents(directions, plain=own != "dilation")
     name = f"{kind}_pool{directions}d"
     return Operator(
@@ -23,6 +26,7 @@ def _pool(
         flops=f"numel(out) * {area(sizes.replace(' + extra', ''))}",
         attributes={"size": (2, 3), "stride": (2, 1), "padding": (0, 1), own: values},
         dims={name: VOLUME[name] for name in "bcdhw"} if directions == 3 else {},
+        dtypes=("float32",) if (kind, directions) == ("avg", 3) else ("float32", "float16", "bfloat16"),
         writers=patches.writers(directions, patch),
     )
 
