@@ -19,7 +19,7 @@ def _transposed(directions: int) -> Operator:
         f"out[b, groups * o, {outs}]",
         flops=f"2 * numel(x) * o * {area(sizes)}",
         attributes={
-            "size": (3, 2, 5),
+            "size": (3, 2, 5) if directions < 3 else (3, 2),
             **({"extra": (0, 2)} if directions > 1 else {}),
             "stride": (2, 1),
             "padding": (0, 1),
