@@ -82,6 +82,8 @@ _LEAST_PART = 4
 """Literals of the layers below this are ranks, strides and counts."""
 _CHANNEL_AXES = 2
 """Axes of images and of weights before those that a window moves along."""
+_SIDES = frozenset({"height", "width", "depth", "h", "w", "d"})
+"""Parts of the names of an image's sides: equal ones stay equal, for kernels are written for squares."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -139,7 +141,8 @@ class Resizer:
         first: dict[int, tuple[str, int]] = {}
         for size in scope:
             free = apart and size.name.isidentifier() and size.place is not Place.GROUPS
-            key = (size.name, size.value) if free else first.get(size.value, ("", size.value))
+            name = "side" if _is_side(size.name) else size.name
+            key = (name, size.value) if free else first.get(size.value, ("", size.value))
             first.setdefault(size.value, key)
             found.setdefault(key, []).append(size)
         return [tuple(sizes) for sizes in found.values()]
@@ -336,6 +339,10 @@ def _multiple(target: int, base: int, ragged: bool) -> int:
 def _divisor(value: int, others: Collection[int]) -> int | None:
     """The largest of `others` that divides `value` and is smaller."""
     return max((other for other in others if 1 < other < value and value % other == 0), default=None)
+
+
+def _is_side(name: str) -> bool:
+    return bool(_SIDES & {part.lower() for part in _PART.findall(name)})
 
 
 def _separated(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

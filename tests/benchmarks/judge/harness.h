@@ -129,6 +129,7 @@ template <class T> QUIET T atomicCAS(T* address, decltype(T()) compare, decltype
 // --- numbers ---
 extern "C" {
 float expf(float); float exp2f(float); float logf(float); float log2f(float); float log1pf(float); float expm1f(float);
+float erfcf(float); float sinhf(float); float coshf(float); float atanf(float); float asinhf(float); float acoshf(float); float atanhf(float);
 float tanhf(float); float erff(float); float sqrtf(float); float powf(float, float); float fabsf(float);
 float floorf(float); float ceilf(float); float fmaxf(float, float); float fminf(float, float);
 float fmaf(float, float, float); float sinf(float); float cosf(float); float fmodf(float, float); float rintf(float);

@@ -103,12 +103,12 @@ def test_constants_of_one_value_may_differ_by_name_where_launch_lines_can_name_t
     assert len(Resizer(local, {1024}).grouped(Resizer(local, {1024}).sizes, True)) == 1
 
 
-def test_the_sides_of_an_image_may_differ():
+def test_the_sides_of_an_image_stay_equal():
     program = "batch, height, width = 128, 128, 128\n"
     program += "def get_inputs():\n    return [torch.randn(batch, height, width)]\n"
     resizer = Resizer(program, {128})
     apart = [[size.name for size in group] for group in resizer.grouped(resizer.sizes, True)]
-    assert apart == [["batch"], ["height"], ["width"]]
+    assert apart == [["batch"], ["height", "width"]]
 
 
 def test_groups_follow_the_channels_that_they_are_equal_to():
