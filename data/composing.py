@@ -96,6 +96,8 @@ def compose(
                 reason = _too_much(graph) or defect(graph)
             except ValueError:  # a window that fits at no size
                 reason = "no sizes that fit"
+            except RuntimeError:  # attributes that torch does not take together
+                reason = "does not run"
             if reason is None:
                 return Composed(graph, problem(graph, split, tolerance, f"{seed}/{number}"), rejected)
             rejected[str(reason)] += 1

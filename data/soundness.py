@@ -74,7 +74,7 @@ def _survivors(
     def accepted(first: Draw, second: Draw) -> list[Survivor]:
         tensors = instance.inputs + instance.parameters
         tried = {
-            name: outputs
+            name: _dependent(outputs, trials[second])
             for name, outputs in reference.ignoring(instance, second, first).items()
             if not _may_be_ignored(name, outputs, instance, trials[first], trials[second], idle_inputs)
         }
@@ -106,6 +106,12 @@ def _may_be_ignored(
     return (is_parameter or idle_inputs) and all(
         _same(value, second.expected[output]) for output, value in outputs.items()
     )
+
+
+def _dependent(outputs: Mapping[str, np.ndarray], trial: Trial) -> Mapping[str, np.ndarray]:
+    """The outputs that follow from an input, of several; where none does, all of them."""
+    found = {name: value for name, value in outputs.items() if not _same(value, trial.expected[name])}
+    return found or outputs
 
 
 def _same(left: np.ndarray, right: np.ndarray) -> bool:

@@ -220,7 +220,8 @@ OPERATORS = (
     _of_rows(
         "cosine_embedding_loss", "F.cosine_embedding_loss({x}, {y}, {target})",
         "x[m, n], y[m, n], target[m] -> out[]",
-        "{target} > 0.f ? 1.f - s * rsqrtf(t * g) : fmaxf(s * rsqrtf(t * g), 0.f)",
+        "{target} > 0.f ? 1.f - s * rsqrtf((t + 1e-12f) * (g + 1e-12f)) "
+        ": fmaxf(s * rsqrtf((t + 1e-12f) * (g + 1e-12f)), 0.f)",
         total("t", "{x} * {x}"), total("g", "{y} * {y}"), total("s", "{x} * {y}"), flops=6,
         domains={"target": SIGN},
     ),

@@ -65,7 +65,7 @@ def survivors(
         second: a draw from another seed.
         tolerance: the problem's.
         ignored: by name of an input or parameter, the outputs that the reference gives for the second draw
-            with that one taken from the first; what is missing here is not tried.
+            with that one taken from the first; what is missing here, or of its outputs, is not tried.
     """
     return [
         survivor
@@ -102,7 +102,7 @@ def _surviving(
     if passes(second, first.expected[output.name]):
         yield Survivor(mutation=Mutation.REPLAY, output=output.name)
     for name, expected in ignored.items():
-        if passes(second, expected[output.name]):
+        if output.name in expected and passes(second, expected[output.name]):
             yield Survivor(mutation=Mutation.IGNORED, output=output.name, input=name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.building import Builder
 from data.chain import Layout, Step, chain
 from data.generator import Generated
 from data.operators.registry import OPERATORS
@@ -46,6 +47,15 @@ def generated(layout: Layout, *steps: tuple[str, str | None]) -> Generated:
 
 def test_a_sound_problem_stays_as_it_is(reference):
     item = generated(Layout.MATRIX, ("relu", None), ("add", "y"))
+    assert sound(item, reference, refuse_idle_inputs=True) is item
+
+
+def test_an_output_need_not_follow_from_every_input(reference):
+    builder = Builder()
+    (first,) = builder.add(OPERATORS["tanh"])
+    (second,) = builder.add(OPERATORS["mul"], [first])
+    graph = builder.graph(first, second)
+    item = Generated(problem(graph, Split.TRAIN, 2e-4), graph)
     assert sound(item, reference, refuse_idle_inputs=True) is item
 
 

@@ -77,18 +77,25 @@ def test_what_is_held_out_is_not_trained_on(tmp_path, run):
         "import torch\nimport torch.nn as nn\n\nclass Model(nn.Module):\n    def forward(self, x):\n"
         "        return torch.relu(x)\n\ndef get_inputs():\n    return [torch.randn(16, 16384)]\n"
     )
-    asked = ("--source", f"torch2cuda:{train}", "--source", "generator:200")
+    _, _, drawn, _ = run("--source", "generator:3", out=tmp_path / "drawn")
+    known = rows_of(drawn["problems.jsonl"])[0]["shipped"]["program"]
+    (tmp_path / "bench" / "level2" / "1_Known.py").parent.mkdir()
+    (tmp_path / "bench" / "level2" / "1_Known.py").write_text(known)
+    asked = ("--source", f"torch2cuda:{train}", "--source", "generator:3")
     status, manifest, files, _ = run(*asked, "--source", f"kernelbench:{tmp_path / 'bench'}")
     assert status == 0
     rows = rows_of(files["rows.jsonl"])
     sides = {row["metadata"]["graph"]: row["metadata"]["split"] for row in rows}
     assert len(sides) == len(rows)
-    assert sides[rows[0]["metadata"]["graph"]] == "heldout" and rows[0]["label"] == "level1-19-ReLU"
+    assert [row["label"] for row in rows[:2]] == ["level1-19-ReLU", "level2-1-Known"]
+    assert {sides[row["metadata"]["graph"]] for row in rows[:2]} == {"heldout"}
     contaminated = [row for row in rows_of(files["quarantine.jsonl"]) if row["reason"].startswith("also on")]
     assert {row["place"].split(":")[0] for row in contaminated} == {"train.jsonl", "generator"}
-    assert all("level1-19-ReLU" in row["sentence"] for row in contaminated)
+    assert all(
+        "level1-19-ReLU" in row["sentence"] or "level2-1-Known" in row["sentence"] for row in contaminated
+    )
     numbers = [manifest[name] for name in ("rows_out", "quarantined", "duplicates")]
-    assert manifest["rows_in"] == sum(numbers) == 203
+    assert manifest["rows_in"] == sum(numbers) == 7
 
 
 def test_what_is_prepared_is_judged_and_compared(tmp_path, run):
