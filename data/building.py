@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from types import MappingProxyType
 
 from data.graph import Graph, Input, Node, Value
@@ -119,7 +120,7 @@ class Builder:
 
     def _fresh(self, name: str) -> str:
         taken = {*self._values, *self._sizes}
-        return next(found for found in (name, *(f"{name}{n}" for n in range(2, 1000))) if found not in taken)
+        return next(found for found in chain([name], (f"{name}{n}" for n in count(2))) if found not in taken)
 
     def _result(self, before: int) -> str:
         """a, b, c, then v4, v5, ... for the results; a name that is taken already is left out."""

@@ -59,6 +59,9 @@ class Part(StrEnum):
     TAIL = "tail"  #: changes the shape: pooling, reductions
 
 
+_ANY_PART = frozenset(Part)
+
+
 @dataclass(frozen=True)
 class Composed:
     """A graph with its problem, and how many drawn before it were thrown away, by reason."""
@@ -151,7 +154,8 @@ def _draw(operators: Sequence[Operator], count: int, rng: random.Random) -> Grap
     builder, values = Builder(dtype), list[str]()
     as_layer = count > 1 and rng.random() < _LAYER_SHARE
     for place in range(count):
-        fit = [one for one in able if part(one) in _parts(place, count, as_layer)]
+        wanted = _parts(place, count, as_layer)
+        fit = [one for one in able if part(one) in wanted]
         if not fit or not _grow(builder, values, fit, rng):
             return None
     graph = builder.graph(*_sinks(builder, values, rng))
@@ -161,7 +165,7 @@ def _draw(operators: Sequence[Operator], count: int, rng: random.Random) -> Grap
 def _parts(place: int, count: int, as_layer: bool) -> frozenset[Part]:
     """What may stand at a place of a graph."""
     if not as_layer:
-        return frozenset(Part)
+        return _ANY_PART
     if place == 0:
         return frozenset({Part.HEAD})
     middle = {Part.BODY, Part.POINT, Part.JOIN}

@@ -164,7 +164,7 @@ def _run(attempt: _Attempt, step: Step) -> Manifest:
 def _end(attempt: _Attempt, manifest: Manifest) -> None:
     """Write what says that the stage is done, the manifest last."""
     context = attempt.context
-    if context.work.exists():
+    if context.stage in RESUMABLE and context.work.exists():
         done = {"fingerprint": attempt.fingerprint, "steps": _steps(context)}
         write_atomically(_done_file(context), json.dumps(done))
     write_atomically(context.out / "metrics.json", json.dumps(manifest.metrics, indent=2) + "\n")
