@@ -24,6 +24,7 @@ import torch
 
 from data.building import Builder, ShapeError
 from data.graph import Graph
+from data.operators import extents
 from data.operators.domains import ANY
 from data.operators.operator import Operator
 from data.rendering import check_instance, flops, problem
@@ -39,8 +40,10 @@ _LAST_SHARE = 0.7
 _OWN_SHARE = 0.6
 """How often a further operand is an input of its own, rather than a value that is there."""
 _MOST_OUTPUTS = 3
-_TRIES_AN_OPERATOR, _TRIES_A_GRAPH = 12, 40
+_TRIES_AN_OPERATOR, _TRIES_A_GRAPH = 12, 80
 _HALF_SHARE = 0.3
+_MOST_FLOPS, _MOST_BYTES, _MOST_SHIPPED_ELEMENTS = 4e12, 4e9, 2.5e8
+"""At the shipped sizes, the elements of the largest value."""
 _MOST_ELEMENTS, _MOST_CHECK_FLOPS = 60_000, 8e6
 """Of all tensors, and for all operators, where a graph is screened: a CPU has to do it thread by thread."""
 
@@ -101,10 +104,18 @@ def compose(
                 reason = "no sizes that fit"
             except RuntimeError:  # attributes that torch does not take together
                 reason = "does not run"
-            if reason is None:
-                return Composed(graph, problem(graph, split, tolerance, f"{seed}/{number}"), rejected)
-            rejected[str(reason)] += 1
+            made = problem(graph, split, tolerance, f"{seed}/{number}") if reason is None else None
+            if made is not None and not _is_large(graph, made):
+                return Composed(graph, made, rejected)
+            rejected[str(reason or "too much work")] += 1
     return None
+
+
+def _is_large(graph: Graph, made: Problem) -> bool:
+    """Whether the program is too much for a GPU at its shipped sizes."""
+    values = (value.shape for value in graph.values.values())
+    largest = max(extents.value(extents.product(shape), made.shipped.sizes) for shape in values)
+    return made.flops > _MOST_FLOPS or made.bytes > _MOST_BYTES or largest > _MOST_SHIPPED_ELEMENTS
 
 
 def compose_many(

@@ -15,7 +15,7 @@ from data.operators import extents
 from data.operators.dims import Kind
 from data.operators.domains import ANY, Domain
 from data.operators.extents import Shape
-from data.operators.operator import Attribute, Operator
+from data.operators.operator import Attribute, Operator, literals
 from evaluation.expressions import Expression
 
 
@@ -56,6 +56,11 @@ class Node:
         fields |= {name: str(value) for name, value in self.attributes}
         fields |= dict(zip(self.operator.operands, (names[name] for name in self.operands), strict=True))
         return self.operator.torch.format(**fields)
+
+    def room(self) -> Iterator[Expression]:
+        """What has to be 1 or more besides the extents of all tensors."""
+        names = literals(dict(self.attributes)) | dict(self.dims)
+        return (extents.normal(extents.read(text), names) for text in self.operator.room)
 
     def cuda(self, operands: Mapping[str, str]) -> str:
         """The C expression of an elementwise operator, on local variables by the names of their values."""

@@ -136,16 +136,10 @@ def _numbers(value: Value, extents_of: Sizes) -> tuple[int, ...]:
 def _fitting(graph: Graph, extents_of: Sizes) -> Sizes:
     """The given sizes, longer where a window would not fit or a tensor would be empty."""
     grown = dict(extents_of)
+    wanted = [extent for value in graph.values.values() for extent in value.shape]
+    wanted += [extent for node in graph.nodes for extent in node.room()]
     for _ in range(_GROWTH):
-        short = next(
-            (
-                extent
-                for value in graph.values.values()
-                for extent in value.shape
-                if extents.value(extent, grown) < 1
-            ),
-            None,
-        )
+        short = next((extent for extent in wanted if extents.value(extent, grown) < 1), None)
         if short is None:
             return grown
         for name in extents.names_in(short):

@@ -64,6 +64,9 @@ class Operator:
     dims: Mapping[str, Kind] = field(default_factory=dict)
     """Kinds of dimensions that are not those of their names (`data.operators.dims`). These come first in the
     order of the dimensions."""
+    room: tuple[str, ...] = ()
+    """Expressions of dimensions and attributes that have to be 1 or more, where PyTorch asks for more than
+    that no tensor is empty."""
     dtypes: tuple[str, ...] = ("float32", "float16", "bfloat16")
     """Floating-point dtypes that it takes."""
     writers: Mapping[KernelStyle, Writer] = field(default_factory=dict)

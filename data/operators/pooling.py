@@ -15,7 +15,8 @@ def _pool(
 ) -> Operator:
     """A pool with one attribute of its own.
 
-    PyTorch has no mean of volumes in half precision on a CPU, where references run.
+    PyTorch has no mean of volumes in half precision on a CPU, where references run, and takes no volume
+    that is smaller than the window, padding or not.
     """
     inputs, sizes, outs = extents(directions, plain=own != "dilation")
     name = f"{kind}_pool{directions}d"
@@ -25,6 +26,7 @@ def _pool(
         f"x[b, c, {inputs}] -> out[b, c, {outs.replace(' + extra', '')}]",
         flops=f"numel(out) * {area(sizes.replace(' + extra', ''))}",
         attributes={"size": (2, 3), "stride": (2, 1), "padding": (0, 1), own: values},
+        room=tuple(f"{extent} - size + 1" for extent in "dhw") if directions == 3 else (),
         dims={name: VOLUME[name] for name in "bcdhw"} if directions == 3 else {},
         dtypes=("float32",) if (kind, directions) == ("avg", 3) else ("float32", "float16", "bfloat16"),
         writers=patches.writers(directions, patch),
