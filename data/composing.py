@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -167,7 +167,8 @@ def _draw(operators: Sequence[Operator], count: int, rng: random.Random) -> Grap
     for place in range(count):
         wanted = _parts(place, count, as_layer)
         fit = [one for one in able if part(one) in wanted]
-        if not fit or not _grow(builder, values, fit, rng):
+        simple = [one for one in able if part(one) is Part.POINT]
+        if not _grow(builder, values, fit, rng) and not _grow(builder, values, simple, rng):
             return None
     graph = builder.graph(*_sinks(builder, values, rng))
     return graph if len(graph.nodes) == count else None
@@ -189,24 +190,32 @@ def _grow(builder: Builder, values: list[str], operators: Sequence[Operator], rn
     others = [operator for operator in operators if not operator.elementwise]
     for _ in range(_TRIES_AN_OPERATOR):
         pool = elementwise if elementwise and (not others or rng.random() < 0.5) else others
+        if not pool:
+            return False
         operator = rng.choice(pool)
         attributes = {name: rng.choice(list(choices)) for name, choices in operator.attributes.items()}
         try:
-            values += builder.add(operator, _operands(operator, values, rng), attributes)
+            values += builder.add(operator, _operands(operator, values, builder.read, rng), attributes)
         except (ShapeError, ValueError):
             continue
         return True
     return False
 
 
-def _operands(operator: Operator, values: Sequence[str], rng: random.Random) -> list[str | None]:
-    """Values for the operands that can take one; None becomes an input."""
+def _operands(
+    operator: Operator, values: Sequence[str], read: Collection[str], rng: random.Random
+) -> list[str | None]:
+    """Values for the operands that can take one, the unread ones preferred; None becomes an input."""
     found: list[str | None] = []
+    waiting = [name for name in values if name not in read]
     for index, name in enumerate(operator.operands):
         if not values or operator.domain(name) is not ANY or (index and rng.random() < _OWN_SHARE):
             found.append(None)
+        elif len(waiting) >= _MOST_OUTPUTS:
+            found.append(rng.choice(waiting))
         else:
-            found.append(values[-1] if rng.random() < _LAST_SHARE else rng.choice(values))
+            others = waiting if waiting and rng.random() < 0.5 else values
+            found.append(values[-1] if rng.random() < _LAST_SHARE else rng.choice(others))
     return found
 
 
