@@ -25,7 +25,7 @@ def profile(tmp_path):
 
 
 def test_sections_that_do_not_go_together_are_named(profile):
-    path = profile(grpo="{overlong_buffer: 200}")
+    path = profile(grpo="{overlong_buffer: 200}", rollout="{max_new_tokens: 160}")
     with pytest.raises(
         WarpsmithError, match=r"mine\.yaml: grpo\.overlong_buffer 200 exceeds rollout\.max_new"
     ):
