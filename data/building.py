@@ -208,7 +208,7 @@ class _Binding:
     def _lead(self, name: str, rest: int) -> None:
         """Broadcast the first extents of a value with those of the operands before."""
         for place in range(1, min(rest, len(self.leading or ())) + 1):
-            pair = self.builder.shape(name)[rest - place], self.leading[-place]  # type: ignore[index]
+            pair = self.builder.shape(name)[rest - place], self.leading[-place]  # type: ignore[index]  # none has no range
             if pair[0] != pair[1] and Number(1) not in pair and not self._equate(*pair):
                 left, right = map(extents.c_text, pair)
                 raise ShapeError(f"{self.operator.name} takes no extents {left} and {right} together")

@@ -46,10 +46,10 @@ _MOST_FLOPS, _MOST_BYTES, _MOST_SHIPPED_ELEMENTS = 4e12, 4e9, 2.5e8
 """At the shipped sizes, the elements of the largest value."""
 _MOST_ELEMENTS, _MOST_CHECK_FLOPS = 60_000, 8e6
 """Of all tensors, and for all operators, where a graph is screened: a CPU has to do it thread by thread."""
-
-
 _WORTH_PROCESSES, _WINDOW = 200, 32
+"""Graphs for which starting processes pays, and the numbers that one is given at a time."""
 _LEAST_YIELD = 20
+"""Of so many numbers one must give a graph."""
 
 
 class Part(StrEnum):
@@ -60,9 +60,6 @@ class Part(StrEnum):
     POINT = "point"  #: elementwise on one value
     JOIN = "join"  #: elementwise on two
     TAIL = "tail"  #: changes the shape: pooling, reductions
-
-
-_ANY_PART = frozenset(Part)
 
 
 @dataclass(frozen=True)
@@ -88,11 +85,11 @@ def compose(
     Graphs that `accept` does not take are drawn again.
     """
     count = LEVELS[number % len(LEVELS)]
-    names = sorted(operators)
+    ordered = [operators[name] for name in sorted(operators)]
     rejected: Counter[str] = Counter()
     for attempt in range(_TRIES_A_GRAPH):
         rng = random.Random(f"{seed}/{number}/{attempt}")
-        graph = _draw([operators[name] for name in names], count, rng)
+        graph = _draw(ordered, count, rng)
         if graph is None:
             rejected["shapes that do not fit"] += 1
         elif not accept(graph):
@@ -164,10 +161,10 @@ def _draw(operators: Sequence[Operator], count: int, rng: random.Random) -> Grap
     able = [operator for operator in operators if dtype in operator.dtypes]
     builder, values = Builder(dtype), list[str]()
     as_layer = count > 1 and rng.random() < _LAYER_SHARE
+    simple = [operator for operator in able if part(operator) is Part.POINT]
     for place in range(count):
         wanted = _parts(place, count, as_layer)
         fit = [one for one in able if part(one) in wanted]
-        simple = [one for one in able if part(one) is Part.POINT]
         if not _grow(builder, values, fit, rng) and not _grow(builder, values, simple, rng):
             return None
     graph = builder.graph(*_sinks(builder, values, rng))
@@ -177,7 +174,7 @@ def _draw(operators: Sequence[Operator], count: int, rng: random.Random) -> Grap
 def _parts(place: int, count: int, as_layer: bool) -> frozenset[Part]:
     """What may stand at a place of a graph."""
     if not as_layer:
-        return _ANY_PART
+        return frozenset(Part)
     if place == 0:
         return frozenset({Part.HEAD})
     middle = {Part.BODY, Part.POINT, Part.JOIN}
@@ -230,7 +227,7 @@ def _sinks(builder: Builder, values: Sequence[str], rng: random.Random) -> list[
 
 
 def _too_much(graph: Graph) -> str | None:
-    """Why a graph is too large, to be judged on a CPU or to be timed on a GPU."""
+    """Why a graph is too large to be judged on a CPU."""
     small = check_instance(graph)
     tensors = (*small.inputs, *small.outputs)
     if sum(math.prod(tensor.shape) for tensor in tensors) > _MOST_ELEMENTS:

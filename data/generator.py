@@ -17,6 +17,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from data.building import Builder
 from data.chain import Layout, Role, Step, chain, fits, is_product, role
@@ -27,7 +28,7 @@ from data.operators.registry import chosen
 from data.rendering import problem
 from data.screen import defect
 from data.settings import Counts, DataSettings
-from data.splits import split_of
+from data.splits import belongs, split_of
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem, Split
 
@@ -172,13 +173,10 @@ class _Drawer:
             seed=f"{self.seed}/graphs",
             split=self.split,
             tolerance=self.settings.tolerance,
-            accept=self._is_ours,
+            accept=partial(belongs, self.settings, self.split),
         ):
             self.rejected.update(item.rejected)
             yield Generated(item.problem, item.graph)
-
-    def _is_ours(self, graph: Graph) -> bool:
-        return split_of(graph.operators, self.settings) is self.split
 
     def _composed(self, candidates: Sequence[Combination], count: int) -> Iterator[Generated]:
         """`count` problems, going round this split's combinations so that none is favoured."""

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from data.operators.registry import chosen
 from data.settings import DataSettings
 from evaluation.problem import Split
+
+if TYPE_CHECKING:
+    from data.graph import Graph
+
+
+def belongs(settings: DataSettings, split: Split, graph: Graph) -> bool:
+    """Whether a graph's operators are in a split."""
+    return split_of(graph.operators, settings) is split
 
 
 def split_of(operators: Sequence[str], settings: DataSettings) -> Split:

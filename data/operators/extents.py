@@ -112,7 +112,7 @@ def _terms(expression: Expression, names: Names) -> _Terms:
             parts = tuple(normal(operand, names) for operand in operands)
             numbers = [part.value for part in parts if isinstance(part, Number)]
             if len(numbers) == len(parts):
-                folded = int(_FOLDED[function](*numbers))  # type: ignore[operator]
+                folded = int(_FOLDED[function](*numbers))  # type: ignore[operator]  # of a table of three functions
                 return {(): folded} if folded else {}
             return {(Operation(function, parts),): 1}
     raise ValueError(f"{expression} is no extent")

@@ -57,7 +57,7 @@ class ExpressionReader(TypeReader):
     """Reads an expression; statements, which lambdas hold, are for who knows them."""
 
     def _block(self) -> tuple[Statement, ...]:
-        raise NotImplementedError
+        raise NotImplementedError  # the reader of statements has it
 
     def expression(self) -> Node:
         """An expression with its assignment, if it is one."""

@@ -131,7 +131,7 @@ def _whole(expression: object) -> Number | Operation | None:
     """The integer of which an expression is the float."""
     match expression:
         case Operation("float", (operand,)):
-            return operand  # type: ignore[return-value]
+            return operand  # type: ignore[return-value]  # what is made a float is no tensor
         case Number(value) if value == int(value):
             return Number(int(value))
     return None

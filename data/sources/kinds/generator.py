@@ -7,18 +7,16 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from data.settings import DataSettings
 from data.sources.kind import Kind, Options
 from data.sources.location import Location
 from data.sources.readers import SourceError
 from data.sources.rows import Item, LeftOut, Row
-from data.splits import split_of
+from data.splits import belongs
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Split
 
 if TYPE_CHECKING:
     from data.generator import Generated
-    from data.graph import Graph
 
 
 def read(location: Location, options: Options) -> Iterator[Row | LeftOut]:
@@ -40,18 +38,14 @@ def read(location: Location, options: Options) -> Iterator[Row | LeftOut]:
         seed=f"{settings.seed}/{options.night}/{wanted}",
         split=Split.TRAIN,
         tolerance=settings.tolerance,
-        accept=partial(_trains, settings),
+        accept=partial(belongs, settings, Split.TRAIN),
     )
     try:
-        for number, one in enumerate(islice(drawn, location.first, location.end), 1 + (location.first or 0)):
+        for number, one in enumerate(islice(drawn, location.first, location.end), location.first + 1):
             fields = {"drawn": Generated(one.problem, one.graph)}
             yield Row(f"{location}:{number}", one.problem.id, fields, one.problem.shipped.program)
     except WarpsmithError as error:
         raise SourceError(f"source {location} asks for more than there is ({error})") from None
-
-
-def _trains(settings: DataSettings, graph: Graph) -> bool:
-    return split_of(graph.operators, settings) is Split.TRAIN
 
 
 def item(row: Row, _options: Options) -> Item:
