@@ -11,16 +11,8 @@ from megatron.core import parallel_state
 from megatron.core.models.gpt import GPTModel
 from torch import Tensor
 
-from training.checkpoint.tensor_map import (
-    EMBEDDING,
-    FINAL_NORM,
-    HEAD,
-    VOCABULARY,
-    Weight,
-    hf_layer_name,
-    layer_weights,
-    separate,
-)
+from training.checkpoint.tensor_map import VOCABULARY, hf_layer_name, separate
+from training.model.families.base import EMBEDDING, FINAL_NORM, HEAD, Weight
 from training.settings.architecture import Architecture
 
 
@@ -37,7 +29,8 @@ def hf_weights(model: GPTModel, architecture: Architecture) -> Iterator[tuple[st
 
     def whole(weight: Weight) -> dict[str, Tensor]:
         value = _whole(parameters[weight.parameter].data, weight.split)
-        return {weight.parts[0]: value[: architecture.vocab_size] if weight in VOCABULARY else value}
+        (name,) = weight.parts
+        return {name: value[: architecture.vocab_size] if weight in VOCABULARY else value}
 
     def layer(index: int) -> dict[str, Tensor]:
         prefix = f"decoder.layers.{layers[index]}."
@@ -54,7 +47,7 @@ def hf_weights(model: GPTModel, architecture: Architecture) -> Iterator[tuple[st
 
 def _whole_layer(architecture: Architecture, get: Callable[[str], Tensor]) -> Iterator[tuple[str, Tensor]]:
     """One layer's Hugging Face names and full values, from this stage's tensor-parallel ranks."""
-    for weight in layer_weights(architecture):
+    for weight in architecture.family.layer:
         shares = separate(architecture, weight, get(weight.parameter))
         yield from zip(weight.parts, (_whole(share, weight.split) for share in shares), strict=True)
 

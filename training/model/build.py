@@ -100,14 +100,14 @@ def _block_spec(
     architecture: Architecture, config: TransformerConfig, kernels: Kernels
 ) -> TransformerBlockSubmodules:
     """This stage's layers: Megatron's plain PyTorch layer with our attention and norms."""
-    spec = get_gpt_layer_local_spec(qk_layernorm=architecture.qk_norm, normalization="RMSNorm")
+    spec = get_gpt_layer_local_spec(qk_layernorm=architecture.family.qk_norm, normalization="RMSNorm")
     norm = ModuleSpec(RMSNorm, params={"rms_norm": kernels.rms_norm})
     spec.submodules.input_layernorm = spec.submodules.pre_mlp_layernorm = norm
     attention = spec.submodules.self_attention
     attention.module = RotaryAttention
     attention.params["rotate"] = kernels.rotate
     attention.submodules.core_attention = CausalAttention
-    if architecture.qk_norm:
+    if architecture.family.qk_norm:
         attention.submodules.q_layernorm = attention.submodules.k_layernorm = norm
     layers = get_num_layers_to_build(config, pp_rank=parallel_state.get_pipeline_model_parallel_rank())
     return TransformerBlockSubmodules(layer_specs=[spec] * layers, layer_norm=norm)
@@ -126,8 +126,8 @@ def _transformer_config(
         "kv_channels": architecture.head_dim,
         "normalization": "RMSNorm",
         "layernorm_epsilon": architecture.norm_eps,
-        "qk_layernorm": architecture.qk_norm,
-        "add_qkv_bias": architecture.qkv_bias,
+        "qk_layernorm": architecture.family.qk_norm,
+        "add_qkv_bias": architecture.family.qkv_bias,
         "gated_linear_unit": True,
         "activation_func": F.silu,
         "add_bias_linear": False,

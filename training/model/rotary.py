@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from training.settings.architecture import Architecture, RopeScaling
+from training.model.families.rope import RopeScaling
+from training.settings.architecture import Architecture
 
 
 def inverse_frequencies(architecture: Architecture) -> Tensor:

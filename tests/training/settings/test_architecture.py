@@ -8,7 +8,8 @@ from transformers import AutoConfig
 from evaluation.errors import WarpsmithError
 from tests.training.night import SHAPE
 from tests.training.tiny import FAMILIES, family
-from training.settings.architecture import RopeScaling, planned_architecture, read_architecture
+from training.model.families.rope import RopeScaling
+from training.settings.architecture import planned_architecture, read_architecture
 from training.settings.jobs import ModelSettings
 
 LLAMA_SCALING = {
@@ -225,7 +226,7 @@ def test_the_planned_model_is_that_of_the_settings(tmp_path):
     planned = planned_architecture(
         SHAPE.model_copy(update={"num_attention_heads": 4, "num_key_value_heads": 2})
     )
-    assert (planned.hidden_size, planned.num_layers, planned.qk_norm) == (32, 2, True)
+    assert (planned.hidden_size, planned.num_layers, planned.family.qk_norm) == (32, 2, True)
     with pytest.raises(WarpsmithError, match="num_attention_heads 4 cannot be divided"):
         planned.check_split(3, 1)
     with pytest.raises(WarpsmithError, match="is missing"):

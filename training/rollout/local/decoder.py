@@ -4,7 +4,7 @@ Small models on a CPU spend their time between the matrix multiplications: in Py
 small kernels and in copies of a growing cache. So the weights of q, k, v and of gate, up are fused,
 the cache is allocated once, and a prompt's n samples share one prefill. There is nothing else: no
 gradients, no sharding, float32 throughout. Tests hold it to the logits of transformers, for
-all families of `training.settings.architecture`.
+all families of `training.model.families`.
 
 Shapes: B rows, S new positions, T cached positions, H hidden, N query heads, K key-value heads,
 G = N / K query heads per key-value head, D head width, V vocabulary.
@@ -187,12 +187,14 @@ def _fuse(shape: Architecture, weights: dict[str, Tensor], index: int) -> Layer:
     """Layer `index` of the named weights."""
     prefix = f"model.layers.{index}."
     layer = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    bias = torch.cat([layer[f"self_attn.{part}_proj.bias"] for part in "qkv"]) if shape.qkv_bias else None
+    bias = (
+        torch.cat([layer[f"self_attn.{part}_proj.bias"] for part in "qkv"]) if shape.family.qkv_bias else None
+    )
     return Layer(
         input_norm=layer["input_layernorm.weight"],
         qkv=torch.cat([layer[f"self_attn.{part}_proj.weight"] for part in "qkv"]),
         qkv_bias=bias,
-        head_norm=_head_norm(shape, layer) if shape.qk_norm else None,
+        head_norm=_head_norm(shape, layer) if shape.family.qk_norm else None,
         output=layer["self_attn.o_proj.weight"],
         mlp_norm=layer["post_attention_layernorm.weight"],
         gate_up=torch.cat((layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"])),
