@@ -24,10 +24,11 @@ from training.model.megatron_cpu import cpu_compat
 from training.model.vocabulary import mask_padding
 from training.objective.batch import Example, Tokens, collate
 from training.objective.losses import LossOutput, policy_loss, sft_loss
+from training.objective.ratios import with_sequence_means
 from training.optimize.trainer import Trainer, _Piece, _run  # the tests look under the lid
 from training.settings.architecture import read_architecture
 from training.settings.jobs import MegatronSettings
-from training.settings.optimization import GrpoSettings, SftSettings
+from training.settings.optimization import GrpoSettings, PolicyLoss, SftSettings
 
 STEPS = 3
 PLAIN, DISTRIBUTED = "plain", "distributed"
@@ -45,6 +46,14 @@ MODES: dict[str, dict[str, Any]] = {
 OPTIMIZATION = SftSettings(lr=1e-3, warmup_steps=1, decay_fraction=0.0, micro_batch_size=4, weight_decay=0.1)
 #: Every part of the policy's loss, over sequences of very different lengths.
 POLICY = GrpoSettings(aggregation="sequence_mean", importance_cap=1.5, kl_coefficient=0.1, clip_high=0.28)
+#: The same of a loss that depends on whole sequences.
+BY_SEQUENCE = POLICY.model_copy(
+    update={
+        "policy_loss": PolicyLoss.GSPO,
+        "token_rejection": (0.7, 1.4),
+        "sequence_rejection": (0.93, 1.05),
+    }
+)
 TEMPERATURE = 0.7
 
 
@@ -65,7 +74,7 @@ def policy_examples() -> list[Example]:
     ]
 
 
-def policy_step(trainer: Trainer) -> dict[str, float]:
+def policy_step(trainer: Trainer, settings: GrpoSettings) -> dict[str, float]:
     """One step on the policy's loss: mean over sequences of the mean over their tokens."""
     examples = policy_examples()
 
@@ -75,14 +84,16 @@ def policy_step(trainer: Trainer) -> dict[str, float]:
             tokens.logprobs["old"],
             tokens.advantages,
             tokens.mask,
-            POLICY,
+            settings,
             normalizer=len(examples),
             response_lengths=tokens.response_lengths,
             rollout_logprobs=tokens.logprobs["rollout"],
             ref_logprobs=tokens.logprobs["reference"],
+            sequence_means=tokens.sequence_means,
         )
 
-    return trainer.step(examples, loss, TEMPERATURE)
+    prepare = with_sequence_means if settings.needs_whole_sequences else None
+    return trainer.step(examples, loss, TEMPERATURE, prepare)
 
 
 def logits_and_entropy(trainer: Trainer, examples: list[Example]) -> Any:
@@ -137,7 +148,8 @@ def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]
         "loaded": _weights(trainer),
         "steps": [trainer.step(examples, loss) for _ in range(STEPS)],
         "trained": _weights(trainer),
-        "policy": policy_step(trainer),
+        "policy": policy_step(trainer, POLICY),
+        "by_sequence": policy_step(trainer, BY_SEQUENCE),
     }
     if mode == DISTRIBUTED:  # what others' snapshots hold is tested with the runs
         snapshots = Snapshots(source / "snapshots", keep=1, fingerprint="one")

@@ -40,6 +40,17 @@ def _lr_decay_style() -> Alias:
     return Alias("lr-decay-style", targets, meanings, "It may be constant, or fall over all steps.")
 
 
+def _advantage_estimator() -> Alias:
+    """slime's choice of GSPO and CISPO is one of the loss, on GRPO's advantages."""
+    losses = {"gspo": ("grpo", "gspo"), "cispo": ("grpo", "cispo")}
+    losses |= {kind: (kind, "ppo") for kind in ("grpo", "dr_grpo", "rloo")}
+    meanings = {
+        name: {"grpo.advantage": advantage, "grpo.policy_loss": loss}
+        for name, (advantage, loss) in losses.items()
+    }
+    return Alias("advantage-estimator", ("grpo.advantage", "grpo.policy_loss"), meanings)
+
+
 def _both_stages(name: str, setting: str = "") -> Alias:
     """Optimizer flags mean SFT and GRPO alike."""
     setting = setting or name.replace("-", "_")
@@ -84,7 +95,7 @@ ALIASES = (
     Alias("eval-temperature", ("grpo.eval_temperature",)),
     Alias("rollout-seed", ("grpo.seed",)),
     Alias("n-samples-per-eval-prompt", ("grpo.eval_samples_per_prompt",)),
-    Alias("advantage-estimator", ("grpo.advantage",)),
+    _advantage_estimator(),
     Alias("eps-clip", ("grpo.clip_low", "grpo.clip_high")),
     Alias("eps-clip-high", ("grpo.clip_high",)),
     Alias("eps-clip-c", ("grpo.dual_clip",)),
@@ -131,6 +142,9 @@ HINTS: Mapping[str, str] = {
     "actor-num-nodes": "each node runs torchrun by itself; `--nproc-per-node` are the processes of one",
     "num-epoch": "runs are counted in steps: `--num-rollout` for GRPO, `--sft-steps` for SFT",
     "rm-type": "`--rollout-reward-function` names the reward: kernel, or `module:function`",
+    "tis-clip-low": "`--grpo-token-rejection LOW HIGH` leaves out what it would raise",
+    "custom-tis-function-path": "IcePop is `--grpo-token-rejection 0.5 5 --tis-clip 5`, and whole sequences "
+    "are rejected by `--grpo-sequence-rejection LOW HIGH`",
     "entropy-coef": "the loss has no entropy term; `--grpo-stop-entropy-below` watches the entropy",
     "eval-top-p": "evaluations sample with `--rollout-top-p`",
     "eval-top-k": "evaluations sample with `--rollout-top-k`",

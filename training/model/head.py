@@ -30,6 +30,9 @@ from training.objective.losses import LossOutput
 LossFunction = Callable[[Tensor, Tensor, Tokens], LossOutput]
 """From log-probabilities [N] (with gradient) and entropies [N] of tokens to their share of the loss and sums
 to log. Must be a sum over tokens: it is called for a few of them at a time."""
+Prepare = Callable[[Tensor, Tokens], Tokens]
+"""From log-probabilities [N] (without gradient) of all tokens of some sequences to those tokens with what
+their loss needs of whole sequences. It costs a second product with the output layer."""
 
 #: Pieces have a multiple of this many tokens, which suits the tiles of matrix kernels.
 _TILE = 128
@@ -53,12 +56,15 @@ class Head:
         batch: MicroBatch,
         loss_function: LossFunction,
         temperature: float = 1.0,
+        prepare: Prepare | None = None,
     ) -> LossOutput:
         """Share of the loss of the micro-batch whose hidden states [S, B, H] the last stage gave."""
         rows, weight = _whole(model, hidden), model.head_weight()
         tokens = batch.tokens()
         if not self._fits(len(rows), weight):
             rows, tokens = rows.index_select(0, batch.responses), tokens.select(batch.responses)
+        if prepare is not None:
+            tokens = prepare(self._scores(rows, weight, tokens.labels, temperature), tokens)
         return self._in_pieces(rows, weight, tokens, loss_function, temperature)
 
     @torch.no_grad()
@@ -69,11 +75,17 @@ class Head:
         whole = self._fits(len(rows), weight)
         if not whole:
             rows, labels = rows.index_select(0, order), labels[order]
+        scores = self._scores(rows, weight, labels, temperature)
+        return scores[order] if whole else scores
+
+    @torch.no_grad()
+    def _scores(self, rows: Tensor, weight: Tensor, labels: Tensor, temperature: float) -> Tensor:
+        """Log-probabilities of the labels [N] after hidden states [N, H]."""
         scores = [
             self._statistics(self._logits(rows[piece], weight), labels[piece], temperature)[0]
             for piece in self._pieces(len(rows), weight)
         ]
-        return torch.cat(scores)[order] if whole else torch.cat(scores)
+        return torch.cat(scores)
 
     def _in_pieces(
         self,

@@ -13,7 +13,7 @@ How a minibatch is divided over ranks and micro-batches is in balance.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TypeAlias
 
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Floats: TypeAlias = tuple[float, ...] | NDArray[np.float32]
+#: Names of the policies whose log-probabilities an example carries.
+OLD, ROLLOUT, REFERENCE = "old", "rollout", "reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,12 @@ class Tokens:
     """float32 [N]: the advantage of its sequence."""
     response_lengths: Tensor
     """float32 [N]: learnt tokens of its sequence."""
+    sequences: Tensor
+    """int64 [N]: the number of its sequence in the micro-batch."""
     logprobs: dict[str, Tensor]
     """float32 [N] by policy; 0 outside the mask."""
+    sequence_means: dict[str, Tensor] = field(default_factory=dict)
+    """float32 [N]: what a loss wants of its whole sequence (`training.objective.ratios`)."""
 
     def select(self, index: Tensor | slice) -> Tokens:
         """Those tokens that `index` names, in its order."""
@@ -85,7 +91,9 @@ class Tokens:
             mask=self.mask[index],
             advantages=self.advantages[index],
             response_lengths=self.response_lengths[index],
+            sequences=self.sequences[index],
             logprobs={policy: values[index] for policy, values in self.logprobs.items()},
+            sequence_means={name: values[index] for name, values in self.sequence_means.items()},
         )
 
 
@@ -103,6 +111,8 @@ class MicroBatch:
     """float32 [B, S]: the advantage of the sequence that the position belongs to."""
     response_lengths: Tensor
     """float32 [B, S]: learnt tokens of the sequence that the position belongs to; 1 in padding."""
+    sequences: Tensor
+    """int64 [B, S]: the number of the sequence that the position belongs to; 0 in padding."""
     logprobs: dict[str, Tensor]
     """float32 [B, S] by policy; 0 outside the mask."""
     lengths: tuple[int, ...]
@@ -119,6 +129,7 @@ class MicroBatch:
             mask=_position_major(self.mask),
             advantages=_position_major(self.advantages),
             response_lengths=_position_major(self.response_lengths),
+            sequences=_position_major(self.sequences),
             logprobs={policy: _position_major(values) for policy, values in self.logprobs.items()},
         )
 
@@ -176,9 +187,10 @@ def _place(
     inputs, labels = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
     mask = torch.zeros(shape, dtype=torch.bool)
     advantages, response_lengths = torch.zeros(shape), torch.ones(shape)
+    sequences = torch.zeros(shape, dtype=torch.int64)
     logprobs = {policy: torch.zeros(shape) for policy in examples[0].logprobs or {}}
     responses = []
-    for example, (row, start) in zip(examples, starts, strict=True):
+    for number, (example, (row, start)) in enumerate(zip(examples, starts, strict=True)):
         tokens = torch.tensor(example.prompt + example.response)
         end = start + len(tokens) - 1
         learnt = torch.arange(end - len(example.response), end)
@@ -189,6 +201,7 @@ def _place(
         mask[row, learnt] = True
         advantages[row, start:end] = example.advantage
         response_lengths[row, start:end] = example.learnt
+        sequences[row, start:end] = number
         for policy, values in (example.logprobs or {}).items():
             logprobs[policy][row, learnt] = torch.tensor(values)
         responses.append(learnt * shape[0] + row)
@@ -198,6 +211,7 @@ def _place(
         mask=_on(mask, device),
         advantages=_on(advantages, device),
         response_lengths=_on(response_lengths, device),
+        sequences=_on(sequences, device),
         logprobs={policy: _on(values, device) for policy, values in logprobs.items()},
         lengths=tuple(example.learnt for example in examples),
         responses=_on(torch.cat(responses), device),

@@ -11,22 +11,21 @@ brings all that its loss needs. V is the vocabulary; `labels[n]` is the token th
 `mask` is 1 at response tokens (as labels) and 0 at prompt and padding.
 
 Formulas: GRPO (DeepSeekMath, 2402.03300); clip-higher and token-mean (DAPO, 2503.14476); constant
-normaliser (Dr.GRPO, 2503.20783); dual clip (1912.09729); KL estimators k1, k2, k3 (Schulman, "Approximating
-KL divergence", 2020); truncated importance sampling as in slime and verl.
+normaliser (Dr.GRPO, 2503.20783); dual clip (1912.09729); ratios by sequence (GSPO, 2507.18071); clipped
+weights (CISPO, 2506.13585); KL estimators k1, k2, k3 (Schulman, "Approximating KL divergence", 2020);
+truncated importance sampling as in slime and verl; rejection by token (IcePop, 2510.18855) and by sequence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from training.settings.optimization import Aggregation, GrpoSettings, Kl
-
-#: Bound of log-ratios before exp, so that one absurd token cannot turn a whole loss into inf or NaN.
-LOG_RATIO_LIMIT = 20.0
+from training.objective.ratios import MISMATCH, RATIO, log_ratio
+from training.settings.optimization import Aggregation, GrpoSettings, Kl, PolicyLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +84,15 @@ def policy_loss(
     rollout_logprobs: Tensor | None = None,
     ref_logprobs: Tensor | None = None,
     entropies: Tensor | None = None,
+    sequence_means: Mapping[str, Tensor] | None = None,
 ) -> LossOutput:
     """Clipped policy-gradient loss of one micro-batch, with KL and importance weights where configured.
 
     With rho = exp(logp - logp_old), a token's loss is max(-A rho, -A clip(rho, 1 - clip_low, 1 + clip_high)),
     for A < 0 at most -A dual_clip; times min(exp(logp_old - logp_rollout), importance_cap); plus
-    kl_coefficient * KL(logp, logp_ref).
+    kl_coefficient * KL(logp, logp_ref). GSPO's rho is the sequence's geometric mean: a token's share of its
+    gradient, 1 / length, comes through its own log-probability. CISPO's loss is -A sg(clip(rho)) logp. What
+    is rejected has no loss at all.
 
     Args:
         logprobs: [N] of the policy in training, with gradient.
@@ -100,24 +102,35 @@ def policy_loss(
         mask: [N], 1 (or True) at response tokens.
         settings: clipping, aggregation, KL and importance cap.
         normalizer: from `loss_normalizer`, over the whole minibatch.
-        response_lengths: [N], response tokens of each token's sequence; needed to take sequence means.
-        rollout_logprobs: [N] as the engine reported them; needed for the importance cap.
+        response_lengths: [N], response tokens of each token's sequence; needed to take sequence means and to
+            reject sequences.
+        rollout_logprobs: [N] as the engine reported them; needed for the importance cap and to reject tokens.
         ref_logprobs: [N] of the reference policy; needed for a KL coefficient above 0.
         entropies: [N], only to be summed into the metrics.
+        sequence_means: by `with_sequence_means`; needed for GSPO and to reject sequences.
     """
-    if settings.importance_cap is not None and rollout_logprobs is None:
-        raise ValueError("importance_cap is set, so policy_loss needs rollout_logprobs")
-    if settings.kl_coefficient > 0 and ref_logprobs is None:
-        raise ValueError("kl_coefficient is set, so policy_loss needs ref_logprobs")
+    means = sequence_means or {}
+    needed = {
+        "rollout_logprobs": settings.needs_rollout_logprobs and rollout_logprobs is None,
+        "ref_logprobs": settings.kl_coefficient > 0 and ref_logprobs is None,
+        "sequence_means": settings.needs_whole_sequences and not means,
+        "response_lengths": settings.sequence_rejection is not None and response_lengths is None,
+    }
+    for name, lacks in needed.items():
+        if lacks:
+            raise ValueError(f"with these settings policy_loss needs {name}")
     mask = mask.bool()
     advantage = advantages.float()
     if old_logprobs is None:
         old_logprobs = logprobs.detach()
-    ratio = _log_ratio(logprobs, old_logprobs, mask).exp()
-    loss = _clipped_loss(ratio, advantage, settings)
+    by_token = log_ratio(logprobs, old_logprobs, mask)
+    if settings.policy_loss is PolicyLoss.GSPO:
+        by_token = means[RATIO] + (by_token - by_token.detach())
+    ratio = by_token.exp()
+    loss = _surrogate(ratio, logprobs, advantage, settings)
     per_token = {"ratio": ratio, **_clip_fractions(ratio, advantage, settings)}
     if rollout_logprobs is not None:
-        mismatch = _log_ratio(old_logprobs, rollout_logprobs, mask)
+        mismatch = log_ratio(old_logprobs, rollout_logprobs, mask)
         per_token["mismatch"] = mismatch.abs()
         if settings.importance_cap is not None:
             weight = mismatch.exp().detach()
@@ -132,6 +145,16 @@ def policy_loss(
             loss = loss + settings.kl_coefficient * divergence
     if entropies is not None:
         per_token["entropy"] = entropies
+    if settings.token_rejection is not None:
+        rejected = _outside(mismatch, settings.token_rejection)
+        per_token["token_rejected"] = rejected
+        loss = loss.masked_fill(rejected, 0.0)
+    if settings.sequence_rejection is not None:
+        rejected = _outside(means[MISMATCH], settings.sequence_rejection)
+        assert response_lengths is not None
+        share = (1 / response_lengths).expand_as(loss)
+        per_token |= {"sequences": share, "sequence_rejected": share * rejected}
+        loss = loss.masked_fill(rejected, 0.0)
     total = aggregate(loss, mask, settings.aggregation, response_lengths) / normalizer
     return LossOutput(total, _token_sums(per_token, mask))
 
@@ -141,7 +164,7 @@ def kl_divergence(logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, kind: Kl
 
     With d = logp - logp_ref: k1 = d, k2 = d^2 / 2, k3 = exp(-d) - 1 + d (never negative).
     """
-    d = _log_ratio(logprobs, ref_logprobs, mask.bool())
+    d = log_ratio(logprobs, ref_logprobs, mask.bool())
     if kind is Kl.K1:
         return d
     if kind is Kl.K2:
@@ -169,15 +192,12 @@ def aggregate(
     return token_loss.masked_fill(~mask, 0.0).sum()
 
 
-def _log_ratio(numerator: Tensor, denominator: Tensor, mask: Tensor) -> Tensor:
-    """Difference of log-probabilities, 0 where masked (padding may hold anything) and bounded."""
-    difference = (numerator.float() - denominator.float()).masked_fill(~mask, 0.0)
-    return difference.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
-
-
-def _clipped_loss(ratio: Tensor, advantage: Tensor, settings: GrpoSettings) -> Tensor:
-    """PPO's clipped loss per token with separate bounds, and the dual clip where A < 0."""
+def _surrogate(ratio: Tensor, logprobs: Tensor, advantage: Tensor, settings: GrpoSettings) -> Tensor:
+    """A token's loss before weights and KL: PPO's, clipped by separate bounds and by the dual clip where
+    A < 0, or CISPO's."""
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
+    if settings.policy_loss is PolicyLoss.CISPO:
+        return -advantage * clipped.detach() * logprobs.float()
     loss = torch.maximum(-advantage * ratio, -advantage * clipped)
     if settings.dual_clip is None:
         return loss
@@ -186,14 +206,23 @@ def _clipped_loss(ratio: Tensor, advantage: Tensor, settings: GrpoSettings) -> T
 
 
 def _clip_fractions(ratio: Tensor, advantage: Tensor, settings: GrpoSettings) -> dict[str, Tensor]:
-    """Where a bound takes the gradient away: below for A < 0, above for A > 0, and the dual clip."""
-    fractions = {
-        "clip_low": (advantage < 0) & (ratio < 1 - settings.clip_low),
-        "clip_high": (advantage > 0) & (ratio > 1 + settings.clip_high),
-    }
+    """Where a bound takes the gradient away: below for A < 0, above for A > 0, and the dual clip.
+
+    CISPO's bounds take none away; what they clip is counted whatever A is.
+    """
+    low, high = ratio < 1 - settings.clip_low, ratio > 1 + settings.clip_high
+    if settings.policy_loss is PolicyLoss.CISPO:
+        return {"clip_low": low, "clip_high": high}
+    fractions = {"clip_low": (advantage < 0) & low, "clip_high": (advantage > 0) & high}
     if settings.dual_clip is not None:
         fractions["clip_dual"] = (advantage < 0) & (ratio > settings.dual_clip)
     return fractions
+
+
+def _outside(log_ratios: Tensor, band: tuple[float, float]) -> Tensor:
+    """Where a ratio is outside a band, the bounds not included; bool, without gradient."""
+    ratio = log_ratios.detach().exp()
+    return (ratio < band[0]) | (ratio > band[1])
 
 
 def _token_sums(per_token: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ from torch import Tensor
 from evaluation.errors import WarpsmithError
 from training.model.build import build_model, extra_fields, megatron_refusals
 from training.model.gpt import GPTBackbone
-from training.model.head import Head, LossFunction
+from training.model.head import Head, LossFunction, Prepare
 from training.model.kernels import open_kernels
 from training.model.megatron_cpu import cpu_compat
 from training.objective.batch import Example, MicroBatch, collate, pack
@@ -79,17 +79,22 @@ class Trainer:
             self.optimizer.reload_model_params()
 
     def step(
-        self, examples: Sequence[Example], loss_function: LossFunction, temperature: float = 1.0
+        self,
+        examples: Sequence[Example],
+        loss_function: LossFunction,
+        temperature: float = 1.0,
+        prepare: Prepare | None = None,
     ) -> dict[str, float]:
         """One optimizer step on the minibatch `examples`; collective.
 
-        `temperature` divides the logits. Returns what the loss function summed up over the minibatch, its
-        loss as `loss`, and `grad_norm` (before clipping) and `lr`; the same on all ranks. Raises
-        WarpsmithError if loss or gradients are not finite: the weights are lost then.
+        `temperature` divides the logits; `prepare` tells the loss of whole sequences. Returns what the loss
+        function summed up over the minibatch, its loss as `loss`, and `grad_norm` (before clipping) and `lr`;
+        the same on all ranks. Raises WarpsmithError if loss or gradients are not finite: the weights are lost
+        then.
         """
 
         def loss(hidden: Tensor, batch: MicroBatch) -> LossOutput:
-            return self._head.loss(self.model, hidden, batch, loss_function, temperature)
+            return self._head.loss(self.model, hidden, batch, loss_function, temperature, prepare)
 
         self.model.train()
         with cpu_compat():

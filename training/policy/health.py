@@ -24,7 +24,10 @@ _TOKEN_MEANS = {
     "mismatch": "train/logprob_difference",
     "importance": "train/importance",
     "importance_clipped": "train/importance_clip_fraction",
+    "token_rejected": "train/token_reject_fraction",
 }
+#: The same for what the loss adds up by sequence.
+_SEQUENCE_MEANS = {"sequence_rejected": "train/sequence_reject_fraction"}
 
 
 def rollout_metrics(collection: Collection, version: int) -> dict[str, float]:
@@ -58,8 +61,9 @@ def update_metrics(minibatches: Sequence[Mapping[str, float]]) -> dict[str, floa
         return {"train/updates": 0.0}
     tokens = sum(sums["tokens"] for sums in minibatches)
     means = {
-        logged: sum(sums[name] for sums in minibatches) / tokens
-        for name, logged in _TOKEN_MEANS.items()
+        logged: sum(sums[name] for sums in minibatches) / sum(sums[counted] for sums in minibatches)
+        for counted, names in (("tokens", _TOKEN_MEANS), ("sequences", _SEQUENCE_MEANS))
+        for name, logged in names.items()
         if name in minibatches[0]
     }
     return {

@@ -16,16 +16,15 @@ from evaluation.errors import WarpsmithError
 from training.checkpoint.gather import hf_weights
 from training.model.gpt import GPTBackbone
 from training.objective.advantages import group_advantages
-from training.objective.batch import Example, Floats, Tokens
+from training.objective.batch import OLD, REFERENCE, ROLLOUT, Example, Floats, Tokens
 from training.objective.losses import LossOutput, loss_normalizer, policy_loss
+from training.objective.ratios import with_sequence_means
 from training.optimize.trainer import Trainer
 from training.rollout.buffer import Sample
 from training.rollout.rewards.custom import check_vocabulary
 from training.settings.optimization import GrpoSettings
 from training.settings.rollout import RolloutSettings
 
-#: Names of the policies whose log-probabilities an example carries.
-OLD, ROLLOUT, REFERENCE = "old", "rollout", "reference"
 #: Most that the first update's mean ratio may differ from 1, and the largest share of its tokens clipped.
 _MOST_CHANGED = 0.01
 _QUANTILE, _QUANTILE_FACTOR = 0.999, 10.0
@@ -57,7 +56,8 @@ class Policy:
 
         Samples whose advantage is 0 are not computed where they have no gradient, that is without a KL term,
         but minibatches are drawn from all samples and the loss is divided by all of them, so that a step with
-        few groups that teach something is a small one. What is reported are means over the samples computed.
+        few groups that teach something is a small one. With `overlong_filter` truncated samples are neither
+        computed nor counted. What is reported are means over the samples computed.
         A minibatch without any takes no optimizer step. Returns what each optimizer step reported.
 
         Raises:
@@ -87,7 +87,7 @@ class Policy:
 
     def _normalizer(self, samples: Sequence[Sample]) -> float:
         """What the loss of a minibatch is divided by: all its samples count, computed or not."""
-        lengths = [sample.learnt for sample in samples]
+        lengths = [sample.learnt for sample in samples if not self._is_filtered(sample)]
         return loss_normalizer(lengths, self.settings.aggregation, self._rollout.max_new_tokens)
 
     def _examples(self, samples: Sequence[Sample]) -> dict[int, Example]:
@@ -100,8 +100,14 @@ class Policy:
         return {
             place: _example(sample, advantage)
             for place, (sample, advantage) in enumerate(zip(samples, advantages, strict=True))
-            if sample.learnt and (advantage or self.settings.kl_coefficient > 0)
+            if sample.learnt
+            and (advantage or self.settings.kl_coefficient > 0)
+            and not self._is_filtered(sample)
         }
+
+    def _is_filtered(self, sample: Sample) -> bool:
+        """Whether a sample is left out because it was cut off (DAPO's overlong filtering, 2503.14476)."""
+        return self.settings.overlong_filter and sample.truncated
 
     def _with_logprobs(self, examples: Mapping[int, Example], first: bool) -> dict[int, Example]:
         """Add what other policies than the one in training give: the old one's and the reference's.
@@ -138,9 +144,11 @@ class Policy:
                 rollout_logprobs=tokens.logprobs[ROLLOUT],
                 ref_logprobs=tokens.logprobs.get(REFERENCE),
                 entropies=entropies,
+                sequence_means=tokens.sequence_means,
             )
 
-        return self._trainer.step(examples, loss, self._rollout.training_temperature)
+        prepare = with_sequence_means if self.settings.needs_whole_sequences else None
+        return self._trainer.step(examples, loss, self._rollout.training_temperature, prepare)
 
     def _check_engine(self, examples: Iterable[Example]) -> None:
         """Stop a run whose engine does not sample from the policy that is trained.

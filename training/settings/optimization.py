@@ -93,6 +93,14 @@ class Advantage(StrEnum):
     RLOO = "rloo"  #: (r - mean) * n / (n - 1), the leave-one-out baseline
 
 
+class PolicyLoss(StrEnum):
+    """What a token's loss is, given its advantage A and ratio rho = p / p_old."""
+
+    PPO = "ppo"  #: max(-A rho, -A clip(rho)), by token
+    GSPO = "gspo"  #: the same with the geometric mean of the sequence's ratios, 2507.18071
+    CISPO = "cispo"  #: -A clip(rho) log p, without gradient through the ratio; MiniMax-M1 2506.13585
+
+
 class Aggregation(StrEnum):
     """How token losses become one loss."""
 
@@ -133,7 +141,10 @@ class GrpoSettings(OptimizationSettings):
     """How rewards of a group become advantages."""
     aggregation: Result[Aggregation] = Aggregation.TOKEN_MEAN
     """How token losses become one loss."""
-    clip_low: Result[float] = Field(default=0.2, ge=0, lt=1)
+    policy_loss: Result[PolicyLoss] = PolicyLoss.PPO
+    """What is clipped, and how. GSPO's paper has `aggregation: sequence_mean` and far smaller bounds (3e-4
+    and 4e-4), CISPO's token_mean and no lower bound (`clip_low: 1`)."""
+    clip_low: Result[float] = Field(default=0.2, ge=0, le=1)
     """The probability ratio is clipped below at 1 - clip_low."""
     clip_high: Result[float] = Field(default=0.28, ge=0)
     """The probability ratio is clipped above at 1 + clip_high (clip-higher, DAPO)."""
@@ -145,6 +156,12 @@ class GrpoSettings(OptimizationSettings):
     """Weight of the KL term in the loss; 0 keeps no reference model in memory."""
     importance_cap: Result[float | None] = Field(default=None, gt=0)
     """Truncated importance sampling: weight tokens by min(p_trainer / p_engine, cap); none means off."""
+    token_rejection: Result[tuple[float, float] | None] = None
+    """Tokens whose p_trainer / p_engine is outside these two bounds leave the loss; IcePop is that with
+    0.5 and 5 and an `importance_cap` of 5 (without one the others are not weighted). None rejects none."""
+    sequence_rejection: Result[tuple[float, float] | None] = None
+    """Sequences of whose tokens' p_trainer / p_engine the geometric mean is outside these two bounds leave
+    the loss. What is rejected still counts in what the loss is divided by."""
     mismatch_tolerance: Machine[float] = Field(default=0.05, gt=0)
     """Largest mean |logp_trainer - logp_engine| of the first step's tokens, and a tenth of the largest 99.9 %
     quantile; more stops the run. 0.05 is usual in bfloat16; in float32 1e-5 is enough."""
@@ -154,6 +171,9 @@ class GrpoSettings(OptimizationSettings):
     """Last tokens before the limit in which a response is penalised linearly (DAPO); 0 is off."""
     overlong_factor: Result[float] = Field(default=1.0, ge=0)
     """Penalty at the limit when `overlong_buffer` is on."""
+    overlong_filter: Result[bool] = False
+    """Leave truncated responses out of the loss and of what it is divided by (DAPO's overlong filtering);
+    their rewards still count in their group's mean."""
     shuffle_rewards: Result[bool] = False
     """Control experiment: permute rewards over the whole batch, so that nothing can be learnt."""
 
@@ -197,6 +217,32 @@ class GrpoSettings(OptimizationSettings):
     def measures_divergence(self) -> bool:
         """Whether the starting policy is kept, to compute the KL term or to watch it."""
         return self.kl_coefficient > 0 or self.stop_kl_above is not None
+
+    @property
+    def needs_whole_sequences(self) -> bool:
+        """Whether the loss of a token depends on all tokens of its sequence."""
+        return self.policy_loss is PolicyLoss.GSPO or self.sequence_rejection is not None
+
+    @property
+    def needs_rollout_logprobs(self) -> bool:
+        """Whether the loss depends on what the engine says of its tokens."""
+        return self.importance_cap is not None or self.token_rejection is not None
+
+    @model_validator(mode="after")
+    def _loss(self) -> GrpoSettings:
+        for name in ("token_rejection", "sequence_rejection"):
+            band = getattr(self, name)
+            if band is not None and not 0 <= band[0] <= 1 <= band[1]:
+                raise ValueError(
+                    f"{name} {band[0]:g} to {band[1]:g} leaves no room for a ratio of 1, that of equal "
+                    "policies; give a lower bound from 0 to 1 and an upper one from 1 on"
+                )
+        if self.policy_loss is PolicyLoss.CISPO and self.dual_clip is not None:
+            raise ValueError(
+                "dual_clip bounds what policy_loss cispo has bounded already; leave it out, or use ppo or "
+                "gspo"
+            )
+        return self
 
     @model_validator(mode="after")
     def _bounds(self) -> GrpoSettings:

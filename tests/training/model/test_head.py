@@ -1,6 +1,7 @@
 """The head gives the same losses, gradients and scores in one piece and in many."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from training.model.logits import fused_statistics, label_entropy, label_logprob
 from training.model.vocabulary import mask_padding
 from training.objective.batch import collate, pack
 from training.objective.losses import policy_loss
-from training.settings.optimization import Aggregation, GrpoSettings
+from training.objective.ratios import with_sequence_means
+from training.settings.optimization import Aggregation, GrpoSettings, PolicyLoss
 
 VOCABULARY, HIDDEN = 96, 12
 
@@ -37,25 +39,31 @@ def minibatch():
     ]
 
 
-def loss(logprobs, entropies, tokens):
+PPO = GrpoSettings(aggregation=Aggregation.SEQUENCE_MEAN)
+GSPO = PPO.model_copy(update={"policy_loss": PolicyLoss.GSPO})
+
+
+def loss(logprobs, entropies, tokens, settings=PPO):
     return policy_loss(
         logprobs,
         tokens.logprobs["old"],
         tokens.advantages,
         tokens.mask,
-        GrpoSettings(aggregation=Aggregation.SEQUENCE_MEAN),
+        settings,
         normalizer=6.0,
         response_lengths=tokens.response_lengths,
         entropies=entropies,
+        sequence_means=tokens.sequence_means,
     )
 
 
-def run(head, lay_out, model):
+def run(head, lay_out, model, settings=PPO):
     """Loss, metrics and gradients of a micro-batch with made-up hidden states, and scores."""
     batch = lay_out(minibatch())
     rows, width = batch.inputs.shape
     hidden = draw(width, rows, HIDDEN).requires_grad_()
-    output = head.loss(model, hidden, batch, loss, 0.7)
+    prepare = with_sequence_means if settings.needs_whole_sequences else None
+    output = head.loss(model, hidden, batch, partial(loss, settings=settings), 0.7, prepare)
     gradients = torch.autograd.grad(output.loss * 3, [hidden, model.weight])
     return output.loss.detach(), output.metrics, gradients, head.logprobs(model, hidden, batch, 0.7)
 
@@ -63,9 +71,10 @@ def run(head, lay_out, model):
 @pytest.mark.parametrize("lay_out", [collate, pack])
 @pytest.mark.parametrize("most_tokens", [40, 7, 1])
 @pytest.mark.parametrize("fused", [False, True])
-def test_pieces_add_up_to_the_whole(single_process, lay_out, most_tokens, fused):
-    whole = run(Head(VOCABULARY, 2**30, fused=False), lay_out, OneMatrix())
-    pieces = run(Head(VOCABULARY, most_tokens * VOCABULARY, fused), lay_out, OneMatrix())
+@pytest.mark.parametrize("settings", [PPO, GSPO])
+def test_pieces_add_up_to_the_whole(single_process, lay_out, most_tokens, fused, settings):
+    whole = run(Head(VOCABULARY, 2**30, fused=False), lay_out, OneMatrix(), settings)
+    pieces = run(Head(VOCABULARY, most_tokens * VOCABULARY, fused), lay_out, OneMatrix(), settings)
     torch.testing.assert_close(pieces[0], whole[0])
     assert {name: value.item() for name, value in pieces[1].items()} == pytest.approx(
         {name: value.item() for name, value in whole[1].items()}, rel=1e-4

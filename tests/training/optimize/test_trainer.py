@@ -116,6 +116,16 @@ def test_the_policys_loss_and_gradient_are_the_papers(layout):
     assert report["tokens"] == sum(len(example.response) for example in policy_examples())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS + MODES)
+def test_a_loss_by_sequence_does_not_depend_on_how_it_is_computed(layout):
+    """GSPO with rejection, over TP, PP and DP, padded and packed."""
+    report, expected = results(*layout)["by_sequence"], results(1, 1, 1)["by_sequence"]
+    assert 0 < report["token_rejected"] < report["tokens"]
+    assert 0 < report["sequence_rejected"] < report["sequences"] == pytest.approx(len(policy_examples()))
+    assert report == pytest.approx(expected, rel=2e-4, abs=5e-6)
+
+
 def build(hf_dir: Path, megatron: MegatronSettings | None = None, **changes) -> Trainer:
     architecture = read_architecture(hf_dir)
     given = {"lr": 1e-3, "warmup_steps": 1, "decay_fraction": 0.0, "micro_batch_size": 16} | changes

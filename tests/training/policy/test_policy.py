@@ -5,6 +5,8 @@ The trainer is a stand-in: a table of logits by the token before, so that gradie
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -16,7 +18,7 @@ from training.rollout.buffer import Sample
 from training.rollout.engine import Completion, FinishReason
 from training.rollout.prompts import Message, PromptRow
 from training.rollout.rewards.rewards import Reward
-from training.settings.optimization import Aggregation, GrpoSettings
+from training.settings.optimization import Aggregation, GrpoSettings, PolicyLoss
 from training.settings.rollout import RolloutSettings
 
 VOCABULARY, LIMIT = 11, 8
@@ -52,11 +54,12 @@ class Table:
             found.append(tuple(row[mask].tolist()))
         return found
 
-    def step(self, examples, loss, temperature=1.0):
+    def step(self, examples, loss, temperature=1.0, prepare=None):
         tokens = collate(examples)
         flat = tokens.tokens()
-        logits = self.logits[tokens.inputs.t().reshape(-1)]
-        out = loss(token_logprobs(logits, flat.labels), torch.zeros_like(flat.advantages), flat)
+        logprobs = token_logprobs(self.logits[tokens.inputs.t().reshape(-1)], flat.labels)
+        flat = prepare(logprobs, flat) if prepare else flat
+        out = loss(logprobs, torch.zeros_like(flat.advantages), flat)
         self.logits.grad = None
         out.loss.backward()
         self.gradients.append(self.logits.grad.clone())
@@ -70,9 +73,9 @@ def sample(table, group, reward, ids, mask=(), version=0, shift=0.0):
     return Sample(group, ROW, (1,), completion, "", Reward(reward), mask)
 
 
-def updated(rewards, aggregation=Aggregation.TOKEN_MEAN, kl=0.0, minibatches=1):
+def updated(rewards, aggregation=Aggregation.TOKEN_MEAN, kl=0.0, minibatches=1, **changes):
     table = Table()
-    settings = GrpoSettings(aggregation=aggregation, kl_coefficient=kl, minibatches=minibatches)
+    settings = GrpoSettings(aggregation=aggregation, kl_coefficient=kl, minibatches=minibatches, **changes)
     policy = Policy(table, settings, RolloutSettings(max_new_tokens=LIMIT), table if kl else None)
     samples = [sample(table, g, r, WORDS[i]) for g, group in enumerate(rewards) for i, r in enumerate(group)]
     policy.update(samples, 0)
@@ -147,3 +150,50 @@ def test_a_few_absurd_tokens_do_not_stop_a_run_and_a_shift_of_all_does():
     policy = Policy(table, settings, RolloutSettings(max_new_tokens=4096), None)
     with pytest.raises(WarpsmithError, match=r"0\.1 in the mean"):
         policy.update([sample(table, 0, r, ids, shift=0.1) for r in (0.0, 1.0)], 0)
+
+
+@pytest.mark.parametrize("loss", PolicyLoss)
+def test_on_policy_all_losses_have_the_same_gradient(loss):
+    plain = updated([GOOD], Aggregation.SEQUENCE_MEAN)
+    same = updated([GOOD], Aggregation.SEQUENCE_MEAN, policy_loss=loss, sequence_rejection=(0.9, 1.1))
+    torch.testing.assert_close(same.gradients[0], plain.gradients[0])
+
+
+@pytest.mark.parametrize("aggregation", Aggregation)
+def test_truncated_responses_leave_the_loss_and_its_denominator(aggregation):
+    """What is left is the loss of the others alone, with the advantages that the whole group gives."""
+
+    def gradient(overlong_filter: bool, truncated: bool) -> torch.Tensor:
+        table = Table()
+        settings = GrpoSettings(aggregation=aggregation, overlong_filter=overlong_filter)
+        policy = Policy(table, settings, RolloutSettings(max_new_tokens=LIMIT), None)
+        samples = [sample(table, 0, r, WORDS[i]) for i, r in enumerate(GOOD)]
+        if truncated:
+            samples[3] = replace(
+                samples[3], completion=replace(samples[3].completion, finish_reason=FinishReason.LENGTH)
+            )
+        policy.update(samples, 0)
+        assert table.computed == [4 - (overlong_filter and truncated)]
+        return table.gradients[0]
+
+    advantage = 0.5 / (1 / 3) ** 0.5
+    table, loss = Table(), 0.0
+    lengths = [len(word) for word in WORDS[:3]]
+    for word, reward in zip(WORDS[:3], GOOD, strict=False):
+        own = token_logprobs(table.logits[torch.tensor((1, *word[:-1]))], torch.tensor(word))
+        divisor = {
+            Aggregation.TOKEN_MEAN: sum(lengths),
+            Aggregation.SEQUENCE_MEAN: 3 * len(word),
+            Aggregation.CONSTANT: 3 * LIMIT,
+        }[aggregation]
+        loss = loss - (advantage if reward else -advantage) * own.sum() / divisor
+    (expected,) = torch.autograd.grad(loss, table.logits)
+    torch.testing.assert_close(gradient(True, True), expected, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(gradient(True, False), gradient(False, True))
+
+
+def test_a_step_of_truncated_responses_alone_changes_nothing():
+    table = Table()
+    policy = Policy(table, GrpoSettings(overlong_filter=True), RolloutSettings(max_new_tokens=LIMIT), None)
+    cut = Completion(WORDS[0], (-1.0,) * 4, FinishReason.LENGTH, 0)
+    assert policy.update([Sample(0, ROW, (1,), cut, "", Reward(r)) for r in (0.0, 1.0)], 0) == []
