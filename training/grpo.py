@@ -53,7 +53,8 @@ from training.rollout.open import check_engine, open_engine
 from training.rollout.prompts import PromptCursor, PromptRow, fitting, read_prompts
 from training.rollout.respond import Responder
 from training.rollout.rewards.custom import check_functions
-from training.rollout.rewards.rewards import RewardFunction, open_reward
+from training.rollout.rewards.open import open_reward
+from training.rollout.rewards.rewards import RewardFunction
 from training.rollout.rewards.timing import Seconds
 from training.settings.architecture import read_architecture
 from training.settings.jobs import GrpoJob

@@ -82,6 +82,12 @@ def fenced(text: str) -> list[str] | None:
     return None if blocks is None else [block.source for block in blocks]
 
 
+def after_thoughts(text: str) -> str | None:
+    """What follows the last thought, as lines; None if that is not finished."""
+    read = _read(text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n"))
+    return None if read is None else "\n".join(read[0])
+
+
 def as_response(text: str) -> str:
     """A plain kernel file as the response that it would be; a response as it is."""
     is_response = any(_FENCE.fullmatch(line) for line in text.splitlines())
@@ -90,16 +96,24 @@ def as_response(text: str) -> str:
 
 def _blocks(text: str) -> list[_Block] | None:
     """All blocks after the last thought, in order; none if that is not finished."""
+    read = _read(text)
+    return None if read is None else read[1]
+
+
+def _read(text: str) -> tuple[list[str], list[_Block]] | None:
+    """The lines and the blocks after the last thought, in order; none if that is not finished."""
+    lines: list[str] = []
     blocks: list[_Block] = []
     thinking = False
     for line in text.split("\n"):
         begin = 0
         while tag := _tags(blocks, thinking).search(line, begin):
             thinking = "</" not in tag.group()
-            blocks, begin = [], tag.end()
+            lines, blocks, begin = [], [], tag.end()
         if not thinking:
-            _add(line[begin:].rstrip(), blocks)
-    return None if thinking else blocks
+            lines.append(line[begin:].rstrip())
+            _add(lines[-1], blocks)
+    return None if thinking else (lines, blocks)
 
 
 def _tags(blocks: list[_Block], thinking: bool) -> re.Pattern[str]:

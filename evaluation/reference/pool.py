@@ -10,13 +10,11 @@ program is run on double inputs, and the distance of its own float32 result is t
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -25,15 +23,12 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import Field
 
-from evaluation import confine
-from evaluation.closing import Closing
-from evaluation.errors import WarpsmithError
 from evaluation.problem import DTYPE_BYTES, Dialect, Frozen, Instance, Tensor, numpy_dtype
 from evaluation.reference import frames
 from evaluation.reference.draw import Draw, Trial
-from evaluation.reference.process import Worker, WorkerDied
+from evaluation.reference.process import WorkerDied
 from evaluation.reference.syntax import ProgramError, detect_dialect
-from evaluation.scratch import Scratch
+from evaluation.reference.workers import ForkPool
 
 __all__ = ["Description", "ProgramError", "ReferencePool", "Survey"]
 
@@ -89,7 +84,7 @@ class Description(Frozen):
         return next((name for name, raised in flags.items() if raised), None)
 
 
-class ReferencePool(Closing):
+class ReferencePool(ForkPool):
     """Runs reference programs in confined workers. Thread-safe; as many calls at a time as workers."""
 
     def __init__(
@@ -108,40 +103,17 @@ class ReferencePool(Closing):
         address space (torch alone maps about 1 GiB); its result may hold `reply_mb`. Trials are kept
         up to `cache_mb`. `require_confinement`: see `EvaluationSettings`.
         """
-        self._require_confinement = require_confinement
-        self._cpu_seconds, self._memory_mb, self._reply_bytes = cpu_seconds, memory_mb, reply_mb << 20
-        self._scratch = Scratch("warpsmith-reference-")
-        self._scratch.path.chmod(0o711)  # the workers' user passes through it
-        self._count = workers
-        self._started = 0
-        self._starter = ThreadPoolExecutor(
-            1
-        )  # its thread lives as long as the pool: workers die with their creator
-        self._workers: set[Worker] = set()
-        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
-        for _ in range(workers):
-            self._idle.put(None)
+        super().__init__(
+            "evaluation.reference.fork_server",
+            "torch",
+            workers=workers,
+            cpu_seconds=cpu_seconds,
+            wall_seconds=_WALL_FACTOR * cpu_seconds,
+            memory_mb=memory_mb,
+            reply_bytes=reply_mb << 20,
+            require_confinement=require_confinement,
+        )
         self._cache = _TrialCache(cache_mb << 20)
-
-    def close(self) -> None:
-        """End all workers, also those that start or compute; the pool cannot be used afterwards."""
-        for worker in list(self._workers):
-            worker.kill()
-        for _ in range(self._count):
-            self._idle.get()
-        self._count = 0
-        self._starter.shutdown()
-        for worker in list(self._workers):
-            self._end(worker)
-        self._scratch.close()
-
-    def start(self) -> None:
-        """Start a worker, and do not wait for it: the first call finds it on its way or ready."""
-        worker = self._idle.get()
-        try:
-            worker = worker or self._starter.submit(self._start).result()
-        finally:
-            self._idle.put(worker)
 
     def survey(
         self, programs: Sequence[str], limit: int | None = None, *, seconds: float | None = None
@@ -247,58 +219,18 @@ class ReferencePool(Closing):
         """Run `jobs` in one process; one reply for each, and for the last all arrays that came back."""
         if not jobs:
             return []
-        request = {
-            "jobs": jobs, "cpu_seconds": self._cpu_seconds,
-            "memory_mb": self._memory_mb, "reply_bytes": self._reply_bytes,
-        }  # fmt: skip
-        longest = _WALL_FACTOR * self._cpu_seconds
-        data = self._exchange(request, longest if seconds is None else min(longest, seconds))
-        _require_clean_exit(int.from_bytes(data[:4], "little"), self._cpu_seconds)
         try:
-            results, blobs = frames.unpack_reply(data[4:])
+            status, data = self.exchange(jobs, seconds)
+        except WorkerDied as error:
+            raise ProgramError(f"the program was ended: {error}") from None
+        _require_clean_exit(status, self._cpu_seconds)
+        try:
+            results, blobs = frames.unpack_reply(data)
         except frames.FrameError as error:
             raise ProgramError(f"the program ended its process or tampered with it ({error})") from None
         if len(results) != len(jobs):
             raise ProgramError("the program tampered with its process (a reply is missing)")
         return [(result, blobs) for result in results]
-
-    def _exchange(self, request: dict[str, Any], seconds: float) -> bytes:
-        try:
-            with self._worker() as worker:
-                return worker.ask(request, seconds)
-        except WorkerDied as error:
-            raise ProgramError(f"the program was ended: {error}") from None
-
-    @contextmanager
-    def _worker(self) -> Iterator[Worker]:
-        """An idle worker, started if need be; one that is left by an exception is not used again."""
-        if self._count == 0:
-            raise WarpsmithError("the reference pool is closed; open a new one")
-        worker = self._idle.get()
-        try:
-            worker = worker or self._starter.submit(self._start).result()
-            worker.wait_until_ready()  # in this thread: who interrupts it need not wait for torch
-            yield worker
-        except BaseException:
-            if worker is not None:
-                self._end(worker)
-            worker = None
-            raise
-        finally:
-            self._idle.put(worker)
-
-    def _start(self) -> Worker:
-        confine.require_landlock(self._require_confinement)
-        self._started += 1
-        folder = self._scratch.path / str(self._started)
-        folder.mkdir()
-        worker = Worker(folder, self._memory_mb)
-        self._workers.add(worker)  # before it is ready, so that `close` can end it
-        return worker
-
-    def _end(self, worker: Worker) -> None:
-        worker.close()
-        self._workers.discard(worker)
 
 
 class _TrialCache:

@@ -1,4 +1,4 @@
-"""One confined worker process of the reference pool: starting it, asking it, ending it."""
+"""One confined worker process of a pool of forks: starting it, asking it, ending it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evaluation.errors import WarpsmithError
 from evaluation.reference import frames
 
 _START_SECONDS = 120.0
-"""Wall-clock seconds that a worker may take to import torch on a loaded machine."""
+"""Wall-clock seconds that a worker may take to import its package on a loaded machine."""
 _WORKER_CPU_SECONDS = 86400
 """The worker's own limit; each child gets a far lower one."""
 _FRAME_OVERHEAD = 2 << 20
@@ -30,18 +30,22 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """A process that has imported torch and forks for each request; one request at a time.
+    """A process that has imported what it needs and forks for each request; one request at a time.
 
     It dies with the thread that creates it (`evaluation.confine`), so that thread must outlive it.
     """
 
-    def __init__(self, scratch: Path, memory_mb: int) -> None:
-        """Start the process, with the empty folder `scratch` to itself; it is not ready yet."""
+    def __init__(self, scratch: Path, memory_mb: int, module: str, needs: str) -> None:
+        """Start the process, with the empty folder `scratch` to itself; it is not ready yet.
+
+        `module` serves (`evaluation.reference.serving`), and `needs` names the package that it imports.
+        """
+        self._needs = needs
         self._log = scratch / "worker.log"
         lock = scratch / "child.so"  # its own folder may be closed to the worker's user
         shutil.copy(confine.child_lock(), lock)
         confined = confine.command(
-            confine.python("evaluation.reference.fork_server", str(lock)),
+            confine.python(module, str(lock)),
             writable=scratch,
             readable=_readable(),
             cpu_seconds=_WORKER_CPU_SECONDS,
@@ -64,7 +68,7 @@ class Worker:
         self._ready = False
 
     def wait_until_ready(self) -> None:
-        """Wait until torch is imported, for seconds at first; raises `WarpsmithError` when that fails."""
+        """Wait until all is imported, for seconds at first; raises `WarpsmithError` when that fails."""
         if self._ready:
             return
         try:
@@ -72,8 +76,8 @@ class Worker:
             self._ready = True
         except WorkerDied:
             raise WarpsmithError(
-                f"the reference worker did not start ({self._last_words()}); "
-                "check that `import torch` works in this environment"
+                f"a confined worker did not start ({self._last_words()}); "
+                f"check that `import {self._needs}` works in this environment"
             ) from None
 
     def ask(self, request: dict[str, Any], seconds: float) -> bytes:
@@ -81,7 +85,7 @@ class Worker:
         try:
             frames.write_all(self._requests.fileno(), frames.frame(json.dumps(request).encode()))
         except BrokenPipeError:
-            raise WorkerDied("the reference worker had died") from None
+            raise WorkerDied("its worker had died") from None
         return self._receive(time.monotonic() + seconds, request["reply_bytes"] + _FRAME_OVERHEAD)
 
     def kill(self) -> None:
@@ -112,7 +116,7 @@ class Worker:
                     raise WorkerDied("it did not finish in time")
                 chunk = os.read(descriptor, min(size - len(data), 1 << 20))
                 if not chunk:
-                    raise WorkerDied("the reference worker died")
+                    raise WorkerDied("its worker died")
                 data += chunk
         return bytes(data)
 

@@ -141,10 +141,10 @@ HINTS: Mapping[str, str] = {
     "`--use-dynamic-batch-size`; leave it out",
     "actor-num-nodes": "each node runs torchrun by itself; `--nproc-per-node` are the processes of one",
     "num-epoch": "runs are counted in steps: `--num-rollout` for GRPO, `--sft-steps` for SFT",
-    "rm-type": "`--rollout-reward-function` names the reward: kernel, or `module:function`",
     "tis-clip-low": "`--grpo-token-rejection LOW HIGH` leaves out what it would raise",
     "custom-tis-function-path": "IcePop is `--grpo-token-rejection 0.5 5 --tis-clip 5`, and whole sequences "
     "are rejected by `--grpo-sequence-rejection LOW HIGH`",
+    "rm-type": "`--rollout-reward-function` names the reward: kernel, math, mixed, or `module:function`",
     "entropy-coef": "the loss has no entropy term; `--grpo-stop-entropy-below` watches the entropy",
     "eval-top-p": "evaluations sample with `--rollout-top-p`",
     "eval-top-k": "evaluations sample with `--rollout-top-k`",

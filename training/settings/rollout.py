@@ -14,8 +14,9 @@ from evaluation.marks import Machine, Result
 from evaluation.problem import Frozen
 from training.settings.sglang import WeightSync
 
-#: Name of the built-in reward that executes kernels.
-KERNEL = "kernel"
+KERNEL, MATH, MIXED = "kernel", "math", "mixed"
+"""Names of the built-in rewards: kernels are executed, answers compared, or either by the task of the row."""
+BUILT_IN = (KERNEL, MATH, MIXED)
 
 
 class Engine(StrEnum):
@@ -44,7 +45,8 @@ class RolloutSettings(Frozen):
     """Sequences that the local engine decodes together."""
 
     reward_function: Result[str] = KERNEL
-    """What a response is worth: `kernel` executes it; any other is named as `module:function`."""
+    """What a response is worth: `kernel` executes it, `math` compares its answer with the label, `mixed` goes
+    by the row's `metadata.task`; any other is named as `module:function`."""
     filter_function: Result[str] = "all"
     """Which groups are trained on: `all`; `spread` for those whose rewards differ (DAPO's dynamic sampling,
     with `grpo.sampling_rounds` above 1); any other is named as `module:function`."""

@@ -18,7 +18,7 @@ from training.rollout.buffer import Sample, load_filter
 from training.rollout.engine import Completion, FinishReason, RolloutEngine, Sampling
 from training.rollout.prompts import PromptRow
 from training.rollout.rewards.rewards import Response, Reward, checked_reward, load_function
-from training.settings.rollout import KERNEL, RolloutSettings
+from training.settings.rollout import BUILT_IN, RolloutSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def check_functions(settings: RolloutSettings) -> None:
     load_generate(settings.generate_function)
     load_rollout(settings.rollout_function)
     load_filter(settings.filter_function)
-    if settings.reward_function != KERNEL:
+    if settings.reward_function not in BUILT_IN:
         load_function(settings.reward_function)
 
 

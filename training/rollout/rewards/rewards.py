@@ -1,8 +1,8 @@
 """Reward functions: what a response is worth, and what to log about it.
 
 A reward function takes all responses of a rollout at once, because judging kernels is parallel and
-identical answers are judged once. `kernel` is built in; a profile can name any other as
-`module:function`.
+identical answers are judged once. `kernel` is here, `math` and `mixed` in math.py; a profile can name any
+other as `module:function` (open.py).
 """
 
 from __future__ import annotations
@@ -11,21 +11,17 @@ import importlib
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, SupportsFloat
 
 from evaluation.errors import WarpsmithError
 from evaluation.pool import EvaluationPool, Request
 from evaluation.problem import Problem
-from evaluation.report.drafts import open_pool
 from evaluation.reward import Progress, kernel_reward, progress
 from evaluation.settings import EvaluationSettings
-from evaluation.timing.samples import REWARD
 from evaluation.verdict import Status, Verdict
 from training.rollout.prompts import PromptRow
-from training.settings.rollout import KERNEL
 
 #: How far a kernel can get, in order, with the name under which the rate of getting there is logged.
 _MILESTONES = (Progress.PARSED, Progress.COMPILED, Progress.CORRECT)
@@ -129,19 +125,6 @@ def _kernel_metrics(verdict: Verdict) -> dict[str, float]:
     if verdict.measurements is not None and verdict.measurements.speedup is not None:
         metrics["kernels/fast_1"] = float(verdict.measurements.speedup > 1)
     return metrics
-
-
-@contextmanager
-def open_reward(
-    name: str, *, problems: Mapping[str, Problem], settings: EvaluationSettings, seed: int
-) -> Iterator[RewardFunction]:
-    """The reward function that a profile names: `kernel`, with its worker processes, or `module:function`."""
-    if name == KERNEL:
-        timing = REWARD if settings.rewards.speed_weight else None
-        with open_pool(settings, timing) as pool:
-            yield KernelReward(pool, problems, settings, seed)
-    else:
-        yield load_function(name)
 
 
 def score(function: RewardFunction, responses: Sequence[Response]) -> list[Reward]:

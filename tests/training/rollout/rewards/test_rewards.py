@@ -12,13 +12,13 @@ from evaluation.problem import Dialect, Instance, Problem, Split, Tensor
 from evaluation.settings import EvaluationSettings, RewardSettings
 from evaluation.verdict import Measurements, Status, Verdict
 from training.rollout.prompts import PromptRow
+from training.rollout.rewards.open import open_reward
 from training.rollout.rewards.rewards import (
     KernelReward,
     Response,
     Reward,
     load_function,
     mean_metrics,
-    open_reward,
     score,
 )
 
