@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.nightly import Name
-from tasks.layout import Layout, Stage
+from tasks.disk.layout import Layout, Stage
 from tasks.night_tasks import active_night_task, gate_task, log_sentences, record_task, say, stage_task
 from training.launch.lock import exclusive
 

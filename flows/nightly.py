@@ -15,7 +15,7 @@ from prefect import flow
 from pydantic import Field
 
 from flows.deployments import planned_date
-from tasks.layout import Layout, Stage
+from tasks.disk.layout import Layout, Stage
 from tasks.night_tasks import (
     gate_task,
     log_sentences,

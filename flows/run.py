@@ -17,12 +17,13 @@ from types import FrameType
 
 from evaluation.errors import WarpsmithError
 from flows.server import answers, prefect_api
-from tasks import dvc_stage, mlflow_client
-from tasks.disk import explain_full_disk
-from tasks.layout import Layout
+from tasks.disk.full import explain_full_disk
+from tasks.disk.layout import Layout
 from tasks.night import resolve_name
-from tasks.overhear import CONSOLE_LEVEL
 from tasks.profile import SECTIONS, read_flags
+from tasks.stages import dvc_stage
+from tasks.stages.overhear import CONSOLE_LEVEL
+from tasks.tracking import client as mlflow_client
 from training.arguments.help import add_settings_help
 from training.launch.local import REQUEUE, Requeue
 from training.launch.signals import handling

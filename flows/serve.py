@@ -19,9 +19,9 @@ from pathlib import Path
 from evaluation.errors import WarpsmithError
 from flows.deployments import continue_lost_runs, deploy
 from flows.server import PrefectApi, start_server
-from tasks.files import write_atomically
-from tasks.mlflow_client import make_database, tracking_uri
-from tasks.summary import SERVE_FILE
+from tasks.disk.files import write_atomically
+from tasks.report.summary import SERVE_FILE
+from tasks.tracking.client import make_database, tracking_uri
 from training.launch.ports import is_free
 
 POOL = "warpsmith"

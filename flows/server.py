@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from tasks.overhear import CONSOLE_LEVEL
-from tasks.summary import SERVE_FILE
+from tasks.report.summary import SERVE_FILE
+from tasks.stages.overhear import CONSOLE_LEVEL
 from training.launch.local import die_with_parent
 from training.launch.ports import free_port
 

@@ -30,11 +30,11 @@ from evaluation.report.run import WRITTEN, Response, make_folder, read_samples, 
 from evaluation.report.summary import Benchmark, Contender, Rates
 from evaluation.rows import read_rows
 from evaluation.timing.samples import KERNELBENCH
-from tasks.evaluate import generate
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from tasks.profile import Profile, load_profile
 from tasks.registry import model_folder
-from tasks.tracking import Tracking
+from tasks.stages.evaluate import generate
+from tasks.tracking.runs import Tracking
 
 _REGISTERED = "models:/"
 _KERNELBENCH = ("kernelbench.json", "kernelbench.md")

@@ -25,13 +25,13 @@ from typing import Any
 import yaml
 
 from evaluation.errors import WarpsmithError
-from tasks.dvc_stage import Store, lock_file, stores
-from tasks.history import locked
-from tasks.layout import Layout
-from tasks.mlflow_client import MlflowTrouble
+from tasks.disk.layout import Layout
 from tasks.night import active_night, recorded_night
 from tasks.registry import Registry
-from tasks.tracking import Tracking
+from tasks.report.history import locked
+from tasks.stages.dvc_stage import Store, lock_file, stores
+from tasks.tracking.client import MlflowTrouble
+from tasks.tracking.runs import Tracking
 from training.launch.lock import exclusive
 
 #: How many nights are kept if nobody says otherwise.

@@ -26,9 +26,9 @@ from data.sources.location import file_of
 from evaluation.errors import WarpsmithError
 from evaluation.marks import Affects, joined
 from evaluation.problem import Frozen
-from tasks.files import write_atomically
-from tasks.hashing import path_md5
-from tasks.layout import Layout
+from tasks.disk.files import write_atomically
+from tasks.disk.hashing import path_md5
+from tasks.disk.layout import Layout
 from tasks.profile import SECTIONS, Profile, load_profile, read_flags
 from training.arguments.help import add_settings_help
 from training.arguments.parse import Overrides

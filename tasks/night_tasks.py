@@ -18,7 +18,16 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from evaluation.errors import WarpsmithError
-from tasks.dvc_stage import (
+from tasks.disk.layout import RESUMABLE, Layout, Stage
+from tasks.disk.manifest import Manifest, code_revision
+from tasks.models.kept import bring_model
+from tasks.models.promotion import Promotion, promote
+from tasks.night import Night, active_night, active_settings, open_night, recorded_night
+from tasks.profile import Profile, flat, read_flags
+from tasks.registry import Registry
+from tasks.report.history import keep
+from tasks.report.summary import benchmark_markdown, note, stage_rows, terminal_summary
+from tasks.stages.dvc_stage import (
     How,
     Outcome,
     StageCrashed,
@@ -28,17 +37,8 @@ from tasks.dvc_stage import (
     push,
     run_through_dvc,
 )
-from tasks.history import keep
-from tasks.layout import RESUMABLE, Layout, Stage
-from tasks.manifest import Manifest, code_revision
-from tasks.models import bring_model
-from tasks.night import Night, active_night, active_settings, open_night, recorded_night
-from tasks.overhear import CONSOLE_LEVEL, overheard
-from tasks.profile import Profile, flat, read_flags
-from tasks.promotion import Promotion, promote
-from tasks.registry import Registry
-from tasks.summary import benchmark_markdown, note, stage_rows, terminal_summary
-from tasks.tracking import CODE_REVISION, Tracking
+from tasks.stages.overhear import CONSOLE_LEVEL, overheard
+from tasks.tracking.runs import CODE_REVISION, Tracking
 from training.arguments.parse import changes
 from training.launch.local import Requeue
 from training.preflight.gpu_memory import check_memory

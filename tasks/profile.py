@@ -16,7 +16,7 @@ from evaluation.marks import Affects, Machine, Result, part
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from evaluation.timing.samples import REPORT, TimingSettings
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from training.arguments.parse import Overrides, read_arguments
 from training.arguments.profile_file import read_settings, validated
 from training.settings.jobs import MegatronSettings, ModelSettings, TrainingSettings

@@ -1,7 +1,7 @@
 """Registered models of a profile: versions, and the aliases `challenger` and `champion`.
 
-Weights are not copied into MLflow. A version names DVC's hash of its folder, by which `tasks.models` keeps
-and restores it; `python -m tasks.registry models:/warpsmith-cpu@champion` prints where it lies.
+Weights are not copied into MLflow. A version names DVC's hash of its folder, by which `tasks.models.kept`
+keeps and restores it; `python -m tasks.registry models:/warpsmith-cpu@champion` prints where it lies.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from evaluation.errors import WarpsmithError
 from evaluation.report.summary import Benchmark
-from tasks.hashing import path_md5
-from tasks.layout import Layout
-from tasks.mlflow_client import MlflowTrouble
-from tasks.models import bring_model, keep_model, model_path
+from tasks.disk.hashing import path_md5
+from tasks.disk.layout import Layout
+from tasks.models.kept import bring_model, keep_model, model_path
 from tasks.night import Champion
-from tasks.tracking import NIGHT, Tracking
+from tasks.tracking.client import MlflowTrouble
+from tasks.tracking.runs import NIGHT, Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -159,7 +159,7 @@ class Registry:
         source.write_text(json.dumps({"checkout": checkout, "profile": self.layout.profile, "md5": md5}))
         mlflow.pyfunc.save_model(
             folder,
-            python_model=str(Path(__file__).with_name("served_model.py")),
+            python_model=str(Path(__file__).parent / "models/served_model.py"),
             artifacts={"source": str(source), "report": str(report)},
             signature=ModelSignature(
                 Schema([ColSpec("string", "prompt")]),

@@ -2,7 +2,7 @@
 
 What all stages share is here: one run at a time, the night's settings, the MLflow run, resuming or
 starting clean, and the manifest that ends a stage. From then on it is done: what is logged afterwards can
-undo nothing. What a stage does is in `tasks.steps`.
+undo nothing. What a stage does is in `tasks.stages.steps`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from types import FrameType
 
 from evaluation.errors import WarpsmithError
 from evaluation.report.run import read_table
-from tasks.context import Context
-from tasks.disk import explain_full_disk
-from tasks.files import write_atomically
-from tasks.forward import Forwarder
-from tasks.hashing import settings_hash
-from tasks.layout import RESUMABLE, Layout, Stage
-from tasks.manifest import Manifest, code_revision
+from tasks.disk.files import write_atomically
+from tasks.disk.full import explain_full_disk
+from tasks.disk.hashing import settings_hash
+from tasks.disk.layout import RESUMABLE, Layout, Stage
+from tasks.disk.manifest import Manifest, code_revision
 from tasks.night import active_settings
-from tasks.pipeline import config_hash, dependencies, hash_inputs
 from tasks.profile import flat
-from tasks.steps import STEPS, Step
-from tasks.tracking import CODE_REVISION, CONFIG_HASH, Tracking
+from tasks.stages.context import Context
+from tasks.stages.forward import Forwarder
+from tasks.stages.pipeline import config_hash, dependencies, hash_inputs
+from tasks.stages.steps import STEPS, Step
+from tasks.tracking.runs import CODE_REVISION, CONFIG_HASH, Tracking
 from training.checkpoint.folders import METRICS, set_aside
 from training.launch.local import REQUEUE, Requeue, die_with_parent
 from training.launch.lock import exclusive

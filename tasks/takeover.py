@@ -14,14 +14,14 @@ from pathlib import Path
 import yaml
 
 from evaluation.errors import WarpsmithError
-from tasks.dvc_stage import bring, lock_file, open_workspace
-from tasks.files import write_atomically
-from tasks.layout import Layout, Stage
-from tasks.manifest import code_revision
-from tasks.models import bring_model
+from tasks.disk.files import write_atomically
+from tasks.disk.layout import Layout, Stage
+from tasks.disk.manifest import code_revision
+from tasks.models.kept import bring_model
 from tasks.night import Night, active_night, resolve_name
 from tasks.profile import load_profile
-from tasks.tracking import CODE_REVISION, Tracking
+from tasks.stages.dvc_stage import bring, lock_file, open_workspace
+from tasks.tracking.runs import CODE_REVISION, Tracking
 from training.arguments.parse import changes
 
 

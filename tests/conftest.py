@@ -84,7 +84,7 @@ def one_reference(monkeypatch, confined):
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """An MLflow database without runs: making one takes seconds, so tests get copies."""
-    from tasks.mlflow_client import preload
+    from tasks.tracking.client import preload
 
     preload()
     from mlflow import MlflowClient
@@ -105,7 +105,7 @@ def checkout(tmp_path, monkeypatch, empty_database):
     for file in FILES:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)
-    shutil.copy(ROOT / "tests" / "tasks" / "tiny_steps.py", tmp_path / "tasks" / "steps.py")
+    shutil.copy(ROOT / "tests" / "tasks" / "tiny_steps.py", tmp_path / "tasks" / "stages" / "steps.py")
     (tmp_path / "artifacts").mkdir()
     shutil.copy(empty_database, tmp_path / "artifacts" / "mlflow.db")
     monkeypatch.chdir(tmp_path)

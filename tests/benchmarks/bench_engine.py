@@ -29,7 +29,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from tasks.profile import load_profile
 from tests.benchmarks.engine_sections import SECTIONS, Bench, Figure, Workload
 from tests.benchmarks.qwen3_shapes import MODELS, hf_config

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tasks.hashing import path_md5
-from tasks.layout import Layout, Stage
+from tasks.disk.hashing import path_md5
+from tasks.disk.layout import Layout, Stage
 from tests.flows.small_night import finish, kill, make_checkout, start
 
 #: What two nights of one name must have in common: problems, both models, every sample, every judgement.

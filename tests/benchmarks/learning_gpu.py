@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.report.summary import Benchmark
-from tasks.context import Context
-from tasks.forward import read_steps
-from tasks.layout import Layout, Stage
+from tasks.disk.layout import Layout, Stage
 from tasks.night import active_night, active_settings, open_night
 from tasks.profile import load_profile
+from tasks.stages.context import Context
+from tasks.stages.forward import read_steps
 
 if TYPE_CHECKING:
-    from tasks.tracking import Tracking
+    from tasks.tracking.runs import Tracking
 
 _ON_GPU = (Stage.BASE, Stage.CONVERT, Stage.SFT, Stage.GRPO, Stage.EXPORT, Stage.EVALUATE)
 _RESULT = "metrics.json"
@@ -49,7 +49,7 @@ def prepare(layout: Layout) -> None:
 
 def run(layout: Layout) -> None:
     """Every stage that has not ended yet; each leaves its headline metrics in its folder."""
-    from tasks.steps import STEPS
+    from tasks.stages.steps import STEPS
 
     profile, night = active_settings(layout)
     for stage in _ON_GPU:
@@ -66,7 +66,7 @@ def run(layout: Layout) -> None:
 
 def record(layout: Layout, docs: Path) -> None:
     """Put what `run` left into MLflow, and export the curves from there to `docs`."""
-    from tasks.tracking import Tracking
+    from tasks.tracking.runs import Tracking
 
     tracking = Tracking(layout)
     night = active_night(layout).name

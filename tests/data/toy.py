@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from data.settings import DataSettings
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from tasks.profile import load_profile
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 
 ROOT = Path(__file__).parents[2]
 #: What is smaller than in the profile `cpu`.

@@ -11,11 +11,11 @@ import pytest
 
 from evaluation.errors import WarpsmithError
 from tasks import night, night_tasks
-from tasks.dvc_stage import How, Outcome, StageCrashed
-from tasks.layout import Layout, Stage
+from tasks.disk.layout import Layout, Stage
 from tasks.night import active_settings
 from tasks.stage import run_stage
-from tasks.tracking import ERROR, NIGHT, STAGE, Tracking
+from tasks.stages.dvc_stage import How, Outcome, StageCrashed
+from tasks.tracking.runs import ERROR, NIGHT, STAGE, Tracking
 from tests.tasks import tiny_steps
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

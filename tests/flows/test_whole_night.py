@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from tasks.layout import Stage
+from tasks.disk.layout import Stage
 from tests.flows.small_night import finish, git, kill, make_checkout, start, wait
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from tasks.profile import load_profile
 from training.rollout.sglang.placement import Rank, place_engines
 from training.settings.rollout import Engine

@@ -15,12 +15,12 @@ from data.rendering import problem as problem_of
 from data.settings import PromptStyle
 from evaluation.problem import Split
 from tasks.benchmark import main
-from tasks.hashing import path_md5
-from tasks.layout import Layout as Folders
+from tasks.disk.hashing import path_md5
+from tasks.disk.layout import Layout as Folders
 from tasks.profile import load_profile
 from tasks.registry import Registry
 from tasks.registry import main as registry_main
-from tasks.tracking import Tracking
+from tasks.tracking.runs import Tracking
 from tests.tasks import tiny_steps
 
 KERNEL = """```cuda

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.dvc_stage import open_workspace, preload
-from tasks.layout import Layout, Stage
+from tasks.disk.layout import Layout, Stage
 from tasks.night import open_night
 from tasks.profile import load_profile, read_flags
+from tasks.stages.dvc_stage import open_workspace, preload
 
 LAYOUT = Layout(Path(), "cpu")
 

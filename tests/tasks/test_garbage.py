@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import WarpsmithError
-from tasks.dvc_stage import How, bring, open_workspace, push, run_through_dvc
+from tasks.disk.hashing import path_md5
+from tasks.disk.layout import Layout, Stage
 from tasks.garbage import clean_up, main
-from tasks.hashing import path_md5
-from tasks.history import keep
-from tasks.layout import Layout, Stage
-from tasks.models import model_path
+from tasks.models.kept import model_path
 from tasks.night import Champion, open_night
 from tasks.registry import Registry
-from tasks.tracking import Tracking
+from tasks.report.history import keep
+from tasks.stages.dvc_stage import How, bring, open_workspace, push, run_through_dvc
+from tasks.tracking.runs import Tracking
 from tests.tasks import tiny_steps
 from training.launch.lock import exclusive
 
@@ -94,7 +94,7 @@ def test_what_nobody_needs_is_listed_first_and_deleted_when_asked(nights, monkey
     with monkeypatch.context() as away:
         away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         away.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        away.setattr("tasks.mlflow_client.PATIENCE_S", 0.0)
+        away.setattr("tasks.tracking.client.PATIENCE_S", 0.0)
         assert main(["--nights", "1", "--delete"]) == 2
     assert "MLflow at http://127.0.0.1:9 cannot be used" in capsys.readouterr().err
     assert before <= everything()

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from evaluation.marks import Affects, joined, mark, part
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from tasks.profile import SECTIONS, load_profile
 from training.settings.jobs import MegatronSettings
 from training.settings.sglang import SglangSettings

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from evaluation.errors import WarpsmithError
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from tasks.night import (
     Champion,
     active_night,

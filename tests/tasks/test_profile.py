@@ -10,7 +10,7 @@ import yaml
 from data.settings import PromptStyle
 from evaluation.errors import WarpsmithError
 from evaluation.marks import Affects
-from tasks.layout import Layout
+from tasks.disk.layout import Layout
 from tasks.profile import SECTIONS, Profile, load_profile, read_flags
 
 ROOT = Path(__file__).parents[2]

@@ -11,12 +11,12 @@ import pytest
 
 from evaluation.errors import WarpsmithError
 from tasks import stage as stage_module
-from tasks import tracking
-from tasks.layout import Layout, Stage
-from tasks.manifest import Manifest
+from tasks.disk.layout import Layout, Stage
+from tasks.disk.manifest import Manifest
 from tasks.night import active_settings, open_night
 from tasks.stage import main, run_stage
-from tasks.tracking import ERROR, FINGERPRINT, STAGE, Tracking
+from tasks.tracking import runs as tracking
+from tasks.tracking.runs import ERROR, FINGERPRINT, STAGE, Tracking
 from tests.tasks import tiny_steps
 from training.launch.local import Requeue
 from training.launch.lock import exclusive

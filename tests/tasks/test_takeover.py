@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import WarpsmithError
-from tasks.dvc_stage import How, open_workspace, run_through_dvc
-from tasks.layout import Layout, Stage
+from tasks.disk.layout import Layout, Stage
 from tasks.night import active_night, open_night
 from tasks.night_tasks import share_night
+from tasks.stages.dvc_stage import How, open_workspace, run_through_dvc
 from tasks.takeover import main, take_over
-from tasks.tracking import Tracking
+from tasks.tracking.runs import Tracking
 
 #: All stages, as shell commands that leave their process id, as stages do; the first leaves something else.
 PIPELINE = "stages:\n" + "\n".join(

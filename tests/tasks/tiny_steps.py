@@ -1,4 +1,4 @@
-"""Stage bodies that write the files of the real ones in milliseconds, to put in place of tasks/steps.py.
+"""Stage bodies that write the files of the real ones in milliseconds, in place of tasks/stages/steps.py.
 
 What they write depends on the night, the champion and the profile as the real ones' outputs do.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from evaluation.report.estimators import Interval
 from evaluation.report.summary import Benchmark, Rates
-from tasks.layout import Stage
+from tasks.disk.layout import Stage
 
 
 def prepare(context):

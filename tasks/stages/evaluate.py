@@ -1,0 +1,137 @@
+"""The body of the `evaluate` stage: sample both models on the held-out problems, judge, report.
+
+Every sample has its own random stream, named by the contender's seed, the problem and the sample's
+number, so the draws of the two models are independent and none depends on the batch it was in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from evaluation.check import SizeSet
+from evaluation.errors import WarpsmithError
+from evaluation.problem import Problem, Split
+from evaluation.report.drafts import Draft, judge_drafts, machine_of
+from evaluation.report.finalists import choose_finalists, save_finalists
+from evaluation.report.html import render
+from evaluation.report.run import write_results
+from evaluation.report.summary import Benchmark, Contender, Sample, summarise
+from evaluation.rows import read_rows
+from tasks.disk.layout import Stage
+from tasks.profile import BenchmarkSettings
+from tasks.stages.context import Context
+from training.rollout.prompts import read_prompts
+from training.settings.jobs import TrainingSettings
+
+Messages = Sequence[Mapping[str, str]]
+
+
+def evaluate(context: Context) -> dict[str, float]:
+    """Judge the start and the trained model; write the report, its table, all responses and kernels/."""
+    problems = read_problems(context.output_of(Stage.PREPARE) / "problems.jsonl", Split.HELDOUT)
+    settings, wanted = context.profile.evaluation, context.profile.benchmark
+    samples = judge_drafts(
+        _drafts(context, problems), settings, seed=wanted.check_seed, timing=wanted.timing, progress=_Progress
+    )
+    benchmark = summarise(problems, samples, machine_of(settings))
+    _write(context, benchmark, problems, samples)
+    return benchmark.metrics()
+
+
+def read_problems(path: Path, split: Split) -> list[Problem]:
+    """The problems of one split of `problems.jsonl`.
+
+    Raises:
+        WarpsmithError: if there are none.
+    """
+    problems = [problem for problem in read_rows(Problem, path) if problem.split is split]
+    if not problems:
+        raise WarpsmithError(f"{path} has no {split} problems; raise `data.{split}` in the profile")
+    return problems
+
+
+def sample_seed(contender_seed: int, problem_id: str, index: int) -> int:
+    """The seed of one sample's random stream: 32 bits of a hash, so that no two streams are related."""
+    name = f"{contender_seed}/{problem_id}/{index}".encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big")
+
+
+def _drafts(context: Context, problems: Sequence[Problem]) -> list[Draft]:
+    rows = read_prompts(context.output_of(Stage.PREPARE) / "prompts" / "heldout.jsonl")
+    prompts = {row.metadata["problem_id"]: row.messages for row in rows}
+    benchmark, training = context.profile.benchmark, context.profile.training
+    models = context.output_of(Stage.EXPORT)
+    drafts: list[Draft] = []
+    for contender, folder, seed in (
+        (Contender.START, models / "start", benchmark.start_seed),
+        (Contender.TRAINED, models / "model", benchmark.trained_seed),
+    ):
+        begin = time.monotonic()
+        logs = context.out / "sglang" / contender
+        drafts += generate(folder, contender, seed, problems, prompts, benchmark, training, logs)
+        print(f"[evaluate] sampled {contender} model in {time.monotonic() - begin:.0f} s", flush=True)
+    return drafts
+
+
+def generate(
+    folder: Path,
+    contender: Contender,
+    seed: int,
+    problems: Sequence[Problem],
+    prompts: Mapping[str, Messages],
+    benchmark: BenchmarkSettings,
+    training: TrainingSettings,
+    logs: Path,
+) -> Iterator[Draft]:
+    """All samples of one model, in the order of the problems."""
+    from training.model.tokenizer import decode_response, encode_prompt, load_tokenizer
+    from training.rollout.open import open_engine
+    from training.rollout.respond import sampling_of
+
+    tokenizer = load_tokenizer(folder, training.model.chat_template_kwargs)
+    asked = [(problem, index) for problem in problems for index in range(benchmark.samples_per_problem)]
+    prompt_ids = [encode_prompt(tokenizer, prompts[problem.id]) for problem, _ in asked]
+    with open_engine(training, folder, load_weights=True, log_dir=logs) as engine:
+        completions = engine.generate(
+            prompt_ids,
+            [
+                sampling_of(training.rollout, tokenizer, sample_seed(seed, problem.id, index))
+                for problem, index in asked
+            ],
+        )
+    for (problem, index), ids, completion in zip(asked, prompt_ids, completions, strict=True):
+        response = decode_response(tokenizer, completion.token_ids, ids)
+        yield Draft(contender, problem, index, response)
+
+
+class _Progress:
+    """Prints how many responses are judged, at most every few seconds."""
+
+    def __init__(self, sizes: SizeSet) -> None:
+        self._sizes = "aligned" if sizes is SizeSet.ALIGNED else "ragged"
+        self._shown_at = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._shown_at > 5 or done == total:
+            self._shown_at = now
+            print(f"[evaluate] judged {done}/{total} at {self._sizes} sizes", flush=True)
+
+
+def _write(
+    context: Context, benchmark: Benchmark, problems: Sequence[Problem], samples: Sequence[Sample]
+) -> None:
+    out, settings = context.out, context.profile.benchmark
+    facts = {
+        "night": context.night.name,
+        "profile": context.profile.name,
+        "sampling seeds": f"{settings.start_seed} (start), {settings.trained_seed} (trained)",
+        "started from": context.night.champion.night if context.night.champion else "base model and SFT",
+    }
+    write_results(out, benchmark, render(benchmark, problems, samples, facts), problems, samples)
+    print("[evaluate] the report is written; choosing the best kernels", flush=True)
+    finalists = choose_finalists(problems, samples, context.profile.evaluation, seed=settings.check_seed)
+    save_finalists(out / "kernels", finalists, problems, samples)
