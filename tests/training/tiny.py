@@ -12,6 +12,8 @@ from unittest import mock
 
 import torch
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -27,7 +29,7 @@ from training.settings.jobs import MegatronSettings
 
 #: A process may often have 1 024.
 _MANY_DESCRIPTORS = 400
-FAMILIES = ("qwen3", "qwen2", "llama")
+FAMILIES = ("qwen3", "qwen2", "llama", "gemma3_text")
 _SHAPE = {
     "vocab_size": 96,
     "hidden_size": 32,
@@ -39,6 +41,18 @@ _SHAPE = {
     "max_position_embeddings": 128,
     "tie_word_embeddings": True,
     "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+}
+
+#: Windows shorter than most sequences of the tests, and nothing that is implied by something else.
+GEMMA3 = {
+    "vocab_size": 97,
+    "query_pre_attn_scalar": 24,
+    "sliding_window": 6,
+    "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 5e4},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e3},
+    },
 }
 
 
@@ -55,6 +69,8 @@ def family(name: str, seed: int = 0, **changes) -> PreTrainedModel:
         shape = _SHAPE | {"vocab_size": 97} | changes
         del shape["head_dim"]
         return _random(Qwen2ForCausalLM, Qwen2Config(**shape), seed)
+    if name == "gemma3_text":
+        return _random(Gemma3ForCausalLM, Gemma3TextConfig(**(_SHAPE | GEMMA3 | changes)), seed)
     scaled = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0}
     bounds = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
     own = {"vocab_size": 97, "tie_word_embeddings": False, "rope_parameters": scaled | bounds}

@@ -7,9 +7,9 @@ batch.py): padded rows, which need no mask, and a packed row, whose sequences mu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -49,13 +49,14 @@ def packed_parameters(packing: Packing) -> PackedSeqParams:
 class RotaryAttention(SelfAttention):
     """Megatron's self-attention with rotary embeddings by a kernel of choice.
 
-    `rotary_pos_emb` are the cosines and sines [2, S, B or 1, 1, D] in the type of the activations, computed
-    once for all layers.
+    `rotary_pos_emb` are the cosines and sines [N, 2, S, B or 1, 1, D] in the type of the activations,
+    computed once for all layers; those with a window use the second of them.
     """
 
-    def __init__(self, *args: Any, rotate: Rotate, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, rotate: Rotate, windows: Sequence[int | None] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rotate = rotate
+        self._table = 1 if windows and windows[self.layer_number - 1] else 0
 
     def forward(
         self,
@@ -68,7 +69,7 @@ class RotaryAttention(SelfAttention):
     ) -> tuple[Tensor, Tensor | None]:
         """From hidden states [S, B, H] to the attention's output [S, B, H] and its bias."""
         query, key, value = self.get_query_key_value_tensors(hidden_states)
-        query, key = self._rotate(query, key, *rotary_pos_emb)
+        query, key = self._rotate(query, key, *rotary_pos_emb[self._table])
         recompute = self.checkpoint_core_attention and self.training
         core = self._checkpointed_attention_forward if recompute else self.core_attention
         context = core(query, key, value, attention_mask, packed_seq_params=packed_seq_params)
@@ -77,11 +78,24 @@ class RotaryAttention(SelfAttention):
 
 
 class CausalAttention(nn.Module):
-    """Megatron's `core_attention` over scaled_dot_product_attention: causal, grouped queries, no dropout."""
+    """Megatron's `core_attention` over scaled_dot_product_attention: causal, grouped queries, no dropout.
 
-    def __init__(self, config: TransformerConfig, softmax_scale: float | None = None, **_: Any) -> None:
+    A layer may have a window: its tokens see that many of the last ones, themselves included.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        softmax_scale: float | None = None,
+        *,
+        layer_number: int = 1,
+        windows: Sequence[int | None] = (None,),
+        **_: Any,
+    ) -> None:
+        """`windows` are those of all layers, of which this is number `layer_number`, counted from 1."""
         super().__init__()
         self.softmax_scale = softmax_scale
+        self._window = windows[layer_number - 1]
 
     def forward(
         self,
@@ -104,12 +118,14 @@ class CausalAttention(nn.Module):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """All of [B, heads, S, D] by the fastest kernel."""
+        band = self._band(query.size(2), query.device)
         with _backends(query):
             return F.scaled_dot_product_attention(
                 query,
                 key,
                 value,
-                is_causal=True,
+                attn_mask=band,
+                is_causal=band is None,
                 scale=self.softmax_scale,
                 enable_gqa=query.size(1) != key.size(1),
             )
@@ -117,16 +133,31 @@ class CausalAttention(nn.Module):
     def _attend_packed(self, query: Tensor, key: Tensor, value: Tensor, packed: PackedSeqParams) -> Tensor:
         """All of [S, heads, D], of which the sequences do not see each other."""
         boundaries, longest = packed.cu_seqlens_q, packed.max_seqlen_q
-        if longest * (len(boundaries) - 1) == len(query):  # all of the same length: a batch
+        window = self._window if self._window is not None and self._window < longest else None
+        banded = query.is_cuda and window is not None and _knows_windows()
+        if longest * (len(boundaries) - 1) == len(query) and not banded:  # all of the same length: a batch
             batch = [x.unflatten(0, (-1, longest)).transpose(1, 2) for x in (query, key, value)]
             return self._attend(*batch).transpose(1, 2).flatten(0, 1)
-        if query.is_cuda:
-            return _variable_length(query, key, value, boundaries, longest, self.softmax_scale)
+        if query.is_cuda and (window is None or banded):
+            return _variable_length(query, key, value, boundaries, longest, self.softmax_scale, window)
         lengths = boundaries.diff().tolist()
         parts = zip(*(x.split(lengths) for x in (query, key, value)), strict=True)
         return torch.cat(
             [self._attend(*(x.transpose(0, 1)[None] for x in part))[0].transpose(0, 1) for part in parts]
         )
+
+    def _band(self, length: int, device: torch.device) -> Tensor | None:
+        """What sees what [S, S]; None if every token sees all before it."""
+        if self._window is None or length <= self._window:
+            return None
+        return _band(length, self._window, device)
+
+
+@lru_cache(maxsize=4)
+def _band(length: int, window: int, device: torch.device) -> Tensor:
+    positions = torch.arange(length, device=device)
+    distance = positions[:, None] - positions
+    return (distance >= 0) & (distance < window)
 
 
 @contextmanager
@@ -141,13 +172,20 @@ def _backends(query: Tensor) -> Iterator[None]:
 
 
 def _variable_length(
-    query: Tensor, key: Tensor, value: Tensor, boundaries: Tensor, longest: int, scale: float | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    boundaries: Tensor,
+    longest: int,
+    scale: float | None,
+    window: int | None,
 ) -> Tensor:
     """Causal attention within the sequences of a packed row, by flash attention's kernel for that."""
     from torch.nn.attention.varlen import varlen_attn
 
     known = _parameters_of(varlen_attn)
-    options: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in known else {"is_causal": True}
+    before = -1 if window is None else window - 1
+    options: dict[str, Any] = {"window_size": (before, 0)} if _knows_windows() else {"is_causal": True}
     if "scale" in known:
         options["scale"] = scale
     if "enable_gqa" in known:
@@ -155,6 +193,13 @@ def _variable_length(
     attended: Any = varlen_attn(query, key, value, boundaries, boundaries, longest, longest, **options)
     output: Tensor = attended
     return output
+
+
+def _knows_windows() -> bool:
+    """Whether this PyTorch's kernel for variable lengths takes a window."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "window_size" in _parameters_of(varlen_attn)
 
 
 @cache

@@ -9,8 +9,9 @@ Not covered: mixture of experts, context parallelism, virtual pipeline stages.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,13 +24,14 @@ from megatron.core.transformer.transformer_block import (
     get_num_layers_to_build,
 )
 from megatron.core.transformer.transformer_config import TransformerConfig
+from torch import Tensor
 
 from evaluation.errors import WarpsmithError
 from training.model.attention import CausalAttention, RotaryAttention
 from training.model.gpt import GPTBackbone
 from training.model.kernels import Kernels, RMSNorm, open_kernels
 from training.model.megatron_cpu import cpu_compat
-from training.model.rotary import inverse_frequencies
+from training.model.post_norms import NormalisedAdd
 from training.model.vocabulary import padded_vocab_size
 from training.model.weight_gradients import offer_to_megatron
 from training.settings.architecture import Architecture
@@ -73,9 +75,9 @@ def build_model(architecture: Architecture, settings: MegatronSettings, dtype: t
     vocab_size = padded_vocab_size(
         architecture.vocab_size, settings.tensor_model_parallel_size, settings.make_vocab_size_divisible_by
     )
-    kernels = open_kernels(settings.fused_kernels)
+    kernels = open_kernels(settings.fused_kernels, zero_centred_norms=architecture.family.zero_centred_norms)
     with megatron_refusals():
-        config = _transformer_config(architecture, settings, dtype, swiglu_fusion=kernels.fused)
+        config = _transformer_config(architecture, settings, dtype, fused=kernels.fused)
     if config.gradient_accumulation_fusion:
         offer_to_megatron()
     with cpu_compat(), megatron_refusals():
@@ -88,10 +90,8 @@ def build_model(architecture: Architecture, settings: MegatronSettings, dtype: t
             post_process=parallel_state.is_pipeline_last_stage(),
             share_embeddings_and_output_weights=architecture.tied,
             position_embedding_type="rope",
-            rotary_base=architecture.rope_theta,
+            architecture=architecture,
         )
-        if architecture.rope_scaling:  # Megatron's own scaling takes one of the four parameters
-            model.rotary_pos_emb.inv_freq = inverse_frequencies(architecture).cuda()
         model.to(dtype).cuda()
         return model
 
@@ -105,8 +105,12 @@ def _block_spec(
     spec.submodules.input_layernorm = spec.submodules.pre_mlp_layernorm = norm
     attention = spec.submodules.self_attention
     attention.module = RotaryAttention
-    attention.params["rotate"] = kernels.rotate
-    attention.submodules.core_attention = CausalAttention
+    windows = {"windows": architecture.windows}
+    attention.params |= {"rotate": kernels.rotate, **windows}
+    attention.submodules.core_attention = ModuleSpec(CausalAttention, params=windows)
+    if architecture.family.post_norms:
+        add = ModuleSpec(NormalisedAdd, params={"config": config, "norm": norm})
+        spec.submodules.self_attn_bda = spec.submodules.mlp_bda = add
     if architecture.family.qk_norm:
         attention.submodules.q_layernorm = attention.submodules.k_layernorm = norm
     layers = get_num_layers_to_build(config, pp_rank=parallel_state.get_pipeline_model_parallel_rank())
@@ -114,7 +118,7 @@ def _block_spec(
 
 
 def _transformer_config(
-    architecture: Architecture, settings: MegatronSettings, dtype: torch.dtype, *, swiglu_fusion: bool
+    architecture: Architecture, settings: MegatronSettings, dtype: torch.dtype, *, fused: bool
 ) -> TransformerConfig:
     """Translate the architecture; free `megatron:` settings come last and win."""
     fields: dict[str, Any] = {
@@ -126,10 +130,12 @@ def _transformer_config(
         "kv_channels": architecture.head_dim,
         "normalization": "RMSNorm",
         "layernorm_epsilon": architecture.norm_eps,
+        "layernorm_zero_centered_gamma": architecture.family.zero_centred_norms,
+        "softmax_scale": architecture.softmax_scale,
         "qk_layernorm": architecture.family.qk_norm,
         "add_qkv_bias": architecture.family.qkv_bias,
         "gated_linear_unit": True,
-        "activation_func": F.silu,
+        "activation_func": _activation(architecture, fused),
         "add_bias_linear": False,
         "hidden_dropout": 0.0,
         "attention_dropout": 0.0,
@@ -150,7 +156,7 @@ def _transformer_config(
         # split over TP, and gets gradient norms wrong.
         "perform_initialization": True,
         "use_cpu_initialization": not torch.cuda.is_available(),
-        "bias_activation_fusion": swiglu_fusion,
+        "bias_activation_fusion": fused,
         "gradient_accumulation_fusion": torch.cuda.is_available(),
         # These fused kernels need CUDA extensions.
         "bias_dropout_fusion": False,
@@ -160,6 +166,13 @@ def _transformer_config(
         "cuda_graph_scope": [],
     }
     return TransformerConfig(**(fields | extra_fields(TransformerConfig, settings)))
+
+
+def _activation(architecture: Architecture, fused: bool) -> Callable[[Tensor], Tensor]:
+    """The feed-forward layer's; Megatron's fused function for `gelu` is the tanh approximation."""
+    if architecture.family.activation == "silu":
+        return F.silu
+    return F.gelu if fused else partial(F.gelu, approximate="tanh")
 
 
 def _uneven_layout(architecture: Architecture, settings: MegatronSettings) -> list[list[str]] | None:

@@ -27,7 +27,7 @@ from evaluation.errors import WarpsmithError
 from training.settings.jobs import FusedKernels
 
 RmsNorm = Callable[[Tensor, Tensor, float], Tensor]
-"""From x [..., C], weight [C] and epsilon to x / sqrt(mean(x^2) + epsilon) * weight."""
+"""From x [..., C], weight [C] and epsilon to x / sqrt(mean(x^2) + epsilon) * weight, or * (1 + weight)."""
 
 Rotate = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """From query and key [S, B, heads, D], cosines and sines [S, B or 1, 1, D] to rotated query and key."""
@@ -43,12 +43,16 @@ class Kernels:
     """Whether they are fused kernels; then SwiGLU and the loss use theirs too."""
 
 
-def open_kernels(choice: FusedKernels) -> Kernels:
-    """The kernels of `choice` on this machine; WarpsmithError if it has not got them."""
+def open_kernels(choice: FusedKernels, *, zero_centred_norms: bool = False) -> Kernels:
+    """The kernels of `choice` on this machine; WarpsmithError if it has not got them.
+
+    With `zero_centred_norms` norms multiply by 1 + weight, in float32, as Gemma does.
+    """
+    plain = plain_zero_centred_rms_norm if zero_centred_norms else plain_rms_norm
     if not torch.cuda.is_available():
         if choice not in (FusedKernels.AUTO, FusedKernels.NONE):
             raise WarpsmithError(f"megatron.fused_kernels {choice} needs a CUDA GPU; use auto or none")
-        return Kernels(plain_rms_norm, plain_rotate, fused=False)
+        return Kernels(plain, plain_rotate, fused=False)
     has_liger = importlib.util.find_spec("liger_kernel") is not None
     if choice is FusedKernels.LIGER and not has_liger:
         raise WarpsmithError(
@@ -56,15 +60,20 @@ def open_kernels(choice: FusedKernels) -> Kernels:
             "use compile"
         )
     if choice is FusedKernels.NONE:
-        return Kernels(plain_rms_norm, plain_rotate, fused=False)
+        return Kernels(plain, plain_rotate, fused=False)
     if choice is FusedKernels.COMPILE or not has_liger:
-        return Kernels(*_compiled(), fused=True)
-    return Kernels(*_liger(), fused=True)
+        return Kernels(_compiled(plain), _compiled(plain_rotate), fused=True)
+    return Kernels(*_liger(zero_centred_norms), fused=True)
 
 
 def plain_rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """`RmsNorm` by PyTorch."""
     return F.rms_norm(x, weight.shape, weight, eps)
+
+
+def plain_zero_centred_rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """`RmsNorm` with 1 + weight by PyTorch; rounded once, at the end."""
+    return F.rms_norm(x.float(), weight.shape, 1.0 + weight.float(), eps).type_as(x)
 
 
 def plain_rotate(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,18 +97,20 @@ def compiled(function: Callable) -> Callable:
 
 
 @cache
-def _compiled() -> tuple[RmsNorm, Rotate]:
-    return compiled(plain_rms_norm), compiled(plain_rotate)
+def _compiled(function: Callable) -> Callable:
+    return compiled(function)
 
 
 @cache
-def _liger() -> tuple[RmsNorm, Rotate]:
+def _liger(zero_centred_norms: bool) -> tuple[RmsNorm, Rotate]:
     from liger_kernel.ops.rms_norm import LigerRMSNormFunction
     from liger_kernel.ops.rope import LigerRopeFunction
 
+    offset, casting = (1.0, "gemma") if zero_centred_norms else (0.0, "llama")
+
     def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        # Arguments: offset, casting mode (mean square in float32), gradient written in place.
-        normalised: Tensor = LigerRMSNormFunction.apply(x, weight, eps, 0.0, "llama", True)
+        # Llama's casting has the mean square in float32, Gemma's everything; gradients are written in place.
+        normalised: Tensor = LigerRMSNormFunction.apply(x, weight, eps, offset, casting, True)
         return normalised
 
     def rotate(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:

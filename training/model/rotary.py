@@ -13,10 +13,19 @@ from training.settings.architecture import Architecture
 
 def inverse_frequencies(architecture: Architecture) -> Tensor:
     """Radians per position of each pair of channels, float32 [head_dim / 2], from fast to slow."""
-    channels = torch.arange(0, architecture.head_dim, 2).float()
-    frequencies = 1.0 / architecture.rope_theta ** (channels / architecture.head_dim)
+    frequencies = _frequencies(architecture.rope_theta, architecture.head_dim)
     scaling = architecture.rope_scaling
     return frequencies if scaling is None else _stretched(frequencies, scaling)
+
+
+def sliding_frequencies(architecture: Architecture) -> Tensor | None:
+    """The same of the layers with a sliding window, if there are any."""
+    sliding = architecture.sliding
+    return None if sliding is None else _frequencies(sliding.rope_theta, architecture.head_dim)
+
+
+def _frequencies(theta: float, head_dim: int) -> Tensor:
+    return 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
 
 
 def _stretched(frequencies: Tensor, scaling: RopeScaling) -> Tensor:

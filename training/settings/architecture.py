@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import WarpsmithError
-from training.model.families.base import EMBEDDING, FINAL_NORM, HEAD, Family, Weight
+from training.model.families.base import EMBEDDING, FINAL_NORM, HEAD, Family, Sliding, Weight
 from training.model.families.config_fields import Fields
 from training.model.families.known import FAMILIES, NAMES
 from training.model.families.qwen3 import QWEN3
@@ -47,8 +47,19 @@ class Architecture:
     """What its layers are made of."""
     rope_scaling: RopeScaling | None = None
     """How rotary frequencies are stretched; none leaves them as `rope_theta` gives them."""
+    softmax_scale: float | None = None
+    """What attention's scores are multiplied by; none is 1 / sqrt(head_dim)."""
+    sliding: Sliding | None = None
+    """The layers that see the last tokens only; none if all see all."""
     source: Path = field(default=Path("config.json"), compare=False)
     """The file it was read from, for messages."""
+
+    @property
+    def windows(self) -> tuple[int | None, ...]:
+        """For each layer how many tokens it sees, the own one included; None is all."""
+        if self.sliding is None:
+            return (None,) * self.num_layers
+        return tuple(self.sliding.window if local else None for local in self.sliding.layers)
 
     def check_split(self, tensor_parallel: int, pipeline_parallel: int) -> None:
         """Raise WarpsmithError unless the model can be divided over TP x PP processes.
@@ -142,10 +153,12 @@ def _from_config(config: Mapping[str, Any], path: Path) -> Architecture:
         max_positions=fields.integer("max_position_embeddings"),
         rope_theta=rope.theta,
         norm_eps=fields.number("rms_norm_eps"),
-        tied=fields.flag("tie_word_embeddings", False),
+        tied=fields.flag("tie_word_embeddings", family.tied_by_default),
         dtype=_dtype(config),
         family=family,
         rope_scaling=rope.scaling,
+        softmax_scale=family.softmax_scale(config, path),
+        sliding=family.sliding(config, path),
         source=path,
     )
 

@@ -53,13 +53,13 @@ MODEL_FIELDS: Mapping[str, Callable[[Architecture], Any]] = {
     "max_position_embeddings": lambda model: model.max_positions,
     "normalization": lambda _: "RMSNorm",
     "layernorm_epsilon": lambda model: model.norm_eps,
-    "layernorm_zero_centered_gamma": lambda _: False,
+    "layernorm_zero_centered_gamma": lambda model: model.family.zero_centred_norms,
     "qk_layernorm": lambda model: model.family.qk_norm,
     "qk_l2_norm": lambda _: False,
     "add_qkv_bias": lambda model: model.family.qkv_bias,
     "add_bias_linear": lambda _: False,
     "gated_linear_unit": lambda _: True,
-    "activation_func": lambda _: "silu",
+    "activation_func": lambda model: model.family.activation,
     "position_embedding_type": lambda _: "rope",
     "use_rotary_position_embeddings": lambda _: True,
     "rotary_base": lambda model: model.rope_theta,
@@ -72,12 +72,12 @@ MODEL_FIELDS: Mapping[str, Callable[[Architecture], Any]] = {
     "multi_latent_attention": lambda _: False,
     "num_moe_experts": lambda _: None,
     "mtp_num_layers": lambda _: None,
-    "window_size": lambda _: None,
-    "window_attn_skip_freq": lambda _: None,
+    "window_size": lambda model: [model.sliding.window - 1, 0] if model.sliding else None,
+    "window_attn_skip_freq": lambda model: list(map(int, model.sliding.layers)) if model.sliding else None,
     "no_rope_freq": lambda _: None,
     "hidden_dropout": lambda _: 0.0,
     "attention_dropout": lambda _: 0.0,
-    "softmax_scale": lambda _: None,
+    "softmax_scale": lambda model: model.softmax_scale,
     "softmax_type": lambda _: "vanilla",
     "attention_output_gate": lambda _: False,
     "glu_linear_offset": lambda _: 0.0,
@@ -100,6 +100,8 @@ def _same(value: Any, expected: Any) -> bool:
     """Whether two spellings mean the same: YAML reads 1e-6 as text and 1000000 as an integer."""
     if isinstance(expected, bool) or isinstance(value, bool) or expected is None:
         return value is expected
+    if isinstance(expected, list):
+        return isinstance(value, (list, tuple)) and list(value) == expected
     if isinstance(expected, str):
         return str(value).casefold() == expected.casefold()
     try:

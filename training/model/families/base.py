@@ -36,6 +36,18 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Sliding:
+    """Attention to the last tokens only, in some of the layers."""
+
+    window: int
+    """Tokens that are seen, the own one included."""
+    rope_theta: float
+    """Base of the rotary frequencies of those layers, which are not stretched."""
+    layers: tuple[bool, ...]
+    """Which layers have it."""
+
+
+@dataclass(frozen=True)
 class Family:
     """What a `model_type` decides without a field of its own in config.json."""
 
@@ -55,6 +67,14 @@ class Family:
     """Whether a missing head_dim means hidden_size / num_attention_heads."""
     activation: str = "silu"
     """Of the gated feed-forward layer, by Megatron's name or transformers'."""
+    zero_centred_norms: bool = False
+    """Whether norms multiply by 1 + w instead of by w."""
+    post_norms: bool = False
+    """Whether there are norms after attention and feed-forward too."""
+    scaled_embedding: bool = False
+    """Whether embeddings are multiplied by sqrt(hidden), rounded to their type."""
+    tied_by_default: bool = False
+    """Whether a missing tie_word_embeddings means true."""
     layer_types: tuple[str, ...] = (FULL,)
     """The kinds of attention that its layers may have."""
     supported: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, compare=False)
@@ -68,18 +88,26 @@ class Family:
             yield "architectures", model_class, (self.model_class,)
         for name, values in self.supported.items():
             yield name, config.get(name), values
-        yield from self.rope_checks(fields)
+        yield from self.rope_checks(fields, path)
         yield "partial_rotary_factor", config.get("partial_rotary_factor"), (None, 1)
         for layer_type in fields.texts("layer_types"):
             yield "layer_types", layer_type, self.layer_types
 
-    def rope_checks(self, fields: Fields) -> Iterator[Check]:
+    def rope_checks(self, fields: Fields, path: Path) -> Iterator[Check]:
         """Those of the rotary parameters."""
         yield from rope_checks(fields.group("rope_scaling"), fields.group("rope_parameters"))
 
     def rope(self, config: Mapping[str, Any], path: Path) -> Rope:
         """How positions turn queries and keys in layers of full attention."""
         return read_rope(rope_parameters(config, path), path)
+
+    def sliding(self, config: Mapping[str, Any], path: Path) -> Sliding | None:
+        """The layers that do not see all tokens; None if all do."""
+        return None
+
+    def softmax_scale(self, config: Mapping[str, Any], path: Path) -> float | None:
+        """What attention's scores are multiplied by; None is 1 / sqrt(head_dim)."""
+        return None
 
 
 def single(parameter: str, key: str, part: str, shape: tuple[str, ...], split: int | None) -> Weight:

@@ -12,16 +12,22 @@ G = N / K query heads per key-value head, D head width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from evaluation.errors import WarpsmithError
-from training.model.rotary import inverse_frequencies
+from training.model.rotary import inverse_frequencies, sliding_frequencies
 from training.settings.architecture import Architecture
+
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +40,22 @@ class Layer:
     head_norm: Tensor | None
     """[N + K, D], the q weight for each query head, then the k weight for each key head."""
     output: Tensor  #: [H, N D]
+    output_norm: Tensor | None  #: [H], after attention
     mlp_norm: Tensor  #: [H]
     gate_up: Tensor  #: [2 F, H]
     down: Tensor  #: [H, F]
+    down_norm: Tensor | None  #: [H], after the feed-forward layer
+    local: bool  #: whether it sees the last tokens only
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What new positions see, and how they and their keys are turned."""
+
+    cos: Tensor  #: [B, S, 1, D]
+    sin: Tensor  #: [B, S, 1, D]
+    mask: Tensor
+    """[B, 1, G*S, T], 0 or -inf."""
 
 
 @dataclass(slots=True)
@@ -85,9 +104,13 @@ class Decoder:
         weights = _checked_weights(architecture, tensors)
         self._embedding = weights["model.embed_tokens.weight"]
         self._head = self._embedding if architecture.tied else weights["lm_head.weight"]
-        self._final_norm = weights["model.norm.weight"]
+        final_norm = weights["model.norm.weight"]
+        self._final_norm = 1.0 + final_norm if architecture.family.zero_centred_norms else final_norm
         self._layers = [_fuse(architecture, weights, index) for index in range(architecture.num_layers)]
         self._frequencies = inverse_frequencies(architecture)
+        self._local_frequencies = sliding_frequencies(architecture)
+        self._scale = architecture.hidden_size**0.5 if architecture.family.scaled_embedding else 1.0
+        self._activation = _ACTIVATIONS[architecture.family.activation]
 
     def prefill(self, prompts: list[list[int]]) -> tuple[Tensor, Cache]:
         """Run the prompts; returns the logits [B, V] of what follows, and their cache without spare room."""
@@ -111,17 +134,33 @@ class Decoder:
         """Append `tokens` [B, S] to the cache; returns the logits [B, V] after the last of them."""
         first, last = cache.length, cache.length + tokens.shape[1]
         columns = torch.arange(first, last)
-        cos, sin = self._rotation(columns - cache.starts[:, None])
-        mask = self._attention_mask(columns, cache.mask[:, :last])
+        views = self._views(columns, cache, last)
         cache.length = last
         hidden = self._embedding[tokens]
+        hidden = hidden if self._scale == 1 else hidden * self._scale
         for layer, keys_values in zip(self._layers, cache.keys_values, strict=True):
             normed = self._norm(hidden, layer.input_norm)
-            hidden = hidden + self._attention(layer, normed, keys_values, first, cos, sin, mask)
+            attended = self._attention(layer, normed, keys_values, first, views[layer.local])
+            hidden = hidden + self._norm(attended, layer.output_norm)
             normed = self._norm(hidden, layer.mlp_norm)
             gate, up = F.linear(normed, layer.gate_up).chunk(2, dim=-1)
-            hidden = hidden + F.linear(F.silu(gate) * up, layer.down)
+            output = F.linear(self._activation(gate) * up, layer.down)
+            hidden = hidden + self._norm(output, layer.down_norm)
         return F.linear(self._norm(hidden[:, -1], self._final_norm), self._head)
+
+    def _views(self, columns: Tensor, cache: Cache, last: int) -> list[View]:
+        """That of layers that see everything, and that of layers with a window if there are any."""
+        positions = columns - cache.starts[:, None]
+        mask = self._attention_mask(columns, cache.mask[:, :last])
+        views = [View(*_rotation(positions, self._frequencies), mask)]
+        sliding = self._shape.sliding
+        if sliding is not None and self._local_frequencies is not None:
+            if last > sliding.window:
+                hidden = columns[:, None] - torch.arange(last) >= sliding.window
+                group = self._shape.num_heads // self._shape.num_kv_heads
+                mask = mask.masked_fill(hidden.repeat(group, 1), -torch.inf)
+            views.append(View(*_rotation(positions, self._local_frequencies), mask))
+        return views
 
     def _attention(
         self,
@@ -129,9 +168,7 @@ class Decoder:
         hidden: Tensor,
         keys_values: Tensor,
         first: int,
-        cos: Tensor,
-        sin: Tensor,
-        mask: Tensor,
+        view: View,
     ) -> Tensor:
         """Self-attention of the new positions [B, S, H] over themselves and the cache [2, B, K, T_max, D]."""
         rows, new, _ = hidden.shape
@@ -140,14 +177,16 @@ class Decoder:
         query_key = states[:, :, : heads + kv_heads]
         if layer.head_norm is not None:
             query_key = self._rms(query_key) * layer.head_norm
-        query_key = query_key * cos + _rotate_half(query_key) * sin
+        query_key = query_key * view.cos + _rotate_half(query_key) * view.sin
         last = first + new
         keys_values[0, :, :, first:last] = query_key[:, :, heads:].transpose(1, 2)
         keys_values[1, :, :, first:last] = states[:, :, heads + kv_heads :].transpose(1, 2)
         # The G query heads of a key-value head become G*S queries of one head: no copies of keys and values.
         query = query_key[:, :, :heads].unflatten(2, (kv_heads, -1)).permute(0, 2, 3, 1, 4).flatten(2, 3)
         keys, values = keys_values[:, :, :, :last]
-        attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+        attended = F.scaled_dot_product_attention(
+            query, keys, values, attn_mask=view.mask, scale=self._shape.softmax_scale
+        )
         attended = attended.unflatten(2, (-1, new)).permute(0, 3, 1, 2, 4).reshape(rows, new, heads * width)
         return F.linear(attended, layer.output)
 
@@ -164,17 +203,19 @@ class Decoder:
         mask.diagonal(dim1=1, dim2=2).zero_()
         return mask.repeat(1, group, 1)[:, None]
 
-    def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines [B, S, 1, D] of the rotary embedding (2104.09864) at `positions` [B, S]."""
-        angles = positions[..., None].float() * self._frequencies
-        angles = torch.cat((angles, angles), dim=-1)[:, :, None]
-        return angles.cos(), angles.sin()
-
-    def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(hidden, weight.shape, weight, self._shape.norm_eps)
+    def _norm(self, hidden: Tensor, weight: Tensor | None) -> Tensor:
+        """Normalised, where there is a norm."""
+        return hidden if weight is None else F.rms_norm(hidden, weight.shape, weight, self._shape.norm_eps)
 
     def _rms(self, states: Tensor) -> Tensor:
         return F.rms_norm(states, states.shape[-1:], None, self._shape.norm_eps)
+
+
+def _rotation(positions: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [B, S, 1, D] of the rotary embedding (2104.09864) at `positions` [B, S]."""
+    angles = positions[..., None].float() * frequencies
+    angles = torch.cat((angles, angles), dim=-1)[:, :, None]
+    return angles.cos(), angles.sin()
 
 
 def _rotate_half(states: Tensor) -> Tensor:
@@ -187,6 +228,10 @@ def _fuse(shape: Architecture, weights: dict[str, Tensor], index: int) -> Layer:
     """Layer `index` of the named weights."""
     prefix = f"model.layers.{index}."
     layer = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    if shape.family.zero_centred_norms:
+        layer = {name: 1.0 + tensor if "norm" in name else tensor for name, tensor in layer.items()}
+    post_norms = shape.family.post_norms
+    mlp_norm = "pre_feedforward_layernorm" if post_norms else "post_attention_layernorm"
     bias = (
         torch.cat([layer[f"self_attn.{part}_proj.bias"] for part in "qkv"]) if shape.family.qkv_bias else None
     )
@@ -196,9 +241,12 @@ def _fuse(shape: Architecture, weights: dict[str, Tensor], index: int) -> Layer:
         qkv_bias=bias,
         head_norm=_head_norm(shape, layer) if shape.family.qk_norm else None,
         output=layer["self_attn.o_proj.weight"],
-        mlp_norm=layer["post_attention_layernorm.weight"],
+        output_norm=layer["post_attention_layernorm.weight"] if post_norms else None,
+        mlp_norm=layer[f"{mlp_norm}.weight"],
         gate_up=torch.cat((layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"])),
         down=layer["mlp.down_proj.weight"],
+        down_norm=layer["post_feedforward_layernorm.weight"] if post_norms else None,
+        local=shape.windows[index] is not None,
     )
 
 
