@@ -21,7 +21,7 @@ from evaluation.errors import WarpsmithError
 from tasks.disk.layout import RESUMABLE, Layout, Stage
 from tasks.disk.manifest import Manifest, code_revision
 from tasks.models.kept import bring_model
-from tasks.models.promotion import Promotion, promote
+from tasks.models.promotion import Promotion, night_metrics, promote
 from tasks.night import Night, active_night, active_settings, open_night, recorded_night
 from tasks.profile import Profile, flat, read_flags
 from tasks.registry import Registry
@@ -38,7 +38,7 @@ from tasks.stages.dvc_stage import (
     run_through_dvc,
 )
 from tasks.stages.overhear import CONSOLE_LEVEL, overheard
-from tasks.tracking.runs import CODE_REVISION, Tracking
+from tasks.tracking.runs import CODE_REVISION, TRUSTED, Tracking
 from training.arguments.parse import changes
 from training.launch.local import Requeue
 from training.preflight.gpu_memory import check_memory
@@ -193,6 +193,10 @@ def gate_task(layout: Layout, night: Night) -> Promotion:
     promotion = promote(layout, night, Registry(Tracking(layout)))
     version = f"Version {promotion.version} of `warpsmith-{layout.profile}`."
     create_markdown_artifact(key="promotion", markdown=f"**{promotion.decision.reason}**\n\n{version}")
+    create_table_artifact(key="decision", table=promotion.rows(), description="What the gate decided by")
+    if promotion.decision.awaits_approval:
+        model = f"models:/warpsmith-{layout.profile}/{promotion.version}"
+        say(f"`python -m tasks.registry approve {model}` makes it the champion")
     return promotion
 
 
@@ -217,7 +221,8 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
     run_id = tracking.night_run(night.name)
     tracking.set_note(run_id, note(layout, night, outcomes, manifests, promotion))
     tracking.set_tags(run_id, _facts(night, promotion))
-    tracking.log_metrics(run_id, metrics)
+    tracking.log_metrics(run_id, {**metrics, **night_metrics(layout)})
+    tracking.log_json(run_id, "decision.json", promotion.model_dump(mode="json"))
     inputs = {path: md5 for manifest in manifests.values() for path, md5 in manifest.inputs.items()}
     tracking.log_datasets(run_id, {path: md5 for path, md5 in inputs.items() if "/prepare/" in path})
     tracking.log_table(run_id, "stages.json", stage_rows(outcomes, manifests))
@@ -235,6 +240,7 @@ def _facts(night: Night, promotion: Promotion) -> dict[str, str]:
     """Tags by which nights are found and compared."""
     return {
         "warpsmith.promoted": str(promotion.decision.promote),
+        TRUSTED: str(promotion.decision.trusted),
         "warpsmith.flags": changes(night.overrides) or "none",
     }
 

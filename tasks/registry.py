@@ -20,6 +20,7 @@ from evaluation.errors import WarpsmithError
 from evaluation.report.summary import Benchmark
 from tasks.disk.hashing import path_md5
 from tasks.disk.layout import Layout
+from tasks.models.gate import Decision
 from tasks.models.kept import bring_model, keep_model, model_path
 from tasks.night import Champion
 from tasks.tracking.client import MlflowTrouble
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 #: Tags of a model version; versions of before models were kept by their hash have a folder.
 _MD5, _FOLDER = "warpsmith.md5", "warpsmith.folder"
+#: What became of it: the gate's reason, whether a person is asked, which champion it followed, if it fell.
+_REASON, _AWAITS = "warpsmith.decision", "warpsmith.awaits_approval"
+_BEFORE, _FALLEN = "warpsmith.champion_before", "warpsmith.rolled_back"
+#: Of the nights that a corridor is made of.
+_MOST_NIGHTS = 20
 
 
 def model_folder(tracking: Tracking, uri: str) -> Path:
@@ -113,8 +119,83 @@ class Registry:
         return version
 
     def promote(self, version: str) -> None:
-        """Make a version the champion."""
+        """Make a version the champion; it remembers which one it followed."""
+        before = self._champion_version()
+        if before != version:
+            self._tag(version, _BEFORE, before)
         self._client.set_registered_model_alias(self.name, "champion", version)
+
+    def set_decision(self, version: str, decision: Decision) -> None:
+        """Leave what the gate said at the version, and whether a person is asked."""
+        self._tag(version, _REASON, decision.reason)
+        self._tag(version, _AWAITS, str(decision.awaits_approval))
+
+    def approve(self, version: str) -> str:
+        """Make a version champion that waits for a person; returns a sentence.
+
+        Raises:
+            WarpsmithError: if it does not wait.
+        """
+        tags = self._tags(version)
+        if tags.get(_AWAITS) != "True":
+            raise WarpsmithError(f"version {version} of {self.name} waits for nobody's approval")
+        _weights(self.layout, tags)
+        self.promote(version)
+        self._tag(version, _AWAITS, "False")
+        return f"version {version} of {self.name} is the champion; the next new night starts from it"
+
+    def rollback(self, to: str | None = None) -> str:
+        """Make the champion before this one, or a version of your choice, champion again; returns a sentence.
+
+        Raises:
+            WarpsmithError: if there is none, or its weights cannot be had.
+        """
+        now = self._champion_version()
+        if not now:
+            raise WarpsmithError(f"{self.name} has no champion to roll back")
+        target = to or self._tags(now).get(_BEFORE, "")
+        if target in ("", now):
+            raise WarpsmithError(
+                f"no champion is known before version {now} of {self.name}; name a version with `--to`"
+            )
+        _weights(self.layout, self._tags(target))
+        self._client.set_registered_model_alias(self.name, "champion", target)
+        self._tag(now, _FALLEN, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        return (
+            f"version {target} of {self.name} is the champion again instead of version {now}; nights that "
+            "are open keep theirs, the next new night starts from it"
+        )
+
+    def is_rolled_back(self, night: str, md5: str) -> bool:
+        """Whether a person has taken this model's place as champion away."""
+        found = self._find(night, md5)
+        return found is not None and _FALLEN in found.tags
+
+    def trusted_nights(self, night: str) -> list[dict[str, float]]:
+        """The metrics of the newest trusted nights but this one."""
+        nights: dict[str, dict[str, float]] = {}
+        for run in self._tracking.trusted_runs():
+            if run.data.tags[NIGHT] != night and len(nights) < _MOST_NIGHTS:
+                nights.setdefault(run.data.tags[NIGHT], dict(run.data.metrics))
+        return list(nights.values())
+
+    def _champion_version(self) -> str:
+        """The version with the alias `champion`; empty if none has it."""
+        models = self._client.search_registered_models(f"name = '{self.name}'")
+        return str(models[0].aliases.get("champion", "")) if models else ""
+
+    def _tags(self, version: str) -> dict[str, str]:
+        try:
+            return dict(self._client.get_model_version(self.name, version).tags)
+        except MlflowTrouble as trouble:
+            if trouble.passing:
+                raise
+            raise WarpsmithError(
+                f"{self.name} has no version {version}; MLflow's models page lists them"
+            ) from None
+
+    def _tag(self, version: str, key: str, value: str) -> None:
+        self._client.set_model_version_tag(self.name, version, key, value[:5000])
 
     def _find(self, night: str, md5: str) -> ModelVersion | None:
         query = f"name = '{self.name}' and tags.`{NIGHT}` = '{night}' and tags.`{_MD5}` = '{md5}'"
@@ -175,13 +256,33 @@ class Registry:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the folder of a registered model; returns the exit status: 2 where an error says what to do."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.registry", description=main.__doc__)
-    parser.add_argument("model", help="models:/NAME@ALIAS or models:/NAME/VERSION")
-    model = parser.parse_args(argv).model
-    profile = model.removeprefix("models:/warpsmith-").partition("@")[0].partition("/")[0]
+    """Print the folder of a registered model, or move the alias `champion`; returns the exit status.
+
+    It is 2 where an error says what to do.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tasks.registry", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=["folder", "approve", "rollback"],
+        default="folder",
+        help="by default `folder`",
+    )
+    parser.add_argument("model", help="models:/NAME@ALIAS or models:/NAME/VERSION; models:/NAME to roll back")
+    parser.add_argument("--to", help="the version to roll back to; by default the champion before this one")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0].startswith("models:/"):
+        arguments.insert(0, "folder")
+    options = parser.parse_args(arguments)
+    name, _, version = options.model.removeprefix("models:/").partition("@")[0].partition("/")
+    tracking = Tracking(Layout(Path(), name.removeprefix("warpsmith-")))
     try:
-        print(model_folder(Tracking(Layout(Path(), profile)), model))
+        if options.action == "folder":
+            print(model_folder(tracking, options.model))
+        elif options.action == "approve":
+            print(Registry(tracking).approve(version))
+        else:
+            print(Registry(tracking).rollback(options.to))
     except WarpsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

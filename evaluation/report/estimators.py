@@ -14,7 +14,7 @@ RESAMPLES = 10_000
 
 
 class Interval(Frozen):
-    """A point estimate with the ends of its 95 % interval."""
+    """A point estimate with the ends of its interval, of 95 % unless something else is said."""
 
     mean: float
     low: float
@@ -58,8 +58,10 @@ def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(np.asarray(values, dtype=np.float64)))))
 
 
-def paired_bootstrap(before: NDArray[np.float64], after: NDArray[np.float64], *, seed: int = 0) -> Interval:
-    """The mean gain `after - before` over problems, with its 95 % percentile interval.
+def paired_bootstrap(
+    before: NDArray[np.float64], after: NDArray[np.float64], *, seed: int = 0, level: float = 0.95
+) -> Interval:
+    """The mean gain `after - before` over problems, with its percentile interval.
 
     Problems are resampled, not samples: both arrays hold one value a problem (the share of its
     samples that are correct), so the difficulty of a problem cancels in the difference.
@@ -68,11 +70,12 @@ def paired_bootstrap(before: NDArray[np.float64], after: NDArray[np.float64], *,
         before: float64[problems].
         after: float64[problems], in the same order.
         seed: of the resampling alone.
+        level: how often such an interval holds the true gain.
     """
     if before.shape != after.shape or before.ndim != 1 or before.size == 0:
         raise ValueError("the paired bootstrap needs two equally long, non-empty vectors")
     gain = after - before
     rng = np.random.default_rng(seed)
     means = gain[rng.integers(0, gain.size, (RESAMPLES, gain.size))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = np.percentile(means, [50 * (1 - level), 50 * (1 + level)])
     return Interval(mean=float(gain.mean()), low=float(low), high=float(high))

@@ -19,6 +19,8 @@ from pydantic import Field
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen, Problem
 from evaluation.report.estimators import Interval, paired_bootstrap, pass_at_k
+from evaluation.report.figures import Figures, figures_of
+from evaluation.report.findings import Finding, hacks
 from evaluation.report.speed_summary import Speeds, summarise_speeds
 from evaluation.timing.machine import Fingerprint
 from evaluation.timing.samples import Timing
@@ -87,6 +89,11 @@ class Rates(Frozen):
         """Share of samples that the evaluator failed at; they count as not correct."""
         return self.statuses.get(Status.NOT_JUDGED, 0) / self.samples
 
+    @property
+    def cheated(self) -> float:
+        """Share of samples that were caught cheating."""
+        return self.statuses.get(Status.CHEATED, 0) / self.samples
+
     def metrics(self, prefix: str) -> dict[str, float]:
         """Headline numbers of a model by itself, under slash-grouped names."""
         found = {"correct_rate": self.correct, "correct_rate_aligned": self.correct_aligned}
@@ -111,6 +118,10 @@ class Benchmark(Frozen):
     """Of fast_1: correct and no slower than the baseline; none if nothing was timed."""
     per_problem: dict[str, float]
     """Share of correct samples of the trained model, by problem id: the gate pairs on it."""
+    figures: dict[Contender, dict[str, Figures]] = Field(default_factory=dict)
+    """Of both models by problem id: what is compared pair by pair; empty in reports of before."""
+    findings: tuple[Finding, ...] = ()
+    """Why the trained model's figures may not be believed."""
     fingerprint: Fingerprint | None = None
     """The machine that timed; `None` where nothing was timed."""
 
@@ -133,6 +144,7 @@ class Benchmark(Frozen):
             f"{prefix}/unguarded_sft": self.start.unguarded,
             f"{prefix}/not_judged": self.trained.not_judged,
             f"{prefix}/not_judged_sft": self.start.not_judged,
+            f"{prefix}/cheated": self.trained.cheated,
         } | self._more_metrics(prefix)
 
     def _more_metrics(self, prefix: str) -> dict[str, float]:
@@ -168,7 +180,10 @@ def require_same_machine(one: Benchmark, other: Benchmark) -> None:
 
 
 def summarise(
-    problems: Sequence[Problem], samples: Sequence[Sample], fingerprint: Fingerprint | None = None
+    problems: Sequence[Problem],
+    samples: Sequence[Sample],
+    fingerprint: Fingerprint | None = None,
+    leaked: Sequence[Finding] = (),
 ) -> Benchmark:
     """Reduce the samples of both contenders on `problems` to a `Benchmark`.
 
@@ -176,6 +191,7 @@ def summarise(
         problems: those that were asked.
         samples: every judged response.
         fingerprint: the machine that timed, if one did.
+        leaked: problems that the trained model may know from its training.
 
     Raises:
         ValueError: if a problem lacks samples of a contender, or the counts differ: a benchmark over
@@ -196,6 +212,8 @@ def summarise(
         gain_aligned=paired_bootstrap(aligned[Contender.START], aligned[Contender.TRAINED]),
         gain_fast_1=paired_bootstrap(fast[Contender.START], fast[Contender.TRAINED]) if timed else None,
         per_problem={p.id: float(v) for p, v in zip(problems, ragged[Contender.TRAINED], strict=True)},
+        figures={c: figures_of(grouped[c], timed=timed) for c in Contender},
+        findings=(*hacks(grouped[Contender.TRAINED]), *leaked),
         fingerprint=fingerprint,
     )
 

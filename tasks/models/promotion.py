@@ -10,8 +10,9 @@ from evaluation.report.summary import Benchmark
 from tasks.disk.files import write_atomically
 from tasks.disk.hashing import path_md5
 from tasks.disk.layout import Layout, Stage
+from tasks.disk.manifest import Manifest
 from tasks.models.gate import Decision, decide
-from tasks.night import Champion, Night
+from tasks.night import Champion, Night, active_settings
 from tasks.registry import Registry
 
 
@@ -24,6 +25,40 @@ class Promotion(Frozen):
     version: str
     """Of the registered model."""
     decision: Decision
+
+    def rows(self) -> list[dict[str, str]]:
+        """The numbers behind the decision as a table."""
+        decision = self.decision
+        rows = [
+            {
+                "what": measure.value,
+                "gain": f"{gain.mean:+.4f}",
+                "low": f"{gain.low:+.4f}",
+                "high": f"{gain.high:+.4f}",
+            }
+            for measure, gain in decision.gains.items()
+        ]
+        lists = {"problems lost": decision.lost, "problems solved": decision.solved}
+        lists |= {"stands against it": decision.blocked}
+        rows += [
+            {"what": f"{n}: {', '.join(v)}"[:500], "gain": str(len(v)), "low": "", "high": ""}
+            for n, v in lists.items()
+        ]
+        for drift in decision.drifts:
+            corridor = {"low": f"{drift.low:.4g}", "high": f"{drift.high:.4g}"}
+            rows.append({"what": f"drifts: {drift.metric}", "gain": f"{drift.value:.4g}", **corridor})
+        return rows
+
+
+def night_metrics(layout: Layout) -> dict[str, float]:
+    """What the active night's stages measured, by `stage/metric`."""
+    made = {stage: layout.manifest(stage) for stage in Stage}
+    return {
+        f"{stage}/{name}": value
+        for stage, path in made.items()
+        if path.exists()
+        for name, value in Manifest.read(path).metrics.items()
+    }
 
 
 def promote(layout: Layout, night: Night, registry: Registry) -> Promotion:
@@ -44,8 +79,9 @@ def promote(layout: Layout, night: Night, registry: Registry) -> Promotion:
         return remembered
     benchmark = Benchmark.model_validate_json(report.read_text(encoding="utf-8"))
     champion = registry.champion()
-    decision = _decide(night, model_md5, benchmark, champion, registry)
+    decision = _decide(layout, night, model_md5, benchmark, champion, registry)
     version = registry.register(night.name, model, report, model_md5)
+    registry.set_decision(version, decision)
     if decision.promote:
         registry.promote(version)
     promotion = Promotion(
@@ -56,14 +92,28 @@ def promote(layout: Layout, night: Night, registry: Registry) -> Promotion:
 
 
 def _decide(
-    night: Night, md5: str, benchmark: Benchmark, champion: Champion | None, registry: Registry
+    layout: Layout,
+    night: Night,
+    md5: str,
+    benchmark: Benchmark,
+    champion: Champion | None,
+    registry: Registry,
 ) -> Decision:
-    if champion is None:
-        return decide(benchmark, None, started_from_champion=False)
-    if (champion.night, champion.md5) == (night.name, md5):
+    if champion is not None and (champion.night, champion.md5) == (night.name, md5):
         return Decision(promote=True, reason="this model is the champion already")
-    started_from_it = night.champion is not None and night.champion.md5 == champion.md5
-    return decide(benchmark, registry.champion_benchmark(), started_from_champion=started_from_it)
+    if registry.is_rolled_back(night.name, md5):
+        return Decision(promote=False, reason="not promoted: a person has rolled this model back")
+    started_from_it = (
+        champion is not None and night.champion is not None and night.champion.md5 == champion.md5
+    )
+    return decide(
+        benchmark,
+        registry.champion_benchmark() if champion is not None else None,
+        started_from_champion=started_from_it,
+        settings=active_settings(layout)[0].gate,
+        metrics=night_metrics(layout),
+        trusted=registry.trusted_nights(night.name),
+    )
 
 
 def _recall(layout: Layout, night: str) -> Promotion | None:

@@ -7,6 +7,7 @@ number, so the draws of the two models are independent and none depends on the b
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Problem, Split
 from evaluation.report.drafts import Draft, judge_drafts, machine_of
 from evaluation.report.finalists import choose_finalists, save_finalists
+from evaluation.report.findings import leaks
 from evaluation.report.html import render
 from evaluation.report.run import write_results
 from evaluation.report.summary import Benchmark, Contender, Sample, summarise
-from evaluation.rows import read_rows
+from evaluation.rows import read_lines, read_rows
 from tasks.disk.layout import Stage
 from tasks.profile import BenchmarkSettings
 from tasks.stages.context import Context
@@ -31,12 +33,14 @@ Messages = Sequence[Mapping[str, str]]
 
 def evaluate(context: Context) -> dict[str, float]:
     """Judge the start and the trained model; write the report, its table, all responses and kernels/."""
-    problems = read_problems(context.output_of(Stage.PREPARE) / "problems.jsonl", Split.HELDOUT)
+    prepared = context.output_of(Stage.PREPARE)
+    problems = read_problems(prepared / "problems.jsonl", Split.HELDOUT)
     settings, wanted = context.profile.evaluation, context.profile.benchmark
     samples = judge_drafts(
         _drafts(context, problems), settings, seed=wanted.check_seed, timing=wanted.timing, progress=_Progress
     )
-    benchmark = summarise(problems, samples, machine_of(settings))
+    leaked = leaks(read_rows(Problem, prepared / "problems.jsonl"), _learnt(prepared / "sft.jsonl"))
+    benchmark = summarise(problems, samples, machine_of(settings), leaked)
     _write(context, benchmark, problems, samples)
     return benchmark.metrics()
 
@@ -51,6 +55,11 @@ def read_problems(path: Path, split: Split) -> list[Problem]:
     if not problems:
         raise WarpsmithError(f"{path} has no {split} problems; raise `data.{split}` in the profile")
     return problems
+
+
+def _learnt(rows: Path) -> list[str]:
+    """The prompts of what SFT learns from."""
+    return [row["messages"][0]["content"] for _, line in read_lines(rows) for row in [json.loads(line)]]
 
 
 def sample_seed(contender_seed: int, problem_id: str, index: int) -> int:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NIGHT, STAGE, FINGERPRINT = "warpsmith.night", "warpsmith.stage", "warpsmith.fingerprint"
 #: Tags that say what a run was made from, and why it failed.
 CONFIG_HASH, CODE_REVISION, ERROR = "warpsmith.config_hash", "warpsmith.code_revision", "warpsmith.error"
+#: Tag of nights that later ones are measured by.
+TRUSTED = "warpsmith.trusted"
 _PARENT, _NOTE, _TABLES = "mlflow.parentRunId", "mlflow.note.content", "mlflow.loggedArtifacts"
 #: Tag of a run that could not be made when its first entry was logged: the name that it had until then.
 _WAITED, _WAITING = "warpsmith.waited_as", "waiting-"
@@ -94,6 +96,10 @@ class Tracking:
         return self._find_run({NIGHT: night, STAGE: "night"}) or self._create(
             f"night {night}", {NIGHT: night, STAGE: "night"}
         )
+
+    def trusted_runs(self) -> list[Run]:
+        """The parent runs of trusted nights, the newest first."""
+        return self._search_or_none({STAGE: "night", TRUSTED: "True"})
 
     def recorded_night(self, night: str, files: Sequence[str]) -> dict[str, str] | None:
         """Texts that a night's run has as artifacts, and its code revision; none if MLflow has no such night.

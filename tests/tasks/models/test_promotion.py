@@ -14,7 +14,7 @@ from tasks.disk.manifest import Manifest
 from tasks.models.promotion import promote
 from tasks.night import open_night
 from tasks.profile import load_profile
-from tasks.registry import Registry, model_folder
+from tasks.registry import Registry, main, model_folder
 from tasks.stages.context import Context
 from tasks.tracking.runs import NIGHT, Tracking
 from tests.tasks import tiny_steps
@@ -75,6 +75,36 @@ def test_the_next_night_starts_from_the_champion_and_is_promoted_by_its_own_comp
     assert promote(layout, night, registry).decision.promote  # the tiny benchmark gains beyond its noise
     assert registry.champion().night == "second"
     assert len(list(layout.models.iterdir())) == 2
+
+
+def test_the_champion_before_comes_back_by_one_command(layout, registry, capsys):
+    promote(layout, trained(layout, registry, "first", "one"), registry)
+    assert main(["rollback", "models:/warpsmith-cpu"]) == 2
+    assert "no champion is known before version 1" in capsys.readouterr().err
+    night = trained(layout, registry, "second", "two")
+    promote(layout, night, registry)
+    assert main(["rollback", "models:/warpsmith-cpu"]) == 0
+    assert "version 1 of warpsmith-cpu is the champion again instead of version 2" in capsys.readouterr().out
+    assert registry.champion().night == "first"
+    layout.decision("second").unlink()  # the gate, asked again, does not undo what a person did
+    again = promote(layout, night, registry)
+    assert not again.decision.promote and "has rolled this model back" in again.decision.reason
+    assert main(["rollback", "models:/warpsmith-cpu", "--to", "2"]) == 0
+    assert registry.champion().night == "second"
+    assert main(["rollback", "models:/warpsmith-cpu", "--to", "9"]) == 2
+    assert "warpsmith-cpu has no version 9" in capsys.readouterr().err
+
+
+def test_a_promotion_that_waits_is_carried_out_by_a_person(layout, registry, capsys):
+    profile = layout.profile_file
+    profile.write_text(profile.read_text() + "gate: {approval: true}\n")
+    night = trained(layout, registry, "first", "one")
+    promotion = promote(layout, night, registry)
+    assert promotion.decision.awaits_approval and registry.champion() is None
+    assert main(["approve", "models:/warpsmith-cpu/1"]) == 0
+    assert registry.champion().night == "first"
+    assert main(["approve", "models:/warpsmith-cpu/1"]) == 2
+    assert "version 1 of warpsmith-cpu waits for nobody's approval" in capsys.readouterr().err
 
 
 def test_another_model_of_the_same_quality_is_a_challenger_only(layout, registry):
