@@ -16,6 +16,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -27,7 +28,6 @@ from training.launch.local import run_stoppable_worker
 from training.launch.processes import is_main, process_groups
 from training.launch.signals import StopRequest
 from training.model.build import build_model
-from training.model.gpt import GPTBackbone
 from training.model.tokenizer import load_tokenizer
 from training.optimize.trainer import Trainer
 from training.output import Run
@@ -36,14 +36,13 @@ from training.policy.checks import prompt_room, require_validation
 from training.policy.early_stop import EarlyStop, IdleSteps
 from training.policy.health import (
     finite,
-    memory_metrics,
     progress_line,
     rollout_metrics,
     sample_record,
     time_metrics,
     update_metrics,
 )
-from training.policy.policy import Policy
+from training.policy.policy import Policy, Score
 from training.policy.validation import BEST_BY, Validation
 from training.preflight.machine import judging_gpus
 from training.rollout.buffer import Sample
@@ -170,7 +169,7 @@ class _Loop:
             self._engine.update_weights(self._policy.weights(), self._run.step + 1)
             synced = time.perf_counter()
         times = time_metrics(seconds, trained - begun, synced - free, synced - start, {**metrics, **updated})
-        return {**updated, **times, **memory_metrics()}
+        return {**updated, **times, **self._policy.speed(updated, trained - begun)}
 
 
 def _validation_rows(job: GrpoJob, tokenizer: PreTrainedTokenizerBase, room: int) -> list[PromptRow]:
@@ -181,15 +180,17 @@ def _validation_rows(job: GrpoJob, tokenizer: PreTrainedTokenizerBase, room: int
     return fitting(read_prompts(job.validation), tokenizer, room)[0]
 
 
-def _reference(job: GrpoJob, trainer: Trainer) -> GPTBackbone | None:
-    """The starting policy, if the divergence from it is in the loss or watched."""
+def _reference(job: GrpoJob, trainer: Trainer) -> Score | None:
+    """How the starting policy scores, if the divergence from it is in the loss or watched."""
     if not job.settings.grpo.measures_divergence:
         return None
+    if trainer.has_adapters:
+        return trainer.base_logprobs
     dtype = next(trainer.model.parameters()).dtype
     model = build_model(trainer.architecture, job.settings.megatron, dtype)
     load_model(model, job.checkpoint)
     model.eval()
-    return model
+    return partial(trainer.logprobs, model=model)
 
 
 @contextmanager

@@ -13,12 +13,14 @@ from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
 from training.checkpoint import torch_dist
 from training.checkpoint.commands import copy_hf_files
-from training.checkpoint.folders import METRICS, OUTPUT, SAMPLES, SNAPSHOTS
+from training.checkpoint.folders import ADAPTER, METRICS, OUTPUT, SAMPLES, SNAPSHOTS
+from training.checkpoint.peft import write_peft
 from training.checkpoint.snapshots import Best, Progress, Snapshots, fingerprint
 from training.launch.local import Requeue
 from training.launch.processes import is_main, spare_long_lived_objects
 from training.launch.signals import StopRequest
 from training.launch.steplog import StepLog
+from training.model.lora import merge
 from training.optimize.trainer import Trainer
 from training.rollout.prompts import PromptCursor
 from training.settings.jobs import GrpoJob, SftJob
@@ -126,6 +128,7 @@ class Run:
     def finish(self) -> None:
         """Write the final weights, with config and tokenizer, as `torch_dist/`.
 
+        Adapters are written as PEFT's, as `adapter/`, and merged into the weights.
         What had that name before stays until all is written.
         """
         output = self._job.out_dir / OUTPUT
@@ -135,6 +138,9 @@ class Run:
             unfinished.mkdir()
         dist.barrier()
         try:
+            if self._trainer.has_adapters:
+                self._write_adapters()
+                merge(self._trainer.model)
             torch_dist.save_model(self._trainer.model, unfinished)
             if is_main():
                 source = self._job.checkpoint / torch_dist.HF_FOLDER
@@ -147,14 +153,27 @@ class Run:
             _replace(output, unfinished, before)
         dist.barrier()
 
+    def _write_adapters(self) -> None:
+        """Write `adapter/`; what has that name is replaced."""
+        unfinished = self._job.out_dir / f".{ADAPTER}.unfinished"
+        if is_main():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+        write_peft(self._trainer.model, self._trainer.architecture, self._job, unfinished)
+        if is_main():
+            _replace(self._job.out_dir / ADAPTER, unfinished, self._job.out_dir / f".{ADAPTER}.before")
+
     def _start(self) -> int:
         """The step to go on from, with weights and cursor as they were after it."""
+        if self._trainer.has_adapters:  # snapshots hold these alone
+            torch_dist.load_model(self._trainer.model, self._job.checkpoint)
         progress = self._snapshots.restore(self._trainer)
         if progress is not None:
             self._cursor.load_state_dict(progress.cursor)
             self.ahead = progress.ahead
             return progress.step
-        torch_dist.load_model(self._trainer.model, self._job.checkpoint)
+        if not self._trainer.has_adapters:
+            torch_dist.load_model(self._trainer.model, self._job.checkpoint)
         self._trainer.weights_changed()
         return 0
 
@@ -168,7 +187,7 @@ class Run:
 
 def _move(source: Path, target: Path) -> None:
     """Move what a run leaves besides its snapshots, to those that are set aside or from there."""
-    for name in (METRICS, SAMPLES, OUTPUT):
+    for name in (METRICS, SAMPLES, OUTPUT, ADAPTER):
         if (source / name).exists():
             (source / name).rename(target / name)
 

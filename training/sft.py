@@ -30,6 +30,7 @@ from training.launch.signals import StopRequest
 from training.model.tokenizer import encode_prompt, encode_response, load_tokenizer
 from training.objective.batch import Example, Tokens
 from training.objective.losses import LossOutput, sft_loss
+from training.optimize.speed import speed_metrics
 from training.optimize.trainer import Trainer
 from training.output import Run
 from training.rollout.prompts import Message, PromptCursor, first_problem
@@ -135,7 +136,8 @@ def train(job: SftJob, stop: StopRequest | None = None) -> None:
         drawn = cursor.take(settings.batch_size)
         batch = [example for index in drawn for example in conversations[index]]
         metrics = step(trainer, batch)
-        metrics["perf/step_seconds"] = time.perf_counter() - start
+        seconds = metrics["perf/step_seconds"] = time.perf_counter() - start
+        metrics |= speed_metrics(metrics["train/flops"], seconds, trainer.peak_rate)
         metrics["perf/tokens_per_second"] = sum(e.length for e in batch) / metrics["perf/step_seconds"]
         done = run.step + 1
         if is_main() and (done % _PROGRESS_EVERY == 0 or done == settings.steps):
@@ -152,7 +154,7 @@ def step(trainer: Trainer, batch: Sequence[Example]) -> dict[str, float]:
         return sft_loss(logprobs, predicted.mask, normalizer=tokens)
 
     sums = trainer.step(batch, loss)
-    return {f"train/{name}": sums[name] for name in ("loss", "grad_norm", "lr", "tokens")}
+    return {f"train/{name}": sums[name] for name in ("loss", "grad_norm", "lr", "tokens", "flops")}
 
 
 def _progress(step: int, steps: int, metrics: dict[str, float]) -> str:

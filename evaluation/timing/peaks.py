@@ -1,6 +1,6 @@
 """What this GPU reaches at best: bandwidth of a copy and of a read, rates of matrix products.
 
-Used inside workers only.
+Used inside workers, and by training for itself.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ def measure() -> dict[str, Any]:
     read = source.nbytes / _seconds(lambda: torch.amax(source))
     source = target = torch.empty(0)
     torch.backends.cuda.matmul.allow_tf32 = True
-    rates = {name: _product_rate(dtype) for name, dtype in _DTYPES.items()}
+    rates = {name: product_rate(dtype) for name, dtype in _DTYPES.items()}
     torch.backends.cuda.matmul.allow_tf32 = False
     return {"copy_bytes_per_s": copy, "read_bytes_per_s": read, "flops_per_s": rates}
 
 
-def _product_rate(dtype: torch.dtype) -> float:
+def product_rate(dtype: torch.dtype) -> float:
+    """Operations per second of a large product of two matrices of this type."""
     left, right = (torch.randn(_MATRIX, _MATRIX, device="cuda").to(dtype) for _ in range(2))
     return 2 * _MATRIX**3 / _seconds(lambda: left @ right)
 

@@ -8,7 +8,9 @@ import dataclasses
 import torch
 from transformers import Qwen3Config
 
+from training.optimize.speed import peak_rate, training_flops
 from training.settings.architecture import Architecture
+from training.settings.jobs import MegatronSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,33 +71,11 @@ def hf_config(shape: Architecture) -> Qwen3Config:
 
 
 def model_flops(model: Model) -> float:
-    """FLOPs of one optimizer step of T tokens in sequences of S.
-
-    6 * T * (weights in matrix products, the output layer included) + 6 * T * S * heads * head_dim * layers.
-    The first term is 2 FLOPs per weight forward and 4 backward; the second is the two products of causal
-    attention (2 * 2
-    * S / 2 per token, head and channel) forward and twice that backward.
-    """
-    shape = model.architecture
-    heads = shape.head_dim * (2 * shape.num_heads + 2 * shape.num_kv_heads)
-    layer = shape.hidden_size * (heads + 3 * shape.ffn_hidden_size)
-    weights = shape.num_layers * layer + shape.vocab_size * shape.hidden_size
-    attended = model.length * shape.num_heads * shape.head_dim * shape.num_layers
-    return 6.0 * model.sequences * model.length * (weights + attended)
+    """FLOPs of one optimizer step on its batch."""
+    lengths = [model.length] * model.sequences
+    return training_flops(model.architecture, MegatronSettings(), lengths)
 
 
 def matmul_rate() -> float:
-    """FLOP/s of an 8192 x 8192 x 8192 bfloat16 product of random matrices."""
-    if not torch.cuda.is_available():
-        return float("nan")
-    size, repeats = 8192, 20
-    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    for _ in range(5):
-        a @ b
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    start.record()
-    for _ in range(repeats):
-        a @ b
-    end.record()
-    torch.cuda.synchronize()
-    return 2.0 * size**3 * repeats / (start.elapsed_time(end) / 1e3)
+    """FLOP/s of a large bfloat16 product."""
+    return peak_rate(torch.bfloat16)

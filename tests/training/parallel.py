@@ -25,6 +25,15 @@ MODES = [
     (1, 1, 2, "distributed"),
     (2, 2, 1, "all"),
 ]
+#: The same with adapters.
+LORA = [
+    (1, 1, 1, "lora"),
+    (2, 1, 1, "lora"),
+    (2, 1, 1, "lora-all"),
+    (1, 2, 1, "lora"),
+    (1, 1, 2, "lora-distributed"),
+    (2, 2, 1, "lora-all"),
+]
 
 
 @cache
@@ -47,7 +56,7 @@ def source() -> Path:
 def _processes(count: int) -> Path:
     """A folder with the results of `count` processes, in every way to divide a model over them."""
     folder = source()
-    wanted = [(*layout, PLAIN) for layout in LAYOUTS] + MODES
+    wanted = [(*layout, PLAIN) for layout in LAYOUTS] + MODES + LORA
     names = [layout_name(tp, pp, mode) for tp, pp, dp, mode in wanted if tp * pp * dp == count]
     arguments = [str(folder), str(folder), *names]
     module = "tests.training.parallel_worker"

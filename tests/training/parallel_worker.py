@@ -31,7 +31,8 @@ from training.settings.jobs import MegatronSettings
 from training.settings.optimization import GrpoSettings, PolicyLoss, SftSettings
 
 STEPS = 3
-PLAIN, DISTRIBUTED = "plain", "distributed"
+PLAIN, DISTRIBUTED, LORA_DISTRIBUTED = "plain", "distributed", "lora-distributed"
+_LORA = {"lora_rank": 4}
 _RECOMPUTE = {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1}
 _PACKED = {"use_dynamic_batch_size": True, "max_tokens_per_gpu": 70, "max_logits": 96 * 30}
 #: Settings that must not change what is computed.
@@ -42,6 +43,9 @@ MODES: dict[str, dict[str, Any]] = {
     "sequence": {"sequence_parallel": True},
     DISTRIBUTED: {"use_distributed_optimizer": True},
     "all": {"sequence_parallel": True, **_PACKED, **_RECOMPUTE},
+    "lora": _LORA,
+    "lora-all": {"sequence_parallel": True, **_PACKED, **_RECOMPUTE, **_LORA},
+    LORA_DISTRIBUTED: {"use_distributed_optimizer": True, **_LORA},
 }
 OPTIMIZATION = SftSettings(lr=1e-3, warmup_steps=1, decay_fraction=0.0, micro_batch_size=4, weight_decay=0.1)
 #: Every part of the policy's loss, over sequences of very different lengths.
@@ -151,10 +155,11 @@ def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]
         "policy": policy_step(trainer, POLICY),
         "by_sequence": policy_step(trainer, BY_SEQUENCE),
     }
-    if mode == DISTRIBUTED:  # what others' snapshots hold is tested with the runs
-        snapshots = Snapshots(source / "snapshots", keep=1, fingerprint="one")
+    if mode in (DISTRIBUTED, LORA_DISTRIBUTED):  # what others' snapshots hold is tested with the runs
+        snapshots = Snapshots(source / f"snapshots-{mode}", keep=1, fingerprint="one")
         snapshots.save(trainer, Progress(STEPS, {"count": 1, "seed": 0, "drawn": 0}))
         restored = Trainer(architecture, settings, OPTIMIZATION, STEPS)
+        load_model(restored.model, source)
         snapshots.restore(restored)
         result["next"] = [one.step(examples, loss) for one in (trainer, restored)]
     return result

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from training.checkpoint.hf_files import DEFAULT_SHARD_BYTES, find_tensors
 from training.checkpoint.hf_tensors import check_finite, read_slice, write_tensors
-from training.checkpoint.tensor_map import VOCABULARY, Block, blocks, join, separate
+from training.checkpoint.tensor_map import VOCABULARY, Block, blocks
 from training.checkpoint.torch_dist import HF_FOLDER, check_stored, load, save
 from training.launch.local import run_worker
 from training.model.families.base import Weight
+from training.model.fusion import join, separate
 from training.model.vocabulary import padded_vocab_size
 from training.settings.architecture import Architecture, read_architecture
 

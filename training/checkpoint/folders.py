@@ -12,6 +12,7 @@ from evaluation.errors import WarpsmithError
 
 #: What a training run writes into its output folder.
 OUTPUT, SNAPSHOTS, METRICS, SAMPLES = "torch_dist", "checkpoints", "metrics.jsonl", "rollouts.jsonl"
+ADAPTER = "adapter"  #: the same of what LoRA has learnt
 
 
 def set_aside(folder: Path) -> Path:

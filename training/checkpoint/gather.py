@@ -11,8 +11,10 @@ from megatron.core import parallel_state
 from megatron.core.models.gpt import GPTModel
 from torch import Tensor
 
-from training.checkpoint.tensor_map import VOCABULARY, hf_layer_name, separate
+from training.checkpoint.tensor_map import VOCABULARY, hf_layer_name
 from training.model.families.base import EMBEDDING, FINAL_NORM, HEAD, Weight
+from training.model.fusion import separate
+from training.model.lora import adapted_layers, adapted_weights
 from training.settings.architecture import Architecture
 
 
@@ -20,9 +22,10 @@ from training.settings.architecture import Architecture
 def hf_weights(model: GPTModel, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
     """Yield every Hugging Face tensor, full, by name. Collective: all ranks must exhaust it together.
 
-    The tensors may be the model's own; a caller that keeps them across a training step must copy them.
+    Adapters (`training.model.lora`) are merged into the tensors that they adapt. The tensors may be the
+    model's own; a caller that keeps them across a training step must copy them.
     """
-    parameters = dict(model.named_parameters())
+    parameters, adapted = dict(model.named_parameters()), adapted_weights(model)
     layers = {layer.layer_number - 1: position for position, layer in enumerate(model.decoder.layers)}
     stage_of_layer = _stage_of_layer(sorted(layers))
     last_stage = parallel_state.get_pipeline_model_parallel_world_size() - 1
@@ -34,7 +37,12 @@ def hf_weights(model: GPTModel, architecture: Architecture) -> Iterator[tuple[st
 
     def layer(index: int) -> dict[str, Tensor]:
         prefix = f"decoder.layers.{layers[index]}."
-        parts = _whole_layer(architecture, lambda name: parameters[prefix + name].data)
+
+        def value(name: str) -> Tensor:
+            linear = adapted.get(prefix + name)
+            return parameters[prefix + name].data if linear is None else linear.merged()
+
+        parts = _whole_layer(architecture, value)
         return {hf_layer_name(index, name): value for name, value in parts}
 
     yield from _from_stage(0, partial(whole, EMBEDDING))
@@ -43,6 +51,25 @@ def hf_weights(model: GPTModel, architecture: Architecture) -> Iterator[tuple[st
     yield from _from_stage(last_stage, partial(whole, FINAL_NORM))
     if not architecture.tied:
         yield from _from_stage(last_stage, partial(whole, HEAD))
+
+
+@torch.no_grad()
+def peft_weights(model: GPTModel, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
+    """Yield the adapters' tensors, full, by the names that PEFT gives them; collective as `hf_weights`."""
+    layers = {layer.layer_number - 1: layer for layer in model.decoder.layers}
+    stage_of_layer = _stage_of_layer(sorted(layers))
+
+    def layer(index: int) -> dict[str, Tensor]:
+        found = {}
+        for linear in adapted_layers(layers[index]):
+            for part, adapter in linear.adapters_by_part():
+                name = f"base_model.model.{hf_layer_name(index, part)}"
+                found[f"{name}.lora_A.weight"] = _whole(adapter.lora_A.data, linear.split_of_a)
+                found[f"{name}.lora_B.weight"] = _whole(adapter.lora_B.data, linear.split_of_b)
+        return found
+
+    for index in range(architecture.num_layers):
+        yield from _from_stage(stage_of_layer[index], partial(layer, index))
 
 
 def _whole_layer(architecture: Architecture, get: Callable[[str], Tensor]) -> Iterator[tuple[str, Tensor]]:

@@ -1,8 +1,9 @@
 """Checkpoints of a run in training, from which it goes on as if it had never stopped.
 
-A snapshot is `checkpoints/step_000123/`: Megatron's sharded model and optimizer state, `progress.json`
-(step, data cursor, schedule), every rank's random states, and in asynchronous mode the rollouts that were
-made ahead of training. It appears by renaming a finished folder, so a folder with that name is complete. One
+A snapshot is `checkpoints/step_000123/`: Megatron's sharded model (of one with adapters these alone) and
+optimizer state, `progress.json` (step, data cursor, schedule), every rank's random states, and in
+asynchronous mode the rollouts that were made ahead of training. It appears by renaming a finished folder, so
+a folder with that name is complete. One
 that cannot be read all the same becomes `step_000123.unreadable`, and the one before it takes its place.
 
 A snapshot belongs to a fingerprint of what the result depends on: settings with that mark and the contents of
@@ -155,14 +156,17 @@ class Snapshots:
         dist.barrier()
 
     def restore(self, trainer: Trainer) -> Progress | None:
-        """Load the latest snapshot into `trainer` and the random generators, if there is one; collective."""
+        """Load the latest snapshot into `trainer` and the random generators, if there is one; collective.
+
+        Of a trainer with adapters it holds these alone: the model itself must be loaded already.
+        """
         complete = self._complete()
         if not complete:
             return None
         latest = complete[-1]
         record = self._read(latest)
         loaded = torch_dist.load(_sharded_state(trainer, record.schedule, is_loading=True), latest)
-        trainer.model.load_state_dict(loaded["model"])
+        trainer.model.load_state_dict(loaded["model"], strict=not trainer.has_adapters)
         trainer.weights_changed()
         if "optimizer" in loaded:
             with cpu_compat():
@@ -305,7 +309,7 @@ def _sharded_state(trainer: Trainer, schedule: dict[str, Any], *, is_loading: bo
     rewards differed.
     """
     with cpu_compat():
-        state = {"model": trainer.model.sharded_state_dict()}
+        state = {"model": torch_dist.trained_state(trainer.model)}
         if schedule["num_steps"] > 0:
             state["optimizer"] = sharded_state(trainer.optimizer, state["model"], is_loading=is_loading)
     return state

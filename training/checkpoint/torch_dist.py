@@ -17,6 +17,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from evaluation.errors import WarpsmithError
+from training.model.lora import is_adapter
 from training.model.megatron_cpu import cpu_compat, save_in_process
 
 #: Folder inside a torch_dist checkpoint with the Hugging Face config and tokenizer that belong to it.
@@ -129,14 +130,27 @@ def _reason(error: BaseException) -> str:
 
 
 def save_model(model: GPTModel, directory: Path) -> None:
-    """Write the weights alone. Collective."""
-    save({"model": model.sharded_state_dict()}, directory)
+    """Write the weights alone, without adapters: `training.model.lora.merge` them before. Collective."""
+    save({"model": base_state(model)}, directory)
 
 
 def load_model(model: GPTModel, directory: Path) -> None:
-    """Read the weights alone, also from a checkpoint that holds more. Collective."""
-    state = model.sharded_state_dict()
+    """Read the weights alone, also from a checkpoint that holds more; adapters stay. Collective."""
+    state = base_state(model)
     # What is no tensor is the state of 8-bit types, which we do not use and conversion does not write.
     tensors = {name: piece for name, piece in state.items() if not isinstance(piece, ShardedObject)}
     loaded = load({"model": tensors}, directory)["model"]
-    model.load_state_dict({**dict.fromkeys(state), **loaded}, strict=True)
+    adapters = {name: value for name, value in model.state_dict().items() if is_adapter(name)}
+    model.load_state_dict({**dict.fromkeys(state), **loaded, **adapters}, strict=True)
+
+
+def base_state(model: GPTModel) -> dict[str, Any]:
+    """The sharded state dict of the model without its adapters."""
+    return {name: piece for name, piece in model.sharded_state_dict().items() if not is_adapter(name)}
+
+
+def trained_state(model: GPTModel) -> dict[str, Any]:
+    """The sharded state dict of what is trained: the adapters if there are any, otherwise the model."""
+    state = model.sharded_state_dict()
+    adapters = {name: piece for name, piece in state.items() if is_adapter(name)}
+    return adapters or state

@@ -30,6 +30,7 @@ from evaluation.errors import WarpsmithError
 from training.model.attention import CausalAttention, RotaryAttention
 from training.model.gpt import GPTBackbone
 from training.model.kernels import Kernels, RMSNorm, open_kernels
+from training.model.lora import adapt, freeze_base
 from training.model.megatron_cpu import cpu_compat
 from training.model.post_norms import NormalisedAdd
 from training.model.vocabulary import padded_vocab_size
@@ -83,7 +84,7 @@ def build_model(architecture: Architecture, settings: MegatronSettings, dtype: t
     with cpu_compat(), megatron_refusals():
         model = GPTBackbone(
             config,
-            _block_spec(architecture, config, kernels),
+            _block_spec(architecture, settings, config, kernels),
             vocab_size=vocab_size,
             max_sequence_length=architecture.max_positions,
             pre_process=parallel_state.is_pipeline_first_stage(),
@@ -93,11 +94,13 @@ def build_model(architecture: Architecture, settings: MegatronSettings, dtype: t
             architecture=architecture,
         )
         model.to(dtype).cuda()
+        if settings.lora_rank:
+            freeze_base(model)
         return model
 
 
 def _block_spec(
-    architecture: Architecture, config: TransformerConfig, kernels: Kernels
+    architecture: Architecture, settings: MegatronSettings, config: TransformerConfig, kernels: Kernels
 ) -> TransformerBlockSubmodules:
     """This stage's layers: Megatron's plain PyTorch layer with our attention and norms."""
     spec = get_gpt_layer_local_spec(qk_layernorm=architecture.family.qk_norm, normalization="RMSNorm")
@@ -113,6 +116,8 @@ def _block_spec(
         spec.submodules.self_attn_bda = spec.submodules.mlp_bda = add
     if architecture.family.qk_norm:
         attention.submodules.q_layernorm = attention.submodules.k_layernorm = norm
+    if settings.lora_rank:
+        adapt(spec, architecture, settings)
     layers = get_num_layers_to_build(config, pp_rank=parallel_state.get_pipeline_model_parallel_rank())
     return TransformerBlockSubmodules(layer_specs=[spec] * layers, layer_norm=norm)
 

@@ -56,7 +56,12 @@ class GPTBackbone(GPTModel):
 
     def _embedded(self, batch: MicroBatch) -> Any:
         embedded = self.embedding(input_ids=batch.inputs, position_ids=None)
-        return embedded if self._embedding_scale == 1 else embedded * self._embedding_scale
+        if self._embedding_scale != 1:
+            embedded = embedded * self._embedding_scale
+        if self.training and not embedded.requires_grad:
+            # Recomputation sees gradients only through its input, which a frozen embedding has none of.
+            embedded = embedded.detach().requires_grad_()
+        return embedded
 
     def _rotary(self, batch: MicroBatch) -> Tensor:
         """Cosines and sines [N, 2, S, 1, 1, D] of the tokens' positions, in the type of the weights.

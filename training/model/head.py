@@ -109,13 +109,14 @@ class Head:
                 (gradient,) = torch.autograd.grad(output.loss, logits)
                 del logits
                 row_gradient[piece] = gradient.matmul(weight)
-                if weight_gradient is None:
+                if not weight.requires_grad:
+                    pass  # frozen, under adapters
+                elif weight_gradient is None:
                     weight_gradient = product(gradient.t(), rows[piece])
                 else:
                     add_product(weight_gradient, gradient.t(), rows[piece])
                 total = total + output.loss.detach()
                 metrics = {name: metrics.get(name, 0) + value for name, value in output.metrics.items()}
-        assert weight_gradient is not None
         loss = _WithGradients.apply(rows, weight, total, row_gradient, weight_gradient)
         return LossOutput(loss, metrics)
 
@@ -158,16 +159,23 @@ class _WithGradients(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, weight: Tensor, loss: Tensor, row_gradient: Tensor, weight_gradient: Tensor
+        ctx: Any,
+        rows: Tensor,
+        weight: Tensor,
+        loss: Tensor,
+        row_gradient: Tensor,
+        weight_gradient: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(row_gradient, weight_gradient)
         ctx.weight = weight
         return loss.clone()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         row_gradient, weight_gradient = ctx.saved_tensors
         (scale,) = gradients
+        if weight_gradient is None:
+            return row_gradient.mul_(scale), None, None, None, None
         buffer = getattr(ctx.weight, "main_grad", None)
         weight_gradient.mul_(scale)
         if buffer is None:

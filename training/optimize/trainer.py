@@ -32,14 +32,17 @@ from training.model.build import build_model, extra_fields, megatron_refusals
 from training.model.gpt import GPTBackbone
 from training.model.head import Head, LossFunction, Prepare
 from training.model.kernels import open_kernels
+from training.model.lora import reset_adapters, without_adapters
 from training.model.megatron_cpu import cpu_compat
 from training.objective.batch import Example, MicroBatch, collate, pack
 from training.objective.losses import LossOutput
 from training.optimize.balance import balance, chunks, deal, fill, sequence_cost
 from training.optimize.optimizer import build_optimizer, build_scheduler, take_step
+from training.optimize.speed import peak_rate, training_flops
 from training.settings.architecture import Architecture
 from training.settings.jobs import MegatronSettings
 from training.settings.optimization import OptimizationSettings
+from training.settings.sizes import attended_width, product_weights
 
 
 class Trainer:
@@ -64,6 +67,11 @@ class Trainer:
         self.architecture = architecture
         self.model: GPTBackbone = build_model(architecture, megatron, dtype)
         fused = open_kernels(megatron.fused_kernels).fused
+        self.peak_rate = peak_rate(dtype)
+        """FLOP/s of this process's device at best."""
+        self.has_adapters = megatron.lora_rank > 0
+        if self.has_adapters:
+            reset_adapters(self.model, optimization.seed)
         self._head = Head(architecture.vocab_size, megatron.max_logits, fused)
         self._megatron = megatron
         self._micro_batch_size = optimization.micro_batch_size
@@ -88,9 +96,9 @@ class Trainer:
         """One optimizer step on the minibatch `examples`; collective.
 
         `temperature` divides the logits; `prepare` tells the loss of whole sequences. Returns what the loss
-        function summed up over the minibatch, its loss as `loss`, and `grad_norm` (before clipping) and `lr`;
-        the same on all ranks. Raises WarpsmithError if loss or gradients are not finite: the weights are lost
-        then.
+        function summed up over the minibatch, its loss as `loss`, and `grad_norm` (before clipping), `lr` and
+        `flops`; the same on all ranks. Raises WarpsmithError if loss or gradients are not finite: the weights
+        are lost then.
         """
 
         def loss(hidden: Tensor, batch: MicroBatch) -> LossOutput:
@@ -105,7 +113,8 @@ class Trainer:
             grad_norm = take_step(self.optimizer)
         report = {**_sum_over_ranks(shares), "grad_norm": float(grad_norm)}
         _require_finite(report, self.scheduler.num_steps)
-        return {**report, "lr": self.optimizer.param_groups[0]["lr"]}
+        flops = training_flops(self.architecture, self._megatron, [example.length for example in examples])
+        return {**report, "lr": self.optimizer.param_groups[0]["lr"], "flops": flops}
 
     def skip_to(self, optimizer_step: int) -> None:
         """Let the next step be that number of the schedule, counted from 0, whether or not all were taken."""
@@ -133,6 +142,11 @@ class Trainer:
         merged = {index: row for part in _gather(mine) for index, row in part.items()}
         return [merged[index] for index in range(len(examples))]
 
+    def base_logprobs(self, examples: Sequence[Example], temperature: float) -> list[NDArray[np.float32]]:
+        """`logprobs` of the model as it was before it was trained, without its adapters."""
+        with without_adapters(self.model):
+            return self.logprobs(examples, temperature)
+
     def _mine(self, examples: Sequence[Example]) -> list[_Piece]:
         """This data-parallel rank's micro-batches; at least one, with nothing to learn if need be."""
         lay_out = partial(
@@ -153,7 +167,7 @@ class Trainer:
         lengths = [example.length for example in examples]
         if not self._megatron.use_dynamic_batch_size:
             return chunks(deal(lengths, ranks)[rank], self._micro_batch_size)
-        linear = _token_cost(self.architecture)
+        linear = product_weights(self.architecture) / attended_width(self.architecture)
         mine = balance([sequence_cost(length, linear) for length in lengths], ranks)[rank]
         # Of each sequence all tokens but the last are read.
         return list(fill(mine, [length - 1 for length in lengths], self._megatron.max_tokens_per_gpu))
@@ -165,15 +179,6 @@ class _Piece:
 
     indices: tuple[int, ...]
     batch: MicroBatch
-
-
-def _token_cost(architecture: Architecture) -> float:
-    """How many attended positions cost as much as one token's matrix products (see `sequence_cost`)."""
-    attention = architecture.num_layers * architecture.num_heads * architecture.head_dim
-    hidden = architecture.hidden_size
-    heads = (2 * architecture.num_heads + 2 * architecture.num_kv_heads) * architecture.head_dim
-    layers = architecture.num_layers * hidden * (heads + 3 * architecture.ffn_hidden_size)
-    return (layers + architecture.vocab_size * hidden) / attention
 
 
 def _run(

@@ -7,7 +7,6 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-import torch
 
 from training.rollout.buffer import Collection, Sample
 from training.rollout.rewards.rewards import mean_metrics
@@ -71,6 +70,7 @@ def update_metrics(minibatches: Sequence[Mapping[str, float]]) -> dict[str, floa
         "train/loss": float(np.mean([sums["loss"] for sums in minibatches])),
         "train/grad_norm": float(np.mean([sums["grad_norm"] for sums in minibatches])),
         "train/lr": minibatches[-1]["lr"],
+        "train/flops": sum(sums["flops"] for sums in minibatches),
         "train/tokens": tokens,
         "train/updates": float(len(minibatches)),
     }
@@ -96,15 +96,6 @@ def time_metrics(
         "perf/generated_tokens_per_second": metrics["rollout/tokens"] / max(rollout.generate, 1e-9),
         "perf/trained_tokens_per_second": metrics.get("train/tokens", 0.0) / max(train, 1e-9),
     }
-
-
-def memory_metrics() -> dict[str, float]:
-    """Most GPU memory that this process held since the last call, in GiB; nothing without a GPU."""
-    if not torch.cuda.is_available():
-        return {}
-    peak = torch.cuda.max_memory_allocated() / 2**30
-    torch.cuda.reset_peak_memory_stats()
-    return {"perf/memory_peak_gib": peak}
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:

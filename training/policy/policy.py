@@ -5,7 +5,7 @@ Formulas: advantages.py and losses.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,17 +14,19 @@ from torch import Tensor
 
 from evaluation.errors import WarpsmithError
 from training.checkpoint.gather import hf_weights
-from training.model.gpt import GPTBackbone
 from training.objective.advantages import group_advantages
 from training.objective.batch import OLD, REFERENCE, ROLLOUT, Example, Floats, Tokens
 from training.objective.losses import LossOutput, loss_normalizer, policy_loss
 from training.objective.ratios import with_sequence_means
+from training.optimize.speed import speed_metrics
 from training.optimize.trainer import Trainer
 from training.rollout.buffer import Sample
 from training.rollout.rewards.custom import check_vocabulary
 from training.settings.optimization import GrpoSettings
 from training.settings.rollout import RolloutSettings
 
+Score = Callable[[Sequence[Example], float], Sequence[Floats]]
+"""From examples and a temperature to log-probabilities of every example's response tokens; collective."""
 #: Most that the first update's mean ratio may differ from 1, and the largest share of its tokens clipped.
 _MOST_CHANGED = 0.01
 _QUANTILE, _QUANTILE_FACTOR = 0.999, 10.0
@@ -39,8 +41,9 @@ class Policy:
         trainer: Trainer,
         settings: GrpoSettings,
         rollout: RolloutSettings,
-        reference: GPTBackbone | None,
+        reference: Score | None,
     ) -> None:
+        """`reference` gives log-probabilities under the starting policy; none where nothing asks for them."""
         self.settings = settings
         self._trainer = trainer
         self._rollout = rollout
@@ -50,6 +53,10 @@ class Policy:
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """All weights by their Hugging Face names; collective."""
         return hf_weights(self._trainer.model, self._trainer.architecture)
+
+    def speed(self, updated: Mapping[str, float], seconds: float) -> dict[str, float]:
+        """How fast an update with these metrics was, in so many seconds, and what memory it took."""
+        return speed_metrics(updated.get("train/flops", 0.0), seconds, self._trainer.peak_rate)
 
     def update(self, samples: Sequence[Sample], step: int) -> list[dict[str, float]]:
         """Train on the samples of one rollout, in minibatches drawn by (seed, step); collective.
@@ -120,7 +127,7 @@ class Policy:
         if first or self.settings.minibatches > 1:
             scores[OLD] = self._trainer.logprobs(rows, temperature)
         if self._reference is not None:
-            scores[REFERENCE] = self._trainer.logprobs(rows, temperature, self._reference)
+            scores[REFERENCE] = self._reference(rows, temperature)
         return {
             place: replace(
                 example,

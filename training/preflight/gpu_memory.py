@@ -19,6 +19,7 @@ from training.settings.architecture import Architecture
 from training.settings.jobs import MegatronSettings, TrainingSettings
 from training.settings.rollout import KERNEL, Engine
 from training.settings.sglang import Device
+from training.settings.sizes import adapter_weights
 
 _GIB = 2**30
 _TRAINER_CONTEXT = 1.5
@@ -110,14 +111,15 @@ def gpu_memory(
     ranks = megatron.tensor_model_parallel_size * megatron.pipeline_model_parallel_size
     shards = megatron.nproc_per_node // ranks if megatron.use_distributed_optimizer else 1
     parameters = _parameters(architecture, megatron) / _GIB
-    copies = 2 if evaluation is not None and settings.grpo.measures_divergence else 1
-    weights, gradients = held * copies * parameters, 4 * parameters
-    master = 4 * parameters / shards if megatron.bf16 else 0.0
+    trained = adapter_weights(architecture, megatron) / _GIB if megatron.lora_rank else parameters
+    refers = evaluation is not None and settings.grpo.measures_divergence and not megatron.lora_rank
+    weights, gradients = held * (2 if refers else 1) * parameters, 4 * trained
+    master = 4 * trained / shards if megatron.bf16 else 0.0
     before = _TRAINER_CONTEXT + weights + gradients + master  # Adam's moments come with the first step
     return GpuMemory(
         weights=weights,
         gradients=gradients,
-        optimizer=master + 8 * parameters / shards,
+        optimizer=master + 8 * trained / shards,
         activations=held * _activations(settings, architecture, evaluation is not None) / _GIB,
         contexts=_TRAINER_CONTEXT + (_judges(settings, evaluation) if evaluation else 0.0),
         share=_share(settings, architecture, total - before) if evaluation else 0.0,

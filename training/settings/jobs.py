@@ -106,6 +106,10 @@ class FusedKernels(StrEnum):
 _RECOMPUTABLE = frozenset({"core_attn", "mlp"})
 
 
+#: The layers that can have adapters, by their Hugging Face names.
+LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
 class MegatronSettings(ImpliedSettings):
     """How training is spread over processes, and any further field of Megatron-core's own configs.
 
@@ -151,6 +155,14 @@ class MegatronSettings(ImpliedSettings):
     max_logits: Machine[int] = Field(default=2**29, ge=1)
     """Logits (tokens x vocabulary / TP) that are held at once; more are computed and forgotten in pieces."""
 
+    lora_rank: Result[int] = Field(default=0, ge=0)
+    """Train adapters of this rank (LoRA, 2106.09685) and leave the model as it is; 0 trains the model. Their
+    usual learning rate is ten times the model's."""
+    lora_alpha: Result[float] = Field(default=32.0, gt=0)
+    """Adapters' outputs are multiplied by lora_alpha / lora_rank."""
+    lora_target: Result[tuple[str, ...]] = Field(default=LORA_LAYERS, min_length=1)
+    """The linear layers that have adapters, by their Hugging Face names."""
+
     @model_validator(mode="before")
     @classmethod
     def _free_settings(cls, values: Any) -> Any:
@@ -167,6 +179,16 @@ class MegatronSettings(ImpliedSettings):
         if self.sequence_parallel and tp == 1:
             raise ValueError(
                 "sequence_parallel needs tensor_model_parallel_size above 1; raise it or turn it off"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _adapters(self) -> MegatronSettings:
+        strange = [name for name in self.lora_target if name not in LORA_LAYERS]
+        if strange:
+            raise ValueError(
+                f"lora_target has {strange[0]}, a layer that is not there; the layers are "
+                f"{', '.join(LORA_LAYERS)}"
             )
         return self
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from tests.training.parallel import LAYOUTS, results
 from tests.training.tiny import FAMILIES, family, qwen3
-from training.checkpoint.tensor_map import _join_qkv, _separate_qkv, blocks
+from training.checkpoint.tensor_map import blocks
 from training.model.build import build_model
+from training.model.fusion import _join_qkv, _separate_qkv
 from training.settings.architecture import Architecture, read_architecture
 from training.settings.jobs import MegatronSettings
 

@@ -179,7 +179,7 @@ def test_shares_of_what_is_clipped_and_rejected_are_logged():
     rows = minibatch(3)
     config = GrpoSettings(policy_loss="cispo", token_rejection=(0.8, 1.3), sequence_rejection=(0.9, 1.1))
     _, _, sums = run(rows, config, pack, parts=3)
-    logged = update_metrics([{**sums, "loss": 0.0, "grad_norm": 0.0, "lr": 0.0}])
+    logged = update_metrics([{**sums, "loss": 0.0, "grad_norm": 0.0, "lr": 0.0, "flops": 0.0}])
     engine = [p["old"][m] - p["rollout"][m] for _, p, m in rows]
     means = np.exp([one.mean() for one in engine])
     assert logged["train/sequence_reject_fraction"] == pytest.approx(np.mean((means < 0.9) | (means > 1.1)))

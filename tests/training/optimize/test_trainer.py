@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from evaluation.errors import WarpsmithError
-from tests.training.parallel import LAYOUTS, MODES, results
-from tests.training.parallel_worker import POLICY, TEMPERATURE, policy_examples
+from tests.training.parallel import LAYOUTS, LORA, MODES, results
+from tests.training.parallel_worker import DISTRIBUTED, LORA_DISTRIBUTED, POLICY, TEMPERATURE, policy_examples
 from tests.training.tiny import load_hf_weights, qwen3, random_examples
 from training.objective.batch import collate
 from training.objective.losses import loss_normalizer, policy_loss, sft_loss
@@ -24,8 +24,9 @@ STEPS = 3
 
 
 @pytest.mark.slow
-def test_a_distributed_optimizer_goes_on_from_a_snapshot_bit_for_bit():
-    straight, restored = results(1, 1, 2, "distributed")["next"]
+@pytest.mark.parametrize("mode", [DISTRIBUTED, LORA_DISTRIBUTED])
+def test_a_distributed_optimizer_goes_on_from_a_snapshot_bit_for_bit(mode):
+    straight, restored = results(1, 1, 2, mode)["next"]
     assert restored == straight
 
 
@@ -124,6 +125,22 @@ def test_a_loss_by_sequence_does_not_depend_on_how_it_is_computed(layout):
     assert 0 < report["token_rejected"] < report["tokens"]
     assert 0 < report["sequence_rejected"] < report["sequences"] == pytest.approx(len(policy_examples()))
     assert report == pytest.approx(expected, rel=2e-4, abs=5e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LORA[1:])
+def test_adapters_are_trained_alike_at_all_parallel_sizes(layout):
+    """One process is compared with PEFT in test_lora."""
+    got, expected = results(*layout), results(1, 1, 1, "lora")
+    for step, wanted in zip(got["steps"], expected["steps"], strict=True):
+        assert step["loss"] == pytest.approx(wanted["loss"], abs=2e-6)
+        assert step["grad_norm"] == pytest.approx(wanted["grad_norm"], rel=2e-4)
+    changed = 0
+    for name, value in got["trained"].items():
+        torch.testing.assert_close(value, expected["trained"][name], atol=2e-5, rtol=0, msg=name)
+        changed += not torch.equal(value, got["loaded"][name])
+    assert changed == 3 * 7  # the linear layers and nothing else
+    assert got["by_sequence"] == pytest.approx(expected["by_sequence"], rel=1e-3, abs=5e-6)
 
 
 def build(hf_dir: Path, megatron: MegatronSettings | None = None, **changes) -> Trainer:

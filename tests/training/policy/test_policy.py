@@ -76,7 +76,7 @@ def sample(table, group, reward, ids, mask=(), version=0, shift=0.0):
 def updated(rewards, aggregation=Aggregation.TOKEN_MEAN, kl=0.0, minibatches=1, **changes):
     table = Table()
     settings = GrpoSettings(aggregation=aggregation, kl_coefficient=kl, minibatches=minibatches, **changes)
-    policy = Policy(table, settings, RolloutSettings(max_new_tokens=LIMIT), table if kl else None)
+    policy = Policy(table, settings, RolloutSettings(max_new_tokens=LIMIT), table.logprobs if kl else None)
     samples = [sample(table, g, r, WORDS[i]) for g, group in enumerate(rewards) for i, r in enumerate(group)]
     policy.update(samples, 0)
     return table

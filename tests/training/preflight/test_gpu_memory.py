@@ -47,6 +47,17 @@ def machine(monkeypatch):
     return lend
 
 
+def test_adapters_alone_have_gradients_and_states(machine):
+    """Rank 16 beside all linear layers of Qwen3-4B: 33 M parameters, as PEFT counts them."""
+    machine(141)
+    chosen = settings("--lora-rank", "16", "--grpo-stop-kl-above", "9")
+    needed = gpu_memory.gpu_memory(chosen, QWEN3_4B, chosen.evaluation, 141)
+    adapters = 33_030_144
+    assert needed.weights == pytest.approx(2 * QWEN3_4B_PARAMETERS / 4 / GIB)  # no second model to refer to
+    assert needed.gradients == pytest.approx(4 * adapters / GIB)
+    assert needed.optimizer == pytest.approx(12 * adapters / GIB)
+
+
 def test_the_states_are_the_parameters_times_their_bytes(machine):
     machine(A100)
     chosen = settings()
