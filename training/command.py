@@ -4,7 +4,8 @@
         --problems problems.jsonl --out-dir runs/a --lr 1e-6 --num-rollout 200
 
 Settings are the code's defaults, those of `--profile`, then flags; `training.arguments.parse` has the rules.
-The processes are started here. Started again with the same settings, a run goes on from its last checkpoint.
+The processes are started here; of several nodes each runs the same command with its own --node-rank. Started
+again with the same settings, a run goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from training.arguments.help import add_settings_help
 from training.arguments.parse import changes, read_arguments
 from training.arguments.profile_file import read_settings, validated
 from training.checkpoint.folders import METRICS, OUTPUT, SAMPLES, SNAPSHOTS
+from training.launch.address import LOOPBACK
 from training.launch.local import REQUEUE, ProcessError, Requeue, run_job
+from training.launch.nodes import Node
 from training.policy.checks import prompt_room, require_validation
 from training.preflight.gpu_memory import check_memory
 from training.preflight.machine import check_gpu_users, check_gpus
@@ -94,13 +97,32 @@ def train(options: argparse.Namespace, flags: Sequence[str]) -> None:
         WarpsmithError: for what the user can put right.
         ProcessError: the training processes failed otherwise.
     """
+    node = _node(options)
     settings = resolve(options.profile, flags, READS[options.command])
     job = _job(options, settings)
-    _check(options, settings)
+    _check(options, settings, node)
     if isinstance(job, GrpoJob):
         _check_grpo(job)
-    run_job(f"training.{options.command}", job, options.out_dir, settings.megatron.nproc_per_node)
+    processes = settings.megatron.nproc_per_node
+    run_job(f"training.{options.command}", job, options.out_dir, processes, node)
     print(f"wrote {options.out_dir / OUTPUT}")
+
+
+def _node(options: argparse.Namespace) -> Node:
+    """This machine among those that run the command; WarpsmithError if it cannot be."""
+    if options.nnodes > 1 and options.master_addr is None:
+        raise WarpsmithError(
+            f"--nnodes {options.nnodes} needs --master-addr, the first node's name or address; all nodes get "
+            "the same"
+        )
+    node = Node(
+        count=options.nnodes,
+        number=options.node_rank,
+        address=options.master_addr or LOOPBACK,
+        port=options.master_port,
+    )
+    node.check()
+    return node
 
 
 def _job(options: argparse.Namespace, settings: RunSettings) -> SftJob | GrpoJob:
@@ -122,12 +144,12 @@ def _job(options: argparse.Namespace, settings: RunSettings) -> SftJob | GrpoJob
     )
 
 
-def _check(options: argparse.Namespace, settings: RunSettings) -> None:
+def _check(options: argparse.Namespace, settings: RunSettings, node: Node) -> None:
     """Find what would stop the run before any process is started for it."""
     megatron = settings.megatron
     check_gpus(megatron)
     if options.command == "grpo":
-        check_gpu_users(settings, settings.evaluation)
+        check_gpu_users(settings, settings.evaluation, node.count)
     _check_folders(options)
     if not (options.checkpoint / "hf").is_dir():
         raise WarpsmithError(
@@ -138,7 +160,7 @@ def _check(options: argparse.Namespace, settings: RunSettings) -> None:
     architecture.check_split(megatron.tensor_model_parallel_size, megatron.pipeline_model_parallel_size)
     check_given(architecture, megatron.model_dump())
     judged = settings.evaluation if options.command == "grpo" else None
-    memory = check_memory(settings, architecture, judged)
+    memory = check_memory(settings, architecture, judged, node.count)
     if memory:
         print(memory, flush=True)
     for name in ("rows", "prompts", "problems", "validation"):
@@ -198,8 +220,20 @@ def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
     command.add_argument("--profile", help="a YAML file, or the name of one in infra/profiles/")
     command.add_argument("--checkpoint", type=Path, required=True, help="torch_dist folder to start from")
     command.add_argument("--out-dir", type=Path, required=True, help="where everything is written")
+    nodes = command.add_argument_group("several nodes", "the same command on each, but for --node-rank")
+    nodes.add_argument("--nnodes", type=_positive, default=1, help="nodes that train together")
+    nodes.add_argument("--node-rank", type=int, default=0, help="this one's number, from 0")
+    nodes.add_argument("--master-addr", help="the first node's name or address")
+    nodes.add_argument("--master-port", type=_positive, default=29500, help="a free port of the first node")
     add_settings_help(command, SECTIONS)
     return command
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 2**16:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {2**16 - 1}")
+    return number
 
 
 def main(argv: Sequence[str] | None = None) -> int:

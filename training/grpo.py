@@ -24,6 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from evaluation.problem import Problem
 from evaluation.rows import read_rows
 from training.checkpoint.torch_dist import HF_FOLDER, load_model
+from training.launch.agreement import require_same_job
 from training.launch.local import run_stoppable_worker
 from training.launch.processes import is_main, process_groups
 from training.launch.signals import StopRequest
@@ -224,6 +225,7 @@ def main(stop: StopRequest) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="JOB.json")
     job = GrpoJob.model_validate_json(parser.parse_args().config.read_text())
     with process_groups(job.settings.megatron, job.settings.grpo.seed):
+        require_same_job(job)
         train(job, stop)
 
 

@@ -53,10 +53,10 @@ def write_rows(path: Path, rows: list[dict]) -> Path:
     return path
 
 
-def base_checkpoint(folder: Path) -> Path:
+def base_checkpoint(folder: Path, shape: ModelSettings = SHAPE) -> Path:
     """A torch_dist folder with a random model and a tokenizer trained on the conversations."""
     texts = [message["content"] for row in conversations() for message in row["messages"]]
-    make_base(SHAPE, texts, folder / "base", seed=0)
+    make_base(shape, texts, folder / "base", seed=0)
     out = folder / "torch_dist"
     out.mkdir()
     with one_process():

@@ -139,7 +139,8 @@ HINTS: Mapping[str, str] = {
     "eval-prompt-data": "`python -m training grpo` reads `--validation`; a night makes its own",
     "balance-data": "work is always balanced over the data-parallel ranks, by cost with "
     "`--use-dynamic-batch-size`; leave it out",
-    "actor-num-nodes": "each node runs torchrun by itself; `--nproc-per-node` are the processes of one",
+    "actor-num-nodes": "`python -m training` runs on every node, with `--nnodes`; a night has "
+    "`--launcher-nodes`",
     "num-epoch": "runs are counted in steps: `--num-rollout` for GRPO, `--sft-steps` for SFT",
     "tis-clip-low": "`--grpo-token-rejection LOW HIGH` leaves out what it would raise",
     "custom-tis-function-path": "IcePop is `--grpo-token-rejection 0.5 5 --tis-clip 5`, and whole sequences "

@@ -35,6 +35,7 @@ from evaluation.marks import Affects, part
 from evaluation.problem import Frozen
 from training.checkpoint import torch_dist
 from training.checkpoint.folders import set_aside
+from training.launch.agreement import from_rank_0
 from training.launch.processes import is_main
 from training.model.megatron_cpu import cpu_compat
 from training.optimize.optimizer import sharded_state
@@ -112,9 +113,8 @@ class Snapshots:
             latest = self._latest_readable()
             if latest is not None and not _is_of(latest, fingerprint, steps):
                 self.former = _make_room(folder, latest.step, self._earlier(steps))
-        dist.barrier()
-        complete = self._complete()
-        self.best = self._read(complete[-1]).best if complete else None
+        latest_of_all = self._agreed_latest()
+        self.best = latest_of_all[1].best if latest_of_all else None
         if is_main():
             self._write_best()
         dist.barrier()
@@ -131,6 +131,7 @@ class Snapshots:
         if is_main():
             unfinished.mkdir()
         dist.barrier()
+        unfinished.mkdir(exist_ok=True)  # to another node's view of a shared disk it may be new
         try:
             schedule = trainer.scheduler.state_dict()
             torch_dist.save(_sharded_state(trainer, schedule, is_loading=False), unfinished)
@@ -160,11 +161,10 @@ class Snapshots:
 
         Of a trainer with adapters it holds these alone: the model itself must be loaded already.
         """
-        complete = self._complete()
-        if not complete:
+        agreed = self._agreed_latest()
+        if agreed is None:
             return None
-        latest = complete[-1]
-        record = self._read(latest)
+        latest, record = agreed
         loaded = torch_dist.load(_sharded_state(trainer, record.schedule, is_loading=True), latest)
         trainer.model.load_state_dict(loaded["model"], strict=not trainer.has_adapters)
         trainer.weights_changed()
@@ -178,6 +178,15 @@ class Snapshots:
         ahead = latest / _AHEAD
         made = ahead.read_bytes() if ahead.exists() else b""
         return Progress(record.step, cast("CursorState", record.cursor), made)
+
+    def _agreed_latest(self) -> tuple[Path, _Record] | None:
+        """The latest snapshot as the main rank sees it, on all ranks: on a shared disk another node's list
+        may be older; collective."""
+        complete = self._complete() if is_main() else []
+        agreed: tuple[Path, _Record] | None = from_rank_0(
+            (complete[-1], self._read(complete[-1])) if complete else None
+        )
+        return agreed
 
     def _latest_readable(self) -> _Record | None:
         """What the latest snapshot says; those after it that cannot be read are renamed, and named."""

@@ -1,9 +1,10 @@
 """Starts the processes of a training run under torchrun, and sees that they end.
 
-A run is `torchrun --nproc-per-node N -m MODULE ARGUMENTS`. If this process is killed, even with SIGKILL, the
-kernel kills torchrun and its workers too, so that a restarted night never meets a half-dead one. A worker's
-`WarpsmithError` comes back as the same sentence here. Where several fail, what counts is the first that did
-not just lose another one; its stack is written to `failure.log` beside the run's stderr.log.
+A run is `torchrun --nproc-per-node N -m MODULE ARGUMENTS`, on every node where there are several. If this
+process is killed, even with SIGKILL, the kernel kills torchrun and its workers too, so that a restarted night
+never meets a half-dead one. A worker's `WarpsmithError` comes back as the same sentence here. Where several
+fail, what counts is the first that did not just lose another one; its stack is written to `failure.log`
+beside the run's stderr.log.
 
 Training runs are stopped by SIGTERM or SIGUSR1, to this process or to any worker: the workers save a snapshot
 and end with the status `REQUEUE`, and `run_job` raises `Requeue`. torchrun itself knows no such status (its
@@ -18,33 +19,36 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
-import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError, causes, says_full_disk
 from evaluation.problem import Frozen
 from training.launch.lock import exclusive
+from training.launch.nodes import ALONE, Node
+from training.launch.reports import (
+    FAILED,
+    REPORTS,
+    STOP,
+    STOPPED,
+    Failure,
+    read_failure,
+    report,
+    report_failure,
+)
 from training.launch.signals import SIGNALS, StopRequest, handling
 
 #: Exit status that says "start me again, I go on": EX_TEMPFAIL, which batch systems know.
 REQUEUE = 75
 
-#: Environment variables by which `run_processes` tells its workers where to report, and who they are.
-_REPORTS, _LAUNCHER = "WARPSMITH_REPORTS", "WARPSMITH_LAUNCHER"
-#: Files in the folder of reports: why a worker stopped, how the first one failed, that all are to stop.
-_STOPPED, _FAILED, _STOP = "stopped", "failed", "stop"
-#: What gloo and NCCL say when another process is gone; that one knows why.
-_LOST = re.compile(r"gloo|NCCL|by peer|TCPStore|Broken pipe")
-#: Longest that a process which lost another one waits for that one's report.
-_PATIENCE_S = 10.0
+#: Environment variable by which a worker knows who started it.
+_LAUNCHER = "WARPSMITH_LAUNCHER"
 #: Has a worker write the stacks of all its threads to its stderr.
 _WHERE = signal.SIGUSR2
 _FAREWELL_S = 10.0
@@ -60,36 +64,35 @@ class ProcessError(RuntimeError):
     """A training process failed for a reason that is not the user's; the end of its log is in the message."""
 
 
+class ProcessLost(ProcessError):
+    """A training process, or its whole node, ended without a word."""
+
+
 class Requeue(WarpsmithError):
     """A run stopped because it was asked to, and goes on when it is started again; see `REQUEUE`."""
 
 
-class _Failure(Frozen):
-    """How the first worker failed."""
-
-    rank: str
-    sentence: str | None
-    """What the user can put right, if it is the user's to put right."""
-    lost: bool
-    """Whether all it knows is that another one is gone."""
-    stack: str
-    """Python's account of it."""
-
-
-def torchrun_command(module: str, arguments: Sequence[str], processes: int) -> list[str]:
+def torchrun_command(module: str, arguments: Sequence[str], processes: int, node: Node = ALONE) -> list[str]:
     """The command line that runs `python -m module arguments` in `processes` processes of this machine."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *node.torchrun_options()]
     deaf = ["--signals-to-handle", "SIGINT,SIGHUP,SIGQUIT"]  # by default SIGTERM too, with 30 s until SIGKILL
     worker = ["-m", "training.launch.worker", module, *arguments]
     return [*torchrun, *deaf, "--nproc-per-node", str(processes), *worker]
 
 
 def run_processes(
-    module: str, arguments: Sequence[str], processes: int, log: Path, *, stoppable: bool = False
+    module: str,
+    arguments: Sequence[str],
+    processes: int,
+    log: Path,
+    *,
+    stoppable: bool = False,
+    node: Node = ALONE,
 ) -> None:
     """Run `module` under torchrun to its end; its stdout is ours, its stderr goes to the file `log`.
 
-    `stoppable` says that the workers save what they did when they get a signal, and that it is theirs.
+    `stoppable` says that the workers save what they did when they get a signal, and that it is theirs. Where
+    several nodes run it together, `log` lies on the disk that they share, and `reports/` is made beside it.
 
     Raises:
         Requeue: the run was asked to stop, and did.
@@ -97,45 +100,60 @@ def run_processes(
         ProcessError: the run failed in any other way.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, log.open("wb") as stderr, ExitStack() as stack:
-        reports = Path(folder)
+    log = node.own(log)
+    with _reports(log.parent, node) as reports, log.open("wb") as stderr, ExitStack() as stack:
         if stoppable:
-            stack.enter_context(handling(lambda number, frame: (reports / _STOP).touch()))
+            stack.enter_context(handling(lambda number, frame: (reports / STOP).touch()))
         process = subprocess.Popen(
-            torchrun_command(module, arguments, processes),
+            torchrun_command(module, arguments, processes, node),
             stderr=stderr,
-            env=_environment(os.environ, reports),
+            env=_environment(os.environ, reports, node),
             preexec_fn=_stoppable_child if stoppable else _child,
         )
         try:
             status = process.wait()
         finally:
             _end(process)
-        failure = _read_failure(reports, log.with_name("failure.log"))
+        failure = read_failure(reports, node.own(log.parent / "failure.log"))
         if failure is not None and failure.sentence is not None:
             raise WarpsmithError(failure.sentence)
-        if (reports / _STOPPED).exists():
-            raise Requeue((reports / _STOPPED).read_text())
+        if (reports / STOPPED).exists():
+            raise Requeue((reports / STOPPED).read_text())
+    if failure is not None and failure.lost:
+        raise ProcessLost(_explain_failure(module, failure, log, status))
     if failure is not None or status:
         raise ProcessError(_explain_failure(module, failure, log, status))
 
 
-def run_job(module: str, job: Frozen, out_dir: Path, processes: int) -> None:
+def run_job(module: str, job: Frozen, out_dir: Path, processes: int, node: Node = ALONE) -> None:
     """Write `job` to `out_dir`/job.json and run `module --config job.json` under torchrun, stoppable.
 
+    Every node has a job.json of its own; all must be the same (`training.launch.agreement`).
     Raises what `run_processes` does, and WarpsmithError if `out_dir` cannot be written or is in use.
     """
-    config = out_dir / "job.json"
+    config = node.own(out_dir / "job.json")
     with ExitStack() as stack:
         try:
             out_dir.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(exclusive(out_dir / ".lock", f"another run uses {out_dir}"))
+            stack.enter_context(exclusive(node.own(out_dir / ".lock"), f"another run uses {out_dir}"))
             config.write_text(job.model_dump_json(indent=2))
         except OSError as error:
             raise WarpsmithError(
                 f"{out_dir} cannot be written ({error.strerror}); choose another --out-dir"
             ) from None
-        run_processes(module, ["--config", str(config)], processes, out_dir / "stderr.log", stoppable=True)
+        log = out_dir / "stderr.log"
+        run_processes(module, ["--config", str(config)], processes, log, stoppable=True, node=node)
+
+
+@contextmanager
+def _reports(folder: Path, node: Node) -> Iterator[Path]:
+    """An empty folder for this node's reports, which other nodes and a batch system see."""
+    with tempfile.TemporaryDirectory() as temporary:
+        shared = node.managed or not node.is_alone
+        mine = (folder / "reports" if shared else Path(temporary)) / f"node-{node.number}"
+        shutil.rmtree(mine, ignore_errors=True)
+        mine.mkdir(parents=True)
+        yield mine
 
 
 def _child() -> None:
@@ -203,11 +221,11 @@ def run_worker(main: Callable[[], None]) -> None:
     try:
         main()
     except Requeue as request:
-        _report(_STOPPED, str(request))
+        report(STOPPED, str(request))
         sys.exit(REQUEUE)
     except Exception as error:
         explained = _explain(error)
-        _report_failure(error, explained)
+        report_failure(error, explained)
         if explained is None:
             raise
         print(f"error: {explained}", file=sys.stderr)
@@ -216,57 +234,14 @@ def run_worker(main: Callable[[], None]) -> None:
 
 def run_stoppable_worker(main: Callable[[StopRequest], None]) -> None:
     """`run_worker` for a run that can be stopped: `main` asks its argument once per step whether to."""
-    folder = os.environ.get(_REPORTS)
+    folder = os.environ.get(REPORTS)
     reports = Path(folder) if folder else None
-    request = StopRequest(reports and reports / _STOP, reports and reports / _FAILED)
+    request = StopRequest(reports and reports / STOP, reports and reports / FAILED)
     with handling(request.handle):
         run_worker(lambda: main(request))
 
 
-def _report(name: str, text: str) -> None:
-    """Tell the launcher something, unless another worker did; it is not there if torchrun runs by hand."""
-    folder = os.environ.get(_REPORTS)
-    if folder:
-        draft = Path(folder, f".{name}.{os.getpid()}")
-        draft.write_text(text)
-        with suppress(FileExistsError):
-            os.link(draft, Path(folder, name))
-
-
-def _report_failure(error: BaseException, explained: WarpsmithError | None) -> None:
-    """Tell the launcher how this worker failed, after the one that it lost, if it lost one."""
-    lost = any(isinstance(link, RuntimeError) and _LOST.search(str(link)) for link in causes(error))
-    if lost:
-        _wait_for_failure()
-    failure = _Failure(
-        rank=os.environ.get("RANK", "0"),
-        sentence=None if lost or explained is None else str(explained),
-        lost=lost,
-        stack="".join(traceback.format_exception(error)),
-    )
-    _report(_FAILED, failure.model_dump_json())
-
-
-def _wait_for_failure() -> None:
-    """Give another worker the time to say why it fails; one that was killed never does."""
-    folder, deadline = os.environ.get(_REPORTS), time.monotonic() + _PATIENCE_S
-    while folder and not Path(folder, _FAILED).exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-def _read_failure(reports: Path, log: Path) -> _Failure | None:
-    """How the first worker failed, if one did and said so; its stack goes to the file `log`."""
-    log.unlink(missing_ok=True)
-    report = reports / _FAILED
-    if not report.exists():
-        return None
-    failure = _Failure.model_validate_json(report.read_text())
-    with suppress(OSError):  # a full disk may be what failed
-        log.write_text(failure.stack)
-    return failure
-
-
-def _explain_failure(module: str, failure: _Failure | None, log: Path, status: int) -> str:
+def _explain_failure(module: str, failure: Failure | None, log: Path, status: int) -> str:
     """What a person is told of a failure that they cannot put right by a sentence of ours."""
     if failure is None:
         return f"{module} failed with status {status}; the end of {log}:\n{_tail(log)}"
@@ -291,10 +266,11 @@ def _explain(error: BaseException) -> WarpsmithError | None:
     return None
 
 
-def _environment(inherited: Mapping[str, str], reports: Path) -> dict[str, str]:
+def _environment(inherited: Mapping[str, str], reports: Path, node: Node) -> dict[str, str]:
     """One thread per process (more on two busy cores are many times slower), and how to report back."""
     given = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": _QUIET, "TOKENIZERS_PARALLELISM": "false"}
-    return {**inherited, **_NCCL, **given, _REPORTS: str(reports), _LAUNCHER: str(os.getpid())}
+    us = {REPORTS: str(reports.absolute()), _LAUNCHER: str(os.getpid())}
+    return {**inherited, **_NCCL, **given, **node.environment(), **us}
 
 
 def _tail(log: Path) -> str:

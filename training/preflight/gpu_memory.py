@@ -71,9 +71,13 @@ class GpuMemory:
 
 
 def check_memory(
-    settings: TrainingSettings, architecture: Architecture, evaluation: EvaluationSettings | None
+    settings: TrainingSettings,
+    architecture: Architecture,
+    evaluation: EvaluationSettings | None,
+    nodes: int = 1,
 ) -> str | None:
-    """What GRPO needs of each GPU and how much that has, in words; without `evaluation`, what SFT needs.
+    """What GRPO needs of each GPU of `nodes` machines like this one, and how much that has, in words; without
+    `evaluation`, what SFT needs.
 
     None where there is no GPU, or where it cannot be asked.
 
@@ -87,7 +91,7 @@ def check_memory(
     clocks.close()
     if total is None:
         return None
-    needed = gpu_memory(settings, architecture, evaluation, total / _GIB)
+    needed = gpu_memory(settings, architecture, evaluation, total / _GIB, nodes)
     name = "sft" if evaluation is None else "grpo"
     if max(needed.training, needed.generating) > total / _GIB:
         raise WarpsmithError(
@@ -101,6 +105,7 @@ def gpu_memory(
     architecture: Architecture,
     evaluation: EvaluationSettings | None,
     total: float,
+    nodes: int = 1,
 ) -> GpuMemory:
     """The arithmetic, for GPUs of `total` GiB; the arguments as in `check_memory`.
 
@@ -109,7 +114,7 @@ def gpu_memory(
     """
     megatron, held = settings.megatron, 2 if settings.megatron.bf16 else 4
     ranks = megatron.tensor_model_parallel_size * megatron.pipeline_model_parallel_size
-    shards = megatron.nproc_per_node // ranks if megatron.use_distributed_optimizer else 1
+    shards = nodes * megatron.nproc_per_node // ranks if megatron.use_distributed_optimizer else 1
     parameters = _parameters(architecture, megatron) / _GIB
     trained = adapter_weights(architecture, megatron) / _GIB if megatron.lora_rank else parameters
     refers = evaluation is not None and settings.grpo.measures_divergence and not megatron.lora_rank

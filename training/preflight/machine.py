@@ -22,9 +22,9 @@ def check_gpus(megatron: MegatronSettings) -> None:
         )
 
 
-def check_gpu_users(settings: TrainingSettings, evaluation: EvaluationSettings) -> None:
+def check_gpu_users(settings: TrainingSettings, evaluation: EvaluationSettings, nodes: int = 1) -> None:
     """Raise WarpsmithError if something but training needs a GPU and there is none, or too few: the SGLang
-    servers that we start, or the backend that judges."""
+    servers that we start on `nodes` machines like this one, or the backend that judges."""
     rollout, gpus = settings.rollout, visible_gpus()
     serves = rollout.engine is Engine.SGLANG and not rollout.engine_urls
     needs = {
@@ -35,7 +35,7 @@ def check_gpu_users(settings: TrainingSettings, evaluation: EvaluationSettings) 
     if named and gpus is None:
         raise _no_gpu(named, "take the profile `cpu` or `cpu-sglang`")
     if gpus is not None and serves:
-        _check_engines(settings, gpus)
+        _check_engines(settings, gpus, nodes)
     judging_gpus(settings, evaluation)
 
 
@@ -63,12 +63,12 @@ def judging_gpus(settings: TrainingSettings, evaluation: EvaluationSettings) -> 
     return idle or devices
 
 
-def _check_engines(settings: TrainingSettings, gpus: int) -> None:
+def _check_engines(settings: TrainingSettings, gpus: int, nodes: int) -> None:
     """Raise WarpsmithError unless the engines that we start find room beside the processes that train."""
     from training.rollout.sglang.placement import Rank, place_engines  # imports torch, and most need no GPU
 
     trainers = settings.megatron.nproc_per_node
-    main = Rank(rank=0, world=trainers, local_rank=0, local_world=trainers)
+    main = Rank(rank=0, world=nodes * trainers, local_rank=0, local_world=trainers)
     place_engines(settings.rollout, settings.sglang.device, main, gpus=gpus, training=True)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-import socket
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import torch
 import torch.distributed as dist
 
 from evaluation.errors import WarpsmithError
+from training.launch.address import LOOPBACK, own_address
+from training.launch.agreement import from_all, from_rank_0
 from training.rollout.sglang.broadcast import BroadcastTransfer
 from training.rollout.sglang.buckets import HostCopy
 from training.rollout.sglang.checks import (
@@ -38,11 +39,8 @@ from training.settings.architecture import Architecture, read_architecture
 from training.settings.jobs import TrainingSettings
 from training.settings.sglang import WeightSync
 
-Value = TypeVar("Value")
-
 _MIB = 1 << 20
-_LOOPBACK = "127.0.0.1"
-_LOCAL_HOSTS = (_LOOPBACK, "localhost", "::1")
+_LOCAL_HOSTS = (LOOPBACK, "localhost", "::1")
 
 
 def start_engine(
@@ -93,7 +91,7 @@ class _Start:
         if self.settings.rollout.engine_urls:
             self._given(self.settings.rollout.engine_urls)
         else:
-            self._launch(places[0], architecture, _LOOPBACK)
+            self._launch(places[0], architecture, LOOPBACK)
 
     def run(self) -> SglangEngine:
         """Check, start, wait, choose the way for weights."""
@@ -103,7 +101,7 @@ class _Start:
         places = self._places()
         members = self._members(places, architecture)
         fleet, limits, info = self._fleet(members, architecture)
-        info = _from_rank_0(info)
+        info = from_rank_0(info)
         weights = self._weights(fleet, info, places, architecture)
         return SglangEngine(
             weights,
@@ -134,7 +132,7 @@ class _Start:
         """The engines as rank 0 sees them; the first rank of every node starts its own."""
         if self.settings.rollout.engine_urls:
             return self._given(self.settings.rollout.engine_urls) if self.rank.rank == 0 else []
-        host = _LOOPBACK if self.rank.nodes == 1 else _own_address()
+        host = LOOPBACK if self.rank.nodes == 1 else _own_address()
         mine: dict[int, Supervisor] = {}
         if self.rank.local_rank == 0:
             for place in (place for place in places if place.node == self.rank.node):
@@ -142,7 +140,7 @@ class _Start:
             for supervisor in mine.values():
                 supervisor.wait_ready()
         urls: dict[int, str] = {}
-        for part in _from_all({number: server.launch.url for number, server in mine.items()}):
+        for part in from_all({number: server.launch.url for number, server in mine.items()}):
             urls |= part
         if self.rank.rank != 0:
             return []
@@ -210,7 +208,7 @@ class _Start:
 
     def _router(self, members: list[Member]) -> Client:
         urls = [member.client.url for member in members]
-        launch = make_router_launch(self.settings, urls, _LOOPBACK, self.log_dir)
+        launch = make_router_launch(self.settings, urls, LOOPBACK, self.log_dir)
         client = self._client(launch.url)
         restarts = self.settings.rollout.server_max_restarts
         supervisor = Supervisor(launch, client, max_restarts=restarts, restore=lambda _: False)
@@ -236,9 +234,14 @@ class _Start:
             new_digests=lambda: ExpectedDigests(info.tp_size, architecture.num_kv_heads, rule),
             check_interval=0 if info.quantization else rollout.weight_check_interval,
             copy=HostCopy(keep=bool(rollout.engine_urls or rollout.server_max_restarts)),
-            folder=rollout.weight_folder or memory_folder(),
+            folder=self._weight_folder(),
         )
         return self.leader
+
+    def _weight_folder(self) -> Path:
+        """Where weights lie for servers to read: in memory, or on the shared disk if some are elsewhere."""
+        shared = memory_folder() if self.rank.nodes == 1 else self.log_dir / "weights"
+        return self.settings.rollout.weight_folder or shared
 
     def _transfer(
         self, fleet: Fleet | None, info: ServerInfo, ranks: dict[int, tuple[int, ...]]
@@ -250,10 +253,10 @@ class _Start:
         if fleet is None:
             return None
         if way is WeightSync.DISK:
-            return DiskTransfer(fleet, self.settings.rollout.weight_folder or memory_folder())
+            return DiskTransfer(fleet, self._weight_folder())
         if way is WeightSync.DISTRIBUTED:
             hosts = {urlsplit(member.client.url).hostname for member in fleet.members}
-            return BroadcastTransfer(fleet, info, _LOOPBACK if hosts <= set(_LOCAL_HOSTS) else _own_address())
+            return BroadcastTransfer(fleet, info, LOOPBACK if hosts <= set(_LOCAL_HOSTS) else _own_address())
         return ValueTransfer(fleet, info.tp_size)
 
 
@@ -275,24 +278,6 @@ def _choose(way: WeightSync, info: ServerInfo, *, shares_gpus: bool) -> WeightSy
     return way
 
 
-def _from_rank_0(value: Value | None) -> Value:
-    """Rank 0's value on all ranks."""
-    box: list[Any] = [value]
-    if dist.is_initialized():
-        dist.broadcast_object_list(box, src=0)
-    received: Value = box[0]
-    return received
-
-
-def _from_all(value: Value) -> list[Value]:
-    """The values of all ranks."""
-    parts: list[Any] = [value]
-    if dist.is_initialized():
-        parts = [None] * dist.get_world_size()
-        dist.all_gather_object(parts, value)
-    return parts
-
-
 def _own_address() -> str:
-    """This machine's address, as its own name resolves."""
-    return socket.gethostbyname(socket.gethostname())
+    """This machine's address, as the first node of the run sees it."""
+    return own_address(os.environ.get("MASTER_ADDR", LOOPBACK))
