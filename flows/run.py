@@ -27,7 +27,7 @@ from tasks.tracking import client as mlflow_client
 from training.arguments.help import add_settings_help
 from training.launch.local import REQUEUE, Requeue
 from training.launch.signals import handling
-from training.preflight.machine import check_gpu_users, check_gpus
+from training.preflight.machine import check_machine
 
 
 def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> None:
@@ -37,8 +37,7 @@ def run_nightly(profile: str, night: str | None, flags: Sequence[str] = ()) -> N
         WarpsmithError: for what the user can put right.
     """
     settings, _ = read_flags(Layout(Path(), profile), flags)
-    check_gpus(settings.megatron)
-    check_gpu_users(settings.training, settings.evaluation)
+    check_machine(settings.training, settings.evaluation, settings.launcher)
     name = resolve_name(night) if night else None
     os.environ[CONSOLE_LEVEL] = "CRITICAL"  # the tasks print; errors are raised to us
     try:

@@ -42,9 +42,10 @@ from tasks.tracking.runs import CODE_REVISION, TRUSTED, Tracking
 from training.arguments.parse import changes
 from training.launch.local import Requeue
 from training.preflight.gpu_memory import check_memory
-from training.preflight.machine import check_gpu_users, check_gpus
+from training.preflight.machine import check_machine
 from training.settings.architecture import planned_architecture, read_architecture
 from training.settings.implied import check_given
+from training.settings.launcher import LauncherKind
 
 _WORDS = {
     How.RAN: "ran in {:.0f} s",
@@ -76,8 +77,7 @@ def _drop_traceback(record: logging.LogRecord) -> bool:
 def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ()) -> Night:
     """Make a night the active one; a new one starts from the champion, if there is one."""
     profile, overrides = read_flags(layout, flags)
-    check_gpus(profile.megatron)
-    check_gpu_users(profile.training, profile.evaluation)
+    check_machine(profile.training, profile.evaluation, profile.launcher)
     before = recorded_night(layout, name or profile.night)
     night = open_night(
         layout,
@@ -111,6 +111,8 @@ def _check_model(layout: Layout, profile: Profile, night: Night) -> None:
     architecture = starts_from or planned_architecture(profile.model)
     architecture.check_split(megatron.tensor_model_parallel_size, megatron.pipeline_model_parallel_size)
     check_given(architecture, megatron.model_dump())
+    if profile.launcher.kind is not LauncherKind.LOCAL:
+        return  # the GPUs are elsewhere
     for judged in (None, profile.evaluation):  # SFT, then GRPO
         memory = check_memory(profile.training, architecture, judged)
         if memory:

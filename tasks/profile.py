@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from data.settings import DataSettings
 from evaluation.errors import WarpsmithError
-from evaluation.marks import Affects, Machine, Result, part
+from evaluation.marks import Affects, Result, part
 from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from evaluation.timing.samples import REPORT, TimingSettings
@@ -21,23 +20,11 @@ from tasks.models.gate_settings import GateSettings
 from training.arguments.parse import Overrides, read_arguments
 from training.arguments.profile_file import read_settings, validated
 from training.settings.jobs import MegatronSettings, ModelSettings, TrainingSettings
+from training.settings.launcher import LauncherSettings
 from training.settings.optimization import GrpoSettings, SftSettings
 from training.settings.rollout import RolloutSettings
 from training.settings.sglang import SglangSettings
 from training.settings.upstream import nearest
-
-
-class LauncherKind(StrEnum):
-    """Who starts a stage's processes."""
-
-    LOCAL = "local"  #: this machine, at once
-
-
-class LauncherSettings(Frozen):
-    """Where stages run."""
-
-    kind: Machine[LauncherKind] = LauncherKind.LOCAL
-    """Who starts a stage's processes."""
 
 
 class BenchmarkSettings(Frozen):

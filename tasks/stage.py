@@ -31,7 +31,8 @@ from tasks.profile import flat
 from tasks.stages.context import Context
 from tasks.stages.forward import Forwarder
 from tasks.stages.pipeline import config_hash, dependencies, hash_inputs
-from tasks.stages.steps import STEPS, Step
+from tasks.stages.remote import step_of
+from tasks.stages.steps import Step
 from tasks.tracking.runs import CODE_REVISION, CONFIG_HASH, Tracking
 from training.checkpoint.folders import METRICS, set_aside
 from training.launch.local import REQUEUE, Requeue, die_with_parent
@@ -73,7 +74,7 @@ def run_stage(layout: Layout, stage: Stage, step: Step | None = None) -> Manifes
     layout.failure(stage).unlink(missing_ok=True)
     with exclusive(layout.lock(stage), f"stage {stage} of profile {layout.profile} is running already"):
         try:
-            return _run(_begin(context), step or STEPS[stage])
+            return _run(_begin(context), step or step_of(context))
         except BaseException as error:
             full = explain_full_disk(error, layout.root)
             _leave_reason(layout.failure(stage), full or error)

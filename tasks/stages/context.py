@@ -18,11 +18,13 @@ class Context:
     layout: Layout
     profile: Profile
     night: Night
+    elsewhere: Path | None = None
+    """Where it writes instead, if not to the stage's own folder."""
 
     @property
     def out(self) -> Path:
         """Where the stage writes."""
-        return self.layout.stage(self.stage)
+        return self.elsewhere or self.layout.stage(self.stage)
 
     @property
     def work(self) -> Path:

@@ -19,6 +19,7 @@ from tasks.disk.layout import Stage
 from tasks.stages.context import Context
 from tasks.stages.forward import Row, read_steps
 from training.checkpoint.folders import METRICS, OUTPUT, SAMPLES
+from training.settings.launcher import LauncherKind
 
 if TYPE_CHECKING:
     from training.settings.jobs import GrpoJob, SftJob
@@ -142,8 +143,13 @@ def _texts(rows: Path) -> Iterator[str]:
 def _train(context: Context, job: SftJob | GrpoJob) -> Metrics:
     """Train in the working folder, and hand in what came of it; returns what was logged of the last step."""
     from training.launch.local import run_job
+    from training.launch.slurm.run import run_slurm_job
 
-    run_job(f"training.{context.stage}", job, context.work, context.profile.megatron.nproc_per_node)
+    module, processes = f"training.{context.stage}", context.profile.megatron.nproc_per_node
+    if context.profile.launcher.kind is LauncherKind.SLURM:
+        run_slurm_job(module, job, context.work, processes, context.profile.launcher)
+    else:
+        run_job(module, job, context.work, processes)
     (context.work / OUTPUT).rename(context.out / OUTPUT)
     for name in (METRICS, SAMPLES):
         if (context.work / name).exists():

@@ -6,8 +6,18 @@ from evaluation.backends.cuda.visible_gpus import chosen_gpus, visible_gpus
 from evaluation.errors import WarpsmithError
 from evaluation.settings import BackendName, EvaluationSettings
 from training.settings.jobs import MegatronSettings, TrainingSettings
+from training.settings.launcher import LauncherKind, LauncherSettings
 from training.settings.rollout import KERNEL, Engine
 from training.settings.sglang import Device
+
+
+def check_machine(
+    settings: TrainingSettings, evaluation: EvaluationSettings, launcher: LauncherSettings
+) -> None:
+    """Raise WarpsmithError if this machine lacks GPUs that a night needs; those of jobs are elsewhere."""
+    if launcher.kind is LauncherKind.LOCAL:
+        check_gpus(settings.megatron)
+        check_gpu_users(settings, evaluation)
 
 
 def check_gpus(megatron: MegatronSettings) -> None:
