@@ -26,6 +26,7 @@ from tasks.night import Night, active_night, active_settings, open_night, record
 from tasks.profile import Profile, flat, read_flags
 from tasks.registry import Registry
 from tasks.report.history import keep
+from tasks.report.morning import write_pages
 from tasks.report.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.stages.dvc_stage import (
     How,
@@ -230,6 +231,10 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
     tracking.log_table(run_id, "stages.json", stage_rows(outcomes, manifests))
     profile, _ = active_settings(layout)
     tracking.log_json(run_id, "config.json", profile.model_dump(mode="json"))
+    try:
+        tracking.log_path(run_id, write_pages(layout, profile, night, promotion, tracking.page).parent)
+    except (WarpsmithError, OSError, ValueError, LookupError) as error:  # the night itself is complete
+        say(f"the pages of this night cannot be written: {error}")
     tracking.finish(run_id)
     create_table_artifact(
         key="stages", table=stage_rows(outcomes, manifests), description=f"Stages of night {night.name}"

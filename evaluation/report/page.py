@@ -19,7 +19,7 @@ def part(text: str) -> Part:
     return lambda **values: Markup(compiled.render(**values))
 
 
-def _visible(value: Any) -> Any:
+def visible(value: Any) -> Any:
     """Text of others without the characters that would hide or reorder what stands there."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
@@ -43,7 +43,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
 
 
 _ENVIRONMENT = Environment(
-    autoescape=True, undefined=StrictUndefined, finalize=_visible, trim_blocks=True, lstrip_blocks=True
+    autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
 )
 _ENVIRONMENT.filters["percent"] = percent
 _TABLE = part(

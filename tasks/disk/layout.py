@@ -56,6 +56,10 @@ class Layout:
         """A git repository in which every night that has ended is a commit."""
         return self.home / "history"
 
+    def report(self, night: str) -> Path:
+        """The folder of a night's pages, which later nights are compared with."""
+        return self.home / "reports" / night
+
     def night_record(self, night: str) -> Path:
         """Parameters of a night that was opened before, kept so that it can be reproduced."""
         return self.home / "nights" / f"{night}.yaml"

@@ -40,7 +40,8 @@ def terminal_summary(
     mlflow_page: str,
 ) -> str:
     """The last lines of `make nightly`; `mlflow_page` is where MLflow's pages list the runs."""
-    report = layout.stage(Stage.EVALUATE) / "report.html"
+    pages = layout.report(night.name) / "index.html"
+    report = pages if pages.exists() else layout.stage(Stage.EVALUATE) / "report.html"
     return "\n".join(
         (
             "",
@@ -118,6 +119,10 @@ def benchmark_markdown(metrics: Mapping[str, float]) -> str:
 
 
 def _page(name: str, usual: str) -> str:
+    return served_page(name) or f"make serve, then {usual}"
+
+
+def served_page(name: str) -> str | None:
     """A web page of `make serve`, which says where it is while it is up; a server of the user's own."""
     given = os.environ.get("MLFLOW_TRACKING_URI", "") if name == "mlflow_url" else ""
     if given.startswith("http"):
@@ -125,7 +130,7 @@ def _page(name: str, usual: str) -> str:
     try:
         return str(json.loads(SERVE_FILE.read_text(encoding="utf-8"))[name]).removesuffix("/api")
     except (OSError, ValueError, LookupError):
-        return f"make serve, then {usual}"
+        return None
 
 
 def _by_outcome(outcomes: Sequence[Outcome]) -> list[tuple[How, list[str]]]:

@@ -20,6 +20,9 @@ def test_a_killed_night_ends_as_asked_and_runs_nothing_twice(tmp_path):
 
     finish(layout, log)
     made = {stage: layout.manifest(stage).read_bytes() for stage in Stage}
+    page = (layout.report("2026-01-01") / "index.html").read_text()
+    assert "<polyline" in page and page.count("<details data-text=") > 1
+    assert "<h2>Step 3</h2>" in (layout.report("2026-01-01") / "trajectories.html").read_text()
     assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == [1, 2, 3]
     prefect = sqlite3.connect(layout.root / "artifacts/prefect/prefect.db")
     assert prefect.execute("select message from log where message like '[grpo] done in %'").fetchall()
