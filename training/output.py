@@ -128,7 +128,7 @@ class Run:
     def finish(self) -> None:
         """Write the final weights, with config and tokenizer, as `torch_dist/`.
 
-        Adapters are written as PEFT's, as `adapter/`, and merged into the weights.
+        Adapters are written as PEFT's, as `torch_dist/adapter/`, and merged into the weights.
         What had that name before stays until all is written.
         """
         output = self._job.out_dir / OUTPUT
@@ -139,7 +139,7 @@ class Run:
         dist.barrier()
         try:
             if self._trainer.has_adapters:
-                self._write_adapters()
+                write_peft(self._trainer.model, self._trainer.architecture, self._job, unfinished / ADAPTER)
                 merge(self._trainer.model)
             torch_dist.save_model(self._trainer.model, unfinished)
             if is_main():
@@ -152,16 +152,6 @@ class Run:
         if is_main():
             _replace(output, unfinished, before)
         dist.barrier()
-
-    def _write_adapters(self) -> None:
-        """Write `adapter/`; what has that name is replaced."""
-        unfinished = self._job.out_dir / f".{ADAPTER}.unfinished"
-        if is_main():
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-        write_peft(self._trainer.model, self._trainer.architecture, self._job, unfinished)
-        if is_main():
-            _replace(self._job.out_dir / ADAPTER, unfinished, self._job.out_dir / f".{ADAPTER}.before")
 
     def _start(self) -> int:
         """The step to go on from, with weights and cursor as they were after it."""
@@ -187,7 +177,7 @@ class Run:
 
 def _move(source: Path, target: Path) -> None:
     """Move what a run leaves besides its snapshots, to those that are set aside or from there."""
-    for name in (METRICS, SAMPLES, OUTPUT, ADAPTER):
+    for name in (METRICS, SAMPLES, OUTPUT):
         if (source / name).exists():
             (source / name).rename(target / name)
 

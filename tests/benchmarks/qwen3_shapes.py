@@ -22,7 +22,9 @@ class Model:
     length: int = 4096
 
 
-def _qwen3(layers: int, hidden: int, ffn: int, heads: int, vocabulary: int = 151_936) -> Architecture:
+def _qwen3(
+    layers: int, hidden: int, ffn: int, heads: int, vocabulary: int = 151_936, *, tied: bool = True
+) -> Architecture:
     return Architecture(
         num_layers=layers,
         hidden_size=hidden,
@@ -34,7 +36,7 @@ def _qwen3(layers: int, hidden: int, ffn: int, heads: int, vocabulary: int = 151
         max_positions=40_960,
         rope_theta=1e6,
         norm_eps=1e-6,
-        tied=True,
+        tied=tied,
         dtype="bfloat16",
     )
 
@@ -43,6 +45,7 @@ MODELS = {
     "0.6B": Model(_qwen3(28, 1024, 3072, 16), sequences=4),
     "1.7B": Model(_qwen3(28, 2048, 6144, 16), sequences=4),
     "4B": Model(_qwen3(36, 2560, 9728, 32), sequences=2),
+    "8B": Model(_qwen3(36, 4096, 12288, 32, tied=False), sequences=2),
     # Runs everywhere, to try this script out.
     "tiny": Model(_qwen3(2, 64, 128, 8, vocabulary=512), sequences=4, length=256),
 }

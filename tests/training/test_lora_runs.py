@@ -13,6 +13,7 @@ from tests.training.night import assert_same_weights, conversations, metrics, we
 from tests.training.test_grpo import job as grpo_job
 from tests.training.tiny import one_process
 from training import grpo, sft
+from training.checkpoint.commands import to_hf
 from training.model.lora import is_adapter
 from training.settings.jobs import MegatronSettings, SftJob, TrainingSettings
 from training.settings.optimization import SftSettings
@@ -57,7 +58,11 @@ def test_sft_keeps_adapters_goes_on_from_them_and_leaves_both_forms(folder, tmp_
     assert metrics(broken.out_dir) == history
 
     base = AutoModelForCausalLM.from_pretrained(folder / "base")
-    merged = PeftModel.from_pretrained(base, straight.out_dir / "adapter").merge_and_unload().state_dict()
+    merged = (
+        PeftModel.from_pretrained(base, straight.out_dir / "torch_dist" / "adapter")
+        .merge_and_unload()
+        .state_dict()
+    )
     before, after = weights(folder / "torch_dist"), weights(straight.out_dir / "torch_dist")
     for name, value in after.items():
         torch.testing.assert_close(value, merged[name], atol=1e-6, rtol=1e-5, msg=name)
@@ -75,4 +80,9 @@ def test_grpos_engine_has_the_merged_policy_and_the_reference_is_the_base(folder
     assert all(row["train/logprob_difference"] < 1e-4 for row in rows)
     logged = [json.loads(line) for line in (job.out_dir / "metrics.jsonl").read_text().splitlines()]
     assert all(0 < row["perf/mfu"] < 1 and row["perf/memory_peak_gib"] > 0 for row in logged)
-    assert (job.out_dir / "adapter" / "adapter_config.json").is_file()
+    to_hf(job.out_dir / "torch_dist", tmp_path / "model")
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "model").state_dict()
+    base = AutoModelForCausalLM.from_pretrained(folder / "base")
+    merged = PeftModel.from_pretrained(base, tmp_path / "model" / "adapter").merge_and_unload().state_dict()
+    for name, value in exported.items():
+        torch.testing.assert_close(value, merged[name], atol=1e-6, rtol=1e-5, msg=name)

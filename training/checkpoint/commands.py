@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError
-from training.checkpoint.folders import complete_or_absent
+from training.checkpoint.folders import ADAPTER, complete_or_absent
 from training.checkpoint.hf_files import DEFAULT_SHARD_BYTES, find_tensors
 from training.launch.local import ProcessError, run_processes
 from training.settings.architecture import read_architecture
@@ -49,12 +49,15 @@ def to_hf(megatron_dir: Path, out_dir: Path, max_shard_bytes: int = DEFAULT_SHAR
     """Convert the torch_dist checkpoint `megatron_dir` into a Hugging Face folder.
 
     Weights are written in the type that its `hf/config.json` names, in files of at most `max_shard_bytes`.
+    Adapters that were merged into them come along as they are, in `adapter/`.
     Raises WarpsmithError if it is not such a checkpoint or `out_dir` exists.
     """
     read_architecture(megatron_dir / "hf")
     with complete_or_absent(out_dir) as unfinished:
         _convert(["to-hf", str(megatron_dir), str(unfinished), str(max_shard_bytes)], 1)
         copy_hf_files(megatron_dir / "hf", unfinished)
+        if (megatron_dir / ADAPTER).is_dir():
+            shutil.copytree(megatron_dir / ADAPTER, unfinished / ADAPTER)
 
 
 def check_hf_checkpoint(hf_dir: Path) -> None:

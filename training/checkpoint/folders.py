@@ -12,7 +12,8 @@ from evaluation.errors import WarpsmithError
 
 #: What a training run writes into its output folder.
 OUTPUT, SNAPSHOTS, METRICS, SAMPLES = "torch_dist", "checkpoints", "metrics.jsonl", "rollouts.jsonl"
-ADAPTER = "adapter"  #: the same of what LoRA has learnt
+#: Folder inside a trained checkpoint with the adapters that were merged into it, as PEFT has them.
+ADAPTER = "adapter"
 
 
 def set_aside(folder: Path) -> Path:

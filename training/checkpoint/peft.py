@@ -22,20 +22,22 @@ CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 
 
 def write_peft(model: GPTModel, architecture: Architecture, job: SftJob | GrpoJob, folder: Path) -> None:
-    """Write a model's adapters into the existing folder `folder`, whole, from the main rank; collective."""
+    """Write a model's adapters into the new folder `folder`, whole, from the main rank; collective."""
     # A copy of each: what is gathered may be the model's own.
     tensors = {
         name: value.cpu().clone() if is_main() else value for name, value in peft_weights(model, architecture)
     }
     if not is_main():
         return
+    folder.mkdir()
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-    config = _config(job.settings.megatron, job.settings.model.hf_checkpoint or str(job.checkpoint))
+    config = _config(job.settings.megatron, str(job.checkpoint))
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _config(settings: MegatronSettings, base: str) -> dict[str, object]:
-    """What PEFT wants to know of the adapters, `base` being where the model lies that they belong to."""
+    """What PEFT wants to know of the adapters, `base` being the checkpoint that they belong to (torch_dist,
+    which PEFT cannot load itself)."""
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",

@@ -13,7 +13,7 @@ from training.objective.batch import collate
 from training.objective.losses import sft_loss
 from training.optimize.trainer import Trainer
 from training.settings.architecture import read_architecture
-from training.settings.jobs import LORA_LAYERS, MegatronSettings, ModelSettings, SftJob, TrainingSettings
+from training.settings.jobs import LORA_LAYERS, MegatronSettings, SftJob, TrainingSettings
 from training.settings.optimization import SftSettings
 
 RANK, ALPHA = 4, 12.0
@@ -47,13 +47,13 @@ def draw_b(trainer) -> None:
 def as_peft(trainer, hf_dir, name, megatron, tmp_path):
     """The same adapters in PEFT, as it loads what we write, over transformers' model."""
     job = SftJob(
-        settings=TrainingSettings(megatron=megatron, model=ModelSettings(hf_checkpoint=str(hf_dir))),
+        settings=TrainingSettings(megatron=megatron),
         checkpoint=hf_dir,
         rows=hf_dir,
         out_dir=tmp_path,
     )
-    write_peft(trainer.model, trainer.architecture, job, tmp_path)
-    return PeftModel.from_pretrained(family(name), tmp_path, is_trainable=True)
+    write_peft(trainer.model, trainer.architecture, job, tmp_path / "adapter")
+    return PeftModel.from_pretrained(family(name), tmp_path / "adapter", is_trainable=True)
 
 
 def step(trainer, examples):
