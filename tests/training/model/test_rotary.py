@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from transformers.models.gemma3.modeling_gemma3 import Gemma3RotaryEmbedding
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from tests.training.tiny import family
-from training.model.rotary import inverse_frequencies
+from training.model.rotary import inverse_frequencies, sliding_frequencies
 from training.settings.architecture import read_architecture
 
 
@@ -29,3 +30,12 @@ def test_frequencies_are_transformers(tmp_path, rope):
     torch.testing.assert_close(
         inverse_frequencies(read_architecture(tmp_path)), expected, rtol=1e-6, atol=0.0
     )
+
+
+def test_windows_have_a_base_of_their_own(tmp_path):
+    config = family("gemma3_text").config
+    config.save_pretrained(tmp_path)
+    architecture, expected = read_architecture(tmp_path), Gemma3RotaryEmbedding(config)
+    torch.testing.assert_close(inverse_frequencies(architecture), expected.full_attention_inv_freq)
+    torch.testing.assert_close(sliding_frequencies(architecture), expected.sliding_attention_inv_freq)
+    assert not torch.equal(inverse_frequencies(architecture), sliding_frequencies(architecture))

@@ -25,6 +25,8 @@ PUBLISHED = {
     "Qwen3-32B": ("qwen3", 64, 5120, 25600, 64, 8, 128, 151936, False, 32_762_123_264),
     "Qwen2.5-1.5B": ("qwen2", 28, 1536, 8960, 12, 2, None, 151936, True, 1_543_714_304),
     "Llama-3-8B": ("llama", 32, 4096, 14336, 32, 8, None, 128256, False, 8_030_261_248),
+    "Gemma-3-270M": ("gemma3_text", 18, 640, 2048, 4, 1, 256, 262144, True, 268_098_176),
+    "Gemma-3-1B": ("gemma3_text", 26, 1152, 6912, 4, 1, 256, 262144, True, 999_885_952),
     "Llama-3.2-1B": ("llama", 16, 2048, 8192, 32, 8, 64, 128256, True, 1_235_814_400),
 }
 
@@ -81,11 +83,31 @@ def test_llama_3_2_scales_its_frequencies(tmp_path):
     assert architecture.rope_theta == 5e5
 
 
+def test_gemma_3s_layers_see_512_tokens_but_for_every_sixth(tmp_path):
+    """The 270M model's config.json as it is published, where it differs from the others'."""
+    config = published("Gemma-3-270M") | {
+        "sliding_window": 512,
+        "rope_theta": 1e6,
+        "rope_local_base_freq": 10000.0,
+        "_sliding_window_pattern": 6,
+        "query_pre_attn_scalar": 256,
+    }
+    del config["tie_word_embeddings"]
+    architecture = read_architecture(write(tmp_path, config))
+    assert architecture.windows == (512, 512, 512, 512, 512, None) * 3
+    assert (architecture.rope_theta, architecture.sliding.rope_theta) == (1e6, 1e4)
+    assert architecture.softmax_scale == 1 / 16
+    assert architecture.tied
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_config_of_transformers_4_is_read_too(tmp_path, name):
     family(name).config.save_pretrained(tmp_path)
     architecture, config = read_architecture(tmp_path), read(tmp_path)
     rope = config.pop("rope_parameters")
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
     config["rope_theta"] = rope.pop("rope_theta")
     config["rope_scaling"] = rope if rope["rope_type"] != "default" else None
     config["torch_dtype"] = config.pop("dtype", "float32")
@@ -121,6 +143,20 @@ UNSUPPORTED = [
     ),
     ("qwen2", {"architectures": ["Qwen2ForSequenceClassification"]}, "architectures 'Qwen2ForSeq.*'"),
     ("llama", {"architectures": ["MistralForCausalLM"]}, "architectures 'MistralForCausalLM'"),
+    ("gemma3_text", {"model_type": "gemma3"}, "model_type 'gemma3'"),
+    ("gemma3_text", {"hidden_activation": "gelu"}, "hidden_activation 'gelu'"),
+    ("gemma3_text", {"final_logit_softcapping": 30.0}, r"final_logit_softcapping 30\.0"),
+    ("gemma3_text", {"attn_logit_softcapping": 50.0}, r"attn_logit_softcapping 50\.0"),
+    ("gemma3_text", {"use_bidirectional_attention": True}, "use_bidirectional_attention True"),
+    ("gemma3_text", {"attention_bias": True}, "attention_bias True"),
+    ("gemma3_text", {"rope_scaling": {"rope_type": "linear", "factor": 8.0}}, "rope_type 'linear'"),
+    (
+        "gemma3_text",
+        {"rope_parameters": {"sliding_attention": {"rope_type": "llama3"}}},
+        "rope_type 'llama3'",
+    ),
+    ("gemma3_text", {"rope_parameters": {"rope_theta": 1e4}}, "rope_parameters 'rope_theta'"),
+    ("gemma3_text", {"layer_types": ["chunked_attention"] * 3}, "layer_types 'chunked_attention'"),
     ("qwen3", {"quantization_config": {"bits": 4}}, "quantization_config {'bits': 4}"),
     ("qwen3", {"dtype": "float8_e4m3fn"}, "dtype 'float8_e4m3fn'"),
     ("qwen3", {"dtype": "int8"}, "dtype 'int8'"),
@@ -132,6 +168,32 @@ def test_an_unsupported_field_is_named_with_its_value(tmp_path, name, change, re
     family(name).config.save_pretrained(tmp_path)
     write(tmp_path, read(tmp_path) | change)
     with pytest.raises(WarpsmithError, match=rf"config\.json has {reason}, which is not supported"):
+        read_architecture(tmp_path)
+
+
+def test_an_unknown_family_is_told_those_that_are_known(tmp_path):
+    write(tmp_path, {"model_type": "mamba"})
+    with pytest.raises(WarpsmithError) as error:
+        read_architecture(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / 'config.json'} has model_type 'mamba', which is not supported (only qwen3 or qwen2 or "
+        "llama or gemma3_text); use a dense Qwen3, Qwen2.5, Llama 3 or Gemma 3 (text) checkpoint"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sliding_window": None}, "lacks the field sliding_window"),
+        ({"sliding_window": 0}, "sliding_window 0"),
+        ({"query_pre_attn_scalar": -1}, "query_pre_attn_scalar -1"),
+        ({"rope_parameters": {"sliding_attention": {"rope_theta": 0}}}, "rope_theta 0"),
+    ],
+)
+def test_a_field_of_gemmas_that_makes_no_sense_is_named(tmp_path, change, reason):
+    family("gemma3_text").config.save_pretrained(tmp_path)
+    write(tmp_path, read(tmp_path) | change)
+    with pytest.raises(WarpsmithError, match=reason):
         read_architecture(tmp_path)
 
 
