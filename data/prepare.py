@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from data.external import read_external
-from data.generator import Generated, generate
+from data.external import External, read_external
+from data.generator import Draw, Generated, generate
 from data.prepared import Prepared, Refusal, headline, summarise, write
+from data.questions import refused_by_verifier
 from data.settings import DataSettings
 from data.solutions import Evaluator, Failure, Solution, verify, write_solutions
 from data.soundness import sound
@@ -44,7 +45,7 @@ def prepare(
     cannot be read and for settings that ask for more problems than there are.
     """
     say = say or (lambda text: print(f"[prepare] {text}", flush=True))
-    draw = generate(settings, night, say)
+    draw = generate(settings, night, say) if settings.task.has_kernels else Draw((), {})
     required = evaluation.require_confinement
     with (
         TrustedReference() as trusted,
@@ -52,6 +53,7 @@ def prepare(
     ):
         drawn = [item.problem for item in draw.problems]
         external = read_external(settings, night, drawn, confined, trusted, say)
+    unjudgeable = refused_by_verifier(external.asked, evaluation.workers)
     with TrustedReference() as reference, EvaluationPool(evaluation, reference) as pool:
         kept, unsound = _sound(draw.problems, reference, settings, say)
         generated = tuple(item.problem for item in kept)
@@ -61,10 +63,16 @@ def prepare(
         problems=(*generated, *external.problems),
         measured=(*measured, *external.measured),
         solutions=tuple(solutions),
-        refusals=(*external.refused, *unsound, *map(_refused_kernel, failures)),
+        refusals=(
+            *external.refused,
+            *unsound,
+            *map(_refused_kernel, failures),
+            *_refused_questions(external, unjudgeable),
+        ),
         duplicates=external.duplicates,
         rows=external.rows,
         degenerate=draw.rejected,
+        asked=tuple(one for one in external.asked if one.question.id not in unjudgeable),
     )
     summary = summarise(prepared, settings, night)
     write(prepared, summary, settings, out)
@@ -104,6 +112,14 @@ def _solve(
             say(f"verified {done} of {total} kernels")
 
     return verify(solutions, pool, settings.seed, progress)
+
+
+def _refused_questions(external: External, reasons: Mapping[str, str]) -> Iterator[Refusal]:
+    """The questions that cannot be judged."""
+    for one in external.asked:
+        if one.question.id in reasons:
+            text = one.question.messages[-1]["content"]
+            yield Refusal("question", one.question.id, reasons[one.question.id], text)
 
 
 def _refused_kernel(failure: Failure) -> Refusal:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from data.prompts import chat, render
+from data.questions import Asked, solved_rows
 from data.settings import Counts, DataSettings
 from data.solutions import Solution
 from data.table import Measured, to_csv
@@ -32,7 +33,7 @@ class Refusal:
     """Something that was left out, and why: a source row, a problem or a kernel."""
 
     kind: str
-    """`row` (of a source), `problem` or `kernel`."""
+    """`row` (of a source), `problem`, `question` or `kernel`."""
     name: str
     reason: str
     text: str
@@ -54,11 +55,13 @@ class Prepared:
     """Drawn graphs thrown away, by defect."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     """How many rows of each extra source became what."""
+    asked: tuple[Asked, ...] = ()
+    """Questions of the extra sources."""
 
 
 def summarise(prepared: Prepared, settings: DataSettings, night: str) -> dict[str, Any]:
     """The contents of summary.json: what was made, and what was left out."""
-    problems, solutions = prepared.problems, prepared.solutions
+    problems, solutions, asked = prepared.problems, prepared.solutions, prepared.asked
     levels = {
         split.value: _count(str(problem.level) for problem in problems if problem.split is split)
         for split in Split
@@ -67,7 +70,11 @@ def summarise(prepared: Prepared, settings: DataSettings, night: str) -> dict[st
         "night": night,
         "seed": settings.seed,
         "problems": len(problems),
-        "splits": {split: sum(counts.values()) for split, counts in levels.items()},
+        "questions": _count(one.source for one in asked),
+        "splits": {
+            split: sum(counts.values()) + sum(one.split == split for one in asked)
+            for split, counts in levels.items()
+        },
         "levels": levels,
         "expected": expected_split_levels(settings),
         "operators": _count(name for problem in problems for name in problem.operators),
@@ -78,7 +85,7 @@ def summarise(prepared: Prepared, settings: DataSettings, night: str) -> dict[st
         "degenerate": prepared.degenerate,
         "quarantined": _count(refusal.kind for refusal in prepared.refusals),
         "sft": {
-            "rows": len(solutions),
+            "rows": len(solutions) + len(solved_rows(asked, settings.sft_rows)),
             "styles": _count(solution.style.value for solution in solutions),
             "verified": _count(solution.sizes.value for solution in solutions),
             "failed": sum(refusal.kind == "kernel" for refusal in prepared.refusals),
@@ -88,6 +95,8 @@ def summarise(prepared: Prepared, settings: DataSettings, night: str) -> dict[st
 
 def expected_split_levels(settings: DataSettings) -> list[str]:
     """`split/level` of every kind of problem that the settings ask for."""
+    if not settings.task.has_kernels:
+        return []
     expected = [f"{Split.TRAIN}/1"]
     for split in Split:
         counts: Counts = getattr(settings, split)
@@ -101,6 +110,7 @@ def headline(summary: dict[str, Any]) -> dict[str, float]:
     metrics = {f"data/{split}": float(count) for split, count in summary["splits"].items()}
     return metrics | {
         "data/problems": float(summary["problems"]),
+        "data/questions": float(sum(summary["questions"].values())),
         "data/duplicates": float(sum(summary["duplicates"].values())),
         "data/quarantined": float(sum(summary["quarantined"].values())),
         "data/sft_rows": float(rows),
@@ -130,13 +140,20 @@ def _files(prepared: Prepared, summary: dict[str, Any], settings: DataSettings) 
     files = {
         "problems.jsonl": "".join(problem.model_dump_json() + "\n" for problem in prepared.problems),
         "outputs.csv": to_csv(prepared.problems, prepared.measured),
-        "sft.jsonl": _lines(sft_row(item, prompts[item.problem.id]) for item in prepared.solutions),
+        "sft.jsonl": _lines(
+            [
+                *(sft_row(item, prompts[item.problem.id]) for item in prepared.solutions),
+                *solved_rows(prepared.asked, settings.sft_rows),
+            ]
+        ),
         "quarantine.jsonl": _lines(vars(refusal) for refusal in prepared.refusals),
         "summary.json": json.dumps(summary, indent=2) + "\n",
     }
     for split in Split:
         chosen = [problem for problem in prepared.problems if problem.split is split]
-        files[f"prompts/{split}.jsonl"] = _lines(slime_row(item, prompts[item.id]) for item in chosen)
+        rows = [slime_row(item, prompts[item.id]) for item in chosen]
+        rows += [one.prompt_row() for one in prepared.asked if one.split is split]
+        files[f"prompts/{split}.jsonl"] = _lines(rows)
     return files
 
 

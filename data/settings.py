@@ -10,6 +10,24 @@ from evaluation.marks import Result
 from evaluation.problem import Frozen
 
 
+class Task(StrEnum):
+    """What a night's model is taught."""
+
+    KERNEL = "kernel"  #: CUDA kernels for the generator's problems and for programs from sources
+    MATH = "math"  #: answers to the questions of sources
+    MIXED = "mixed"  #: both, in one set of prompts
+
+    @property
+    def has_kernels(self) -> bool:
+        """Whether problems for kernels are drawn and read."""
+        return self is not Task.MATH
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether questions are read."""
+        return self is not Task.KERNEL
+
+
 class PromptStyle(StrEnum):
     """How a problem is put to the model."""
 
@@ -49,6 +67,8 @@ class Counts(Frozen):
 class DataSettings(Frozen):
     """What `prepare` draws, teaches and holds out. The defaults are for a model that knows English."""
 
+    task: Result[Task] = Task.KERNEL
+    """What is taught: kernels, answers to the questions of `sources` (`docs/math.md`), or both."""
     seed: Result[int] = 0
     """Joined with the night's name to seed the training problems and kernels."""
     split_seed: Result[int] = 1234
@@ -93,8 +113,8 @@ class DataSettings(Frozen):
     style_weights: Result[dict[KernelStyle, float]] = Field(default=_STYLE_WEIGHTS, validate_default=True)
     """Relative frequency of the guarded styles, among those that fit a problem."""
     sources: Result[tuple[str, ...]] = ()
-    """Extra sources of programs, relative to the working folder: a path of a JSONL file or a folder, or
-    `KIND:PATH` as `python -m data.prepare --help` lists them."""
+    """Extra sources of programs, or of questions as `task` says, relative to the working folder: a path of a
+    JSONL file or a folder, or `KIND:PATH` as `python -m data.prepare --help` lists them."""
 
     @model_validator(mode="after")
     def _shares_and_weights_make_sense(self) -> DataSettings:

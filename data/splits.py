@@ -23,6 +23,11 @@ def belongs(settings: DataSettings, split: Split, graph: Graph) -> bool:
     return split_of(graph.operators, settings) is split
 
 
+def split_of_question(identity: str, settings: DataSettings) -> Split:
+    """Split of a question by the hash of its text, where its source has none of its own."""
+    return split_of((identity,), settings)
+
+
 def split_of(operators: Sequence[str], settings: DataSettings) -> Split:
     """Split of every problem with these operators, in whatever order they are applied.
 

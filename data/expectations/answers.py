@@ -41,3 +41,18 @@ def answers_table(rows: pd.DataFrame, trained: Collection[str]) -> Table:
     }
     kernels = Check.of("ExpectColumnProportionOfUniqueValuesToBeBetween", column="words", min_value=0.5)
     return Table("sft", rows, critical, {"varied_kernels": kernels})
+
+
+def solutions_table(rows: pd.DataFrame, trained: Collection[str]) -> Table:
+    """Solved questions among `trained`, each of which the verifier takes for right."""
+    critical = {
+        "schema": Check.columns(COLUMNS),
+        "training_questions_only": Check.among("problem", *trained),
+        "question_then_answer": Check.of(
+            "ExpectColumnValuesToMatchRegex", column="roles", regex=r"^(?:system )?(?:user assistant ?)+$"
+        ),
+        "verified": Check.of("ExpectColumnValuesToNotBeNull", column="verified"),
+        "something_answered": Check.between("characters", 1, _MOST_CHARACTERS),
+        "solved_once": Check.unique("problem"),
+    }
+    return Table("solutions", rows, critical, {})

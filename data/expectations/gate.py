@@ -9,10 +9,11 @@ from pathlib import Path
 
 from data.expectations.answers import answer_rows, answers_table
 from data.expectations.drift import PROFILE, drift_tables, profile_of, read_profile
-from data.expectations.files import read_objects
+from data.expectations.files import broken_file_named, read_objects
+from data.expectations.math import question_tables
 from data.expectations.page import PAGE, page
 from data.expectations.programs import load_summary, load_table, night_table
-from data.expectations.prompts import prompt_rows, prompts_table
+from data.expectations.prompts import by_task, prompt_rows, prompts_table
 from data.expectations.suite import GateError, Outcome, broken, judge
 from evaluation.problem import Split
 
@@ -33,19 +34,24 @@ def validate(prepared: Path, out: Path, champion: Path | None = None) -> dict[st
     if missing:
         raise GateError(f"{prepared} has no {', '.join(missing)}: run the prepare stage first.")
     problems, summary = load_table(prepared), load_summary(prepared)
-    rows = [row for split in Split for row in read_objects(prepared / "prompts" / f"{split.value}.jsonl")]
-    prompts, answers = (
-        prompt_rows(rows, "prompts"),
-        answer_rows(read_objects(prepared / "sft.jsonl"), "sft.jsonl"),
-    )
-    splits = dict(zip(problems["id"], problems["split"], strict=True))
-    trained = [problem for problem, split in splits.items() if split == Split.TRAIN.value]
-    tables = [night_table(problems, summary), prompts_table(prompts, splits), answers_table(answers, trained)]
-    before = None if champion is None else read_profile(champion)
-    tables += [] if before is None else drift_tables(problems, prompts, before)
+    every = [row for split in Split for row in read_objects(prepared / "prompts" / f"{split.value}.jsonl")]
+    with broken_file_named("prompts or sft.jsonl"):
+        posed, asked = by_task(every)
+        kernels, solutions = by_task(read_objects(prepared / "sft.jsonl"))
+    prompts = prompt_rows(posed, "prompts")
+    tables = []
+    if summary["problems"] or summary["expected"]:
+        answers = answer_rows(kernels, "sft.jsonl")
+        splits = dict(zip(problems["id"], problems["split"], strict=True))
+        trained = [problem for problem, split in splits.items() if split == Split.TRAIN.value]
+        tables += [night_table(problems, summary), prompts_table(prompts, splits)]
+        tables.append(answers_table(answers, trained))
+        before = None if champion is None else read_profile(champion)
+        tables += [] if before is None else drift_tables(problems, prompts, before)
+    tables += question_tables(asked, solutions)
     out.mkdir(parents=True, exist_ok=True)
     outcomes = judge(tables, out / "docs")
-    (out / "docs" / PAGE).write_text(page(outcomes, len(problems)), encoding="utf-8")
+    (out / "docs" / PAGE).write_text(page(outcomes, len(every)), encoding="utf-8")
     write_json(out / PROFILE, profile_of(problems, prompts))
     write_outcomes(outcomes, out / "result.json")
     failed = broken(outcomes)
@@ -57,6 +63,7 @@ def validate(prepared: Path, out: Path, champion: Path | None = None) -> dict[st
         "gate/critical_failed": 0.0,
         "gate/warnings": float(sum(not outcome.success for outcome in outcomes)),
         "gate/problems": float(len(problems)),
+        "gate/questions": float(len(asked)),
     }
 
 

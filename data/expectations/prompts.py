@@ -15,6 +15,8 @@ COLUMNS = ("id", "problem", "split", "roles", "characters", "words")
 #: Longest prompt: the longest program and what is said around it.
 _MOST_CHARACTERS = 100_000
 
+_Row = Mapping[str, Any]
+
 
 def prompt_rows(rows: Iterable[Mapping[str, Any]], name: str) -> pd.DataFrame:
     """Columns of slime rows; `words` is the chat itself, by which repetitions show."""
@@ -50,6 +52,15 @@ def prompts_table(rows: pd.DataFrame, problems: Mapping[str, str]) -> Table:
         "length_in_range": Check.between("characters", 1, _MOST_CHARACTERS),
     }
     return Table("prompts", rows, critical, warning)
+
+
+def by_task(rows: Iterable[_Row]) -> tuple[list[_Row], list[_Row]]:
+    """A night's rows about kernels, and those that are questions."""
+    kernels: list[_Row] = []
+    questions: list[_Row] = []
+    for row in rows:
+        (questions if row["metadata"].get("task") == "math" else kernels).append(row)
+    return kernels, questions
 
 
 def questions_table(rows: pd.DataFrame) -> Table:

@@ -30,7 +30,7 @@ from data.sources.rows import (
     SameAs,
     Twin,
 )
-from data.splits import split_of
+from data.splits import split_of, split_of_question
 from data.table import measure, unfit
 from evaluation.problem import Problem, Split
 from evaluation.programs.program import problem_from_program
@@ -127,9 +127,10 @@ class Intake:
             return LeftOut.of(row, error.reason, error.sentence)
         except ProgramError as error:
             return LeftOut.of(row, Reason.NOT_A_PROGRAM, str(error))
-        entry = _Entry(
-            row, item, _id(item, suffix), split or split_of(operators, self._options.settings), identity
-        )
+        settings = self._options.settings
+        if split is None and isinstance(item, Question):
+            split = split_of_question(identity, settings)
+        entry = _Entry(row, item, _id(item, suffix), split or split_of(operators, settings), identity)
         label = item.label if isinstance(item, Question) else None
         if identity in self._texts:
             return _repeated(entry, self._texts[identity], SameAs.TEXT, label)
@@ -251,7 +252,8 @@ class Intake:
             if reason is not None:
                 return LeftOut.of(entry.row, Reason.NO_TASK, reason)
         metadata = {} if isinstance(entry.item, Generated) else entry.item.metadata
-        return Kept(entry.row.place, item, entry.split, entry.graph, measured, metadata=metadata)
+        response = item.solution if isinstance(item, Question) else ""
+        return Kept(entry.row.place, item, entry.split, entry.graph, measured, response, metadata)
 
 
 def _repeated(entry: _Entry, known: _Known, same: SameAs, label: str | None = None) -> Twin | LeftOut:

@@ -55,6 +55,8 @@ class Kind:
     """Where all of its rows belong; none goes by the operators of each."""
     answers: bool = False
     """Whether rows come with an answer, without which they are not kept."""
+    questions: bool = False
+    """Whether its rows are questions that have an answer, and no programs."""
     whole_numbers: bool = False
     """Whether every answer is a whole number."""
     licence: str = "that of the file's owner"

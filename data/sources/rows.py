@@ -89,6 +89,8 @@ class Question:
     messages: tuple[dict[str, str], ...]
     label: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    solution: str = ""
+    """A whole response with the right answer, where the source knows one."""
 
 
 Item: TypeAlias = "Program | Question | Generated"

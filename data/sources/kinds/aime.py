@@ -16,5 +16,10 @@ def item(row: Row, _options: Options) -> Question:
 
 
 KIND = Kind(
-    "aime", "`prompt` and `label`, or as published; held out", item, split=Split.HELDOUT, whole_numbers=True
+    "aime",
+    "`prompt` and `label`, or as published; held out",
+    item,
+    split=Split.HELDOUT,
+    questions=True,
+    whole_numbers=True,
 )

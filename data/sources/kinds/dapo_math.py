@@ -36,6 +36,7 @@ KIND = Kind(
     "`prompt` and `label`, or as published with `reward_model`; for training",
     item,
     split=Split.TRAIN,
+    questions=True,
     whole_numbers=True,
     licence="Apache-2.0",
 )

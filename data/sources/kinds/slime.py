@@ -22,4 +22,5 @@ KIND = Kind(
     "prompt, label and metadata (--input-key, --label-key, --metadata-key), rows a to b by path@[a:b]",
     item,
     split=Split.TRAIN,
+    questions=True,
 )
