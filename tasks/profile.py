@@ -22,7 +22,7 @@ from training.arguments.profile_file import read_settings, validated
 from training.settings.jobs import MegatronSettings, ModelSettings, TrainingSettings
 from training.settings.launcher import LauncherSettings
 from training.settings.optimization import GrpoSettings, SftSettings
-from training.settings.rollout import RolloutSettings
+from training.settings.rollout import BUILT_IN, RolloutSettings
 from training.settings.sglang import SglangSettings
 from training.settings.upstream import nearest
 
@@ -32,6 +32,8 @@ class BenchmarkSettings(Frozen):
 
     samples_per_problem: Result[int] = Field(default=4, ge=1)
     """Responses that each model gives to each problem."""
+    max_new_tokens: Result[int | None] = Field(default=None, ge=1)
+    """Longest response in tokens; none means that of the rollouts."""
     start_seed: Result[int] = 11
     """Seed of the starting model's samples."""
     trained_seed: Result[int] = 12
@@ -84,6 +86,16 @@ class Profile(Frozen):
             _ = self.training
         except ValidationError as error:
             raise ValueError(str(error.errors()[0].get("ctx", {}).get("error", error))) from None
+        return self
+
+    @model_validator(mode="after")
+    def _reward_of_the_task(self) -> Self:
+        task, reward = self.data.task.value, self.rollout.reward_function
+        if reward in BUILT_IN and reward != task:
+            raise ValueError(
+                f"rollout.reward_function {reward} does not judge the prompts of `data.task: {task}`; "
+                f"set it to {task}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.errors import WarpsmithError
-from evaluation.report.summary import Benchmark
+from evaluation.report.comparison import Comparison, read_comparison
 from tasks.disk.hashing import path_md5
 from tasks.disk.layout import Layout
 from tasks.models.gate import Decision
@@ -98,17 +98,17 @@ class Registry:
         named = {self.layout.root / tag[_FOLDER] for tag in tags if _FOLDER in tag}
         return named | {model_path(self.layout, tag[_MD5]) for tag in tags if _MD5 in tag}
 
-    def champion_benchmark(self) -> Benchmark:
+    def champion_benchmark(self) -> Comparison:
         """The benchmark by which the champion was promoted."""
         import mlflow
 
         version = self._client.get_model_version_by_alias(self.name, "champion")
         kept = self.layout.root / version.tags.get(_FOLDER, "") / ".." / "report.json"
         if _FOLDER in version.tags and kept.is_file():  # a version of before
-            return Benchmark.model_validate_json(kept.read_text(encoding="utf-8"))
+            return read_comparison(kept.read_text(encoding="utf-8"))
         uri = f"models:/{self.name}/{version.version}/artifacts/report.json"
         report = self._client.ask(lambda: mlflow.artifacts.load_text(uri))
-        return Benchmark.model_validate_json(report)
+        return read_comparison(report)
 
     def register(self, night: str, model: Path, report: Path, md5: str) -> str:
         """The version of a night's model, registered and kept unless it is already; now the challenger."""
@@ -218,7 +218,7 @@ class Registry:
             self._save(Path(folder) / "model", report, md5)
             self._client.log_model_artifacts(logged.model_id, f"{folder}/model")
         self._client.finalize_logged_model(logged.model_id, "READY")
-        found = Benchmark.model_validate_json(report.read_text(encoding="utf-8")).metrics()
+        found = read_comparison(report.read_text(encoding="utf-8")).metrics()
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, 0, model_id=logged.model_id) for key, value in found.items()]
         self._client.log_batch(run_id, metrics)

@@ -187,7 +187,10 @@ def _check_grpo(job: GrpoJob) -> None:
     """Find what GRPO's processes would stop at once for; what takes long to import comes last."""
     hf_dir = job.checkpoint / "hf"
     require_validation(job)
-    prompt_room(job, read_architecture(hf_dir))
+    architecture = read_architecture(hf_dir)
+    prompt_room(job, architecture)
+    if job.settings.grpo.eval_interval is not None:
+        prompt_room(job, architecture, evaluates=True)
     from training.rollout.open import check_engine
     from training.rollout.rewards.custom import check_functions
 

@@ -56,7 +56,7 @@ from training.rollout.rewards.custom import check_functions
 from training.rollout.rewards.open import open_reward
 from training.rollout.rewards.rewards import RewardFunction
 from training.rollout.rewards.timing import Seconds
-from training.settings.architecture import read_architecture
+from training.settings.architecture import Architecture, read_architecture
 from training.settings.jobs import GrpoJob
 from training.settings.optimization import GrpoSettings
 
@@ -71,7 +71,7 @@ def train(job: GrpoJob, stop: StopRequest | None = None) -> None:
     tokenizer = load_tokenizer(hf_dir, job.settings.model.chat_template_kwargs)
     room = prompt_room(job, architecture)
     rows, too_long = fitting(read_prompts(job.prompts), tokenizer, room)
-    validation_rows = _validation_rows(job, tokenizer, room)
+    validation_rows = _validation_rows(job, tokenizer, architecture)
     cursor = PromptCursor(len(rows), settings.seed)
     updates = settings.steps * settings.minibatches
     trainer = Trainer(architecture, job.settings.megatron, settings, updates)
@@ -173,11 +173,14 @@ class _Loop:
         return {**updated, **times, **self._policy.speed(updated, trained - begun)}
 
 
-def _validation_rows(job: GrpoJob, tokenizer: PreTrainedTokenizerBase, room: int) -> list[PromptRow]:
+def _validation_rows(
+    job: GrpoJob, tokenizer: PreTrainedTokenizerBase, architecture: Architecture
+) -> list[PromptRow]:
     """The prompts to evaluate on, if that is wanted."""
     require_validation(job)
     if job.settings.grpo.eval_interval is None or job.validation is None:
         return []
+    room = prompt_room(job, architecture, evaluates=True)
     return fitting(read_prompts(job.validation), tokenizer, room)[0]
 
 

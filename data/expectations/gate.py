@@ -35,8 +35,9 @@ def validate(prepared: Path, out: Path, champion: Path | None = None) -> dict[st
         raise GateError(f"{prepared} has no {', '.join(missing)}: run the prepare stage first.")
     problems, summary = load_table(prepared), load_summary(prepared)
     every = [row for split in Split for row in read_objects(prepared / "prompts" / f"{split.value}.jsonl")]
-    with broken_file_named("prompts or sft.jsonl"):
+    with broken_file_named("prompts"):
         posed, asked = by_task(every)
+    with broken_file_named("sft.jsonl"):
         kernels, solutions = by_task(read_objects(prepared / "sft.jsonl"))
     prompts = prompt_rows(posed, "prompts")
     tables = []

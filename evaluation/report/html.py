@@ -20,7 +20,7 @@ from evaluation.verdict import Status
 Contenders = tuple[tuple[Contender, Rates], ...]
 """The models that a page is about, in the order of its columns."""
 
-_STYLE = """
+STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c2530}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d5dbe3}
 table{border-collapse:collapse;width:100%}td,th{padding:.25rem .6rem;text-align:left;
@@ -134,7 +134,7 @@ class _Page:
     def html(self, title: str, headline: Markup, shares: Mapping[str, float]) -> str:
         """The whole page; `shares`: of correct samples, by problem."""
         return _PAGE(
-            style=Markup(_STYLE),
+            style=Markup(STYLE),
             title=title,
             headline=headline,
             funnel=_funnel(self.contenders),

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +164,16 @@ class Benchmark(Frozen):
         return found
 
 
-def require_same_machine(one: Benchmark, other: Benchmark) -> None:
+class Timed(Protocol):
+    """A report that may have times."""
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """The machine that timed; none where nothing was timed."""
+        ...
+
+
+def require_same_machine(one: Timed, other: Timed) -> None:
     """Refuse to compare times of two machines; benchmarks without times may always be compared.
 
     Raises:

@@ -18,10 +18,11 @@ import numpy as np
 from pydantic import Field
 
 from evaluation.problem import Frozen
+from evaluation.report.comparison import Comparison
 from evaluation.report.estimators import Interval, paired_bootstrap
 from evaluation.report.figures import Figures
 from evaluation.report.findings import FindingKind
-from evaluation.report.summary import Benchmark, Contender, OtherMachineError, require_same_machine
+from evaluation.report.summary import Contender, OtherMachineError, require_same_machine
 from tasks.models.corridor import Drift, drifts
 from tasks.models.gate_settings import GateSettings
 
@@ -82,8 +83,8 @@ class _Pair(Frozen):
 
 
 def decide(
-    challenger: Benchmark,
-    champion: Benchmark | None,
+    challenger: Comparison,
+    champion: Comparison | None,
     *,
     started_from_champion: bool,
     settings: GateSettings | None = None,
@@ -120,7 +121,7 @@ def decide(
     return found
 
 
-def _findings(challenger: Benchmark, settings: GateSettings) -> tuple[str, ...]:
+def _findings(challenger: Comparison, settings: GateSettings) -> tuple[str, ...]:
     """What stands against a promotion: a leak always, cheating where it is more than a slip."""
     leaks = [found.sentence for found in challenger.findings if found.kind is FindingKind.LEAKAGE]
     hacks = [found.sentence for found in challenger.findings if found.kind is FindingKind.HACK]
@@ -133,7 +134,7 @@ def _findings(challenger: Benchmark, settings: GateSettings) -> tuple[str, ...]:
 
 
 def _compare(
-    challenger: Benchmark, champion: Benchmark | None, started_from_champion: bool, settings: GateSettings
+    challenger: Comparison, champion: Comparison | None, started_from_champion: bool, settings: GateSettings
 ) -> Decision:
     if champion is None:
         return _judge_first(challenger)
@@ -149,7 +150,7 @@ def _compare(
     return _judge(pair, settings)
 
 
-def _judge_first(challenger: Benchmark) -> Decision:
+def _judge_first(challenger: Comparison) -> Decision:
     if challenger.trained.correct > 0:
         return Decision(
             promote=True, reason="promoted: the first model of this profile that solves something"
@@ -157,7 +158,7 @@ def _judge_first(challenger: Benchmark) -> Decision:
     return Decision(promote=False, reason="not promoted: it solves nothing yet")
 
 
-def _of_one_night(night: Benchmark) -> _Pair:
+def _of_one_night(night: Comparison) -> _Pair:
     """The champion, which the night started from, and the challenger, measured side by side."""
     figures = night.figures
     return _Pair(
@@ -168,7 +169,7 @@ def _of_one_night(night: Benchmark) -> _Pair:
     )
 
 
-def _of_two_nights(challenger: Benchmark, champion: Benchmark) -> _Pair:
+def _of_two_nights(challenger: Comparison, champion: Comparison) -> _Pair:
     before, after = _trained(champion), _trained(challenger)
     remark = ""
     try:
@@ -179,7 +180,7 @@ def _of_two_nights(challenger: Benchmark, champion: Benchmark) -> _Pair:
     return _Pair(before=before, after=after, unknown=champion.trained.not_judged, remark=remark)
 
 
-def _trained(benchmark: Benchmark) -> dict[str, Figures]:
+def _trained(benchmark: Comparison) -> dict[str, Figures]:
     """The figures of a benchmark's own model; reports of before have correctness alone."""
     found = benchmark.figures.get(Contender.TRAINED)
     return found or {name: Figures(correct=share) for name, share in benchmark.per_problem.items()}

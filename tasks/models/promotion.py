@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from evaluation.errors import WarpsmithError
 from evaluation.problem import Frozen
-from evaluation.report.summary import Benchmark
+from evaluation.report.comparison import Comparison, read_comparison
 from tasks.disk.files import write_atomically
 from tasks.disk.hashing import path_md5
 from tasks.disk.layout import Layout, Stage
@@ -77,7 +77,7 @@ def promote(layout: Layout, night: Night, registry: Registry) -> Promotion:
     remembered = _recall(layout, night.name)
     if remembered and (remembered.model_md5, remembered.report_md5) == (model_md5, report_md5):
         return remembered
-    benchmark = Benchmark.model_validate_json(report.read_text(encoding="utf-8"))
+    benchmark = read_comparison(report.read_text(encoding="utf-8"))
     champion = registry.champion()
     decision = _decide(layout, night, model_md5, benchmark, champion, registry)
     version = registry.register(night.name, model, report, model_md5)
@@ -95,7 +95,7 @@ def _decide(
     layout: Layout,
     night: Night,
     md5: str,
-    benchmark: Benchmark,
+    benchmark: Comparison,
     champion: Champion | None,
     registry: Registry,
 ) -> Decision:

@@ -81,9 +81,12 @@ def convert(context: Context) -> Metrics:
 
 
 def sft(context: Context) -> Metrics:
-    """Supervised fine-tuning; a champion has had it, so a warm start passes its checkpoint through."""
+    """Supervised fine-tuning; a champion has had it, so a warm start passes its checkpoint through.
+
+    So does a night without steps, which may have nothing to learn from either.
+    """
     checkpoint = context.output_of(Stage.CONVERT) / "torch_dist"
-    if context.night.champion is not None:
+    if context.night.champion is not None or context.profile.sft.steps == 0:
         shutil.copytree(checkpoint, context.out / OUTPUT)
         (context.out / METRICS).touch()
         _write_curve([], context.out / CURVE)
@@ -110,7 +113,7 @@ def grpo(context: Context) -> Metrics:
         checkpoint=context.output_of(Stage.SFT) / "torch_dist",
         prompts=prepared / "prompts" / "train.jsonl",
         problems=prepared / "problems.jsonl",
-        validation=prepared / "prompts" / "validation.jsonl",
+        validation=prepared / "prompts" / f"{context.profile.grpo.eval_split}.jsonl",
         out_dir=context.work,
     )
     return _train(context, job)

@@ -121,6 +121,7 @@ ALIASES = (
         help="Truncated importance sampling with slime's cap of 2.0, or that of --tis-clip.",
     ),
     Alias("rollout-max-response-len", ("rollout.max_new_tokens",)),
+    Alias("eval-max-response-len", ("grpo.eval_max_new_tokens",)),
     Alias("apply-chat-template-kwargs", ("model.chat_template_kwargs",)),
     Alias("custom-rm-path", ("rollout.reward_function",)),
     Alias("rollout-function-path", ("rollout.rollout_function",)),
@@ -149,7 +150,6 @@ HINTS: Mapping[str, str] = {
     "entropy-coef": "the loss has no entropy term; `--grpo-stop-entropy-below` watches the entropy",
     "eval-top-p": "evaluations sample with `--rollout-top-p`",
     "eval-top-k": "evaluations sample with `--rollout-top-k`",
-    "eval-max-response-len": "evaluations write as much as rollouts, `--rollout-max-response-len`",
 }
 
 #: Settings whose flag by the rule, `--<section>-<name>`, is taken by an alias above.

@@ -18,15 +18,21 @@ def require_validation(job: GrpoJob) -> None:
         )
 
 
-def prompt_room(job: GrpoJob, architecture: Architecture) -> int:
-    """Most tokens of a prompt beside its response; WarpsmithError if a response takes them all."""
-    rollout, context = job.settings.rollout, architecture.max_positions
+def prompt_room(job: GrpoJob, architecture: Architecture, *, evaluates: bool = False) -> int:
+    """Most tokens of a prompt beside its response; WarpsmithError if a response takes them all.
+
+    `evaluates`: beside the responses of evaluations while training.
+    """
+    name, longest, context = "rollout.max_new_tokens", None, architecture.max_positions
+    if evaluates and job.settings.grpo.eval_max_new_tokens is not None:
+        name, longest = "grpo.eval_max_new_tokens", job.settings.grpo.eval_max_new_tokens
+    rollout = job.settings.rollout.limited(longest)
     served = job.settings.sglang.extra.get("context_length")
     if rollout.engine is Engine.SGLANG and served is not None:
         context = min(int(served), context)
     if context <= rollout.max_new_tokens:
         raise WarpsmithError(
-            f"rollout.max_new_tokens {rollout.max_new_tokens} leaves no room for a prompt in a context of "
+            f"{name} {rollout.max_new_tokens} leaves no room for a prompt in a context of "
             f"{context} tokens; lower it"
         )
     return context - rollout.max_new_tokens

@@ -54,12 +54,13 @@ class Validation:
 
     def _samples(self, ranks: Ranks) -> list[Sample]:
         """All responses of the set, judged."""
-        each, temperature = self._settings.eval_samples_per_prompt, self._settings.eval_temperature
+        settings, each = self._settings, self._settings.eval_samples_per_prompt
+        limits = settings.eval_temperature, settings.eval_max_new_tokens
         groups = [
             self._responder.open_group(
                 row,
                 [
-                    self._responder.sampling(_seed(self._settings.seed, number * each + turn), temperature)
+                    self._responder.sampling(_seed(settings.seed, number * each + turn), *limits)
                     for turn in range(each)
                 ],
             )

@@ -65,9 +65,11 @@ class Responder:
         self._grpo, self._rollout = grpo, rollout
         self._generate_function = load_generate(rollout.generate_function)
 
-    def sampling(self, seed: int, temperature: float | None = None) -> Sampling:
-        """How to sample a response; by default at the temperature of the rollouts."""
-        return sampling_of(self._rollout, self.tokenizer, seed, temperature)
+    def sampling(
+        self, seed: int, temperature: float | None = None, max_new_tokens: int | None = None
+    ) -> Sampling:
+        """How to sample a response; by default at the temperature and the length of the rollouts."""
+        return sampling_of(self._rollout.limited(max_new_tokens), self.tokenizer, seed, temperature)
 
     def open_group(self, row: PromptRow, sampling: Sequence[Sampling]) -> UnfinishedGroup:
         """A draw of a prompt, with a response to write for each `sampling`."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from evaluation.marks import Machine, Result
-from evaluation.problem import Frozen
+from evaluation.problem import Frozen, Split
 
 
 class LrDecayStyle(StrEnum):
@@ -194,6 +194,11 @@ class GrpoSettings(OptimizationSettings):
     """Steps between evaluations on the validation prompts; the last step is evaluated too. None is never."""
     eval_samples_per_prompt: Result[int] = Field(default=1, ge=1)
     """Responses per validation prompt."""
+    eval_split: Result[Split] = Split.VALIDATION
+    """The night's prompts that are evaluated on; `heldout` are the report's own, to follow a published set
+    (AIME) while training: choose nothing by it then."""
+    eval_max_new_tokens: Result[int | None] = Field(default=None, ge=1)
+    """Longest response of evaluations in tokens; none means that of the rollouts."""
     eval_temperature: Result[float | None] = Field(default=None, ge=0)
     """Sampling temperature of evaluations; none means that of the rollouts."""
 

@@ -98,6 +98,10 @@ class RolloutSettings(Frozen):
             )
         return self
 
+    def limited(self, max_new_tokens: int | None) -> RolloutSettings:
+        """The same with another longest response, if one is given."""
+        return self if max_new_tokens is None else self.model_copy(update={"max_new_tokens": max_new_tokens})
+
     @property
     def training_temperature(self) -> float:
         """What training logits are divided by (greedy decoding leaves them as they are)."""
