@@ -124,6 +124,7 @@ def train(job: SftJob, stop: StopRequest | None = None) -> None:
     conversations, too_long = read_conversations(
         job.rows, tokenizer, settings.max_length, architecture.max_positions
     )
+    settings = settings.counted(len(conversations))
     cursor = PromptCursor(len(conversations), settings.seed)
     trainer = Trainer(architecture, job.settings.megatron, settings, settings.steps)
     relevant = [settings, job.settings.megatron, job.settings.model]

@@ -142,7 +142,7 @@ HINTS: Mapping[str, str] = {
     "`--use-dynamic-batch-size`; leave it out",
     "actor-num-nodes": "`python -m training` runs on every node, with `--nnodes`; a night has "
     "`--launcher-nodes`",
-    "num-epoch": "runs are counted in steps: `--num-rollout` for GRPO, `--sft-steps` for SFT",
+    "num-epoch": "`--sft-epochs` for SFT; GRPO is counted in steps, `--num-rollout`",
     "tis-clip-low": "`--grpo-token-rejection LOW HIGH` leaves out what it would raise",
     "custom-tis-function-path": "IcePop is `--grpo-token-rejection 0.5 5 --tis-clip 5`, and whole sequences "
     "are rejected by `--grpo-sequence-rejection LOW HIGH`",

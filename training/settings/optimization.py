@@ -72,17 +72,28 @@ class SftSettings(OptimizationSettings):
     """Supervised fine-tuning on verified kernels: next-token loss on the assistant's tokens only."""
 
     steps: Result[int] = Field(default=100, ge=0)
-    """Batches to train on; epochs follow from it."""
+    """Batches to train on, unless `epochs` is given."""
+    epochs: Result[int | None] = Field(default=None, ge=1)
+    """Passes over the conversations, from which `steps` follows; the last batch may begin another pass."""
     batch_size: Result[int] = Field(default=128, ge=1)
     """Conversations in one optimizer step, over all data-parallel ranks."""
     lr: Result[float] = Field(default=1e-5, gt=0)
     """Peak learning rate."""
     warmup_steps: Result[int] = Field(default=10, ge=0)
-    """Steps over which the rate rises linearly from 0."""
+    """Steps over which the rate rises linearly from 0, unless `warmup_fraction` is given."""
+    warmup_fraction: Result[float | None] = Field(default=None, ge=0, le=1)
+    """Share of the steps over which it does."""
     decay_fraction: Result[float] = Field(default=1.0, ge=0, le=1)
     """Share of the steps, at the end and after the warm-up, over which the rate falls to `min_lr`."""
     max_length: Result[int] = Field(default=4096, ge=2)
     """Longest conversation in tokens; longer ones are left out and counted."""
+
+    def counted(self, conversations: int) -> SftSettings:
+        """The same with `steps` and `warmup_steps` in numbers, for so many conversations."""
+        steps = self.steps if self.epochs is None else -(-self.epochs * conversations // self.batch_size)
+        fraction = self.warmup_fraction
+        warmup = self.warmup_steps if fraction is None else round(fraction * steps)
+        return self.model_copy(update={"steps": steps, "warmup_steps": warmup})
 
 
 class Advantage(StrEnum):
