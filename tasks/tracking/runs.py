@@ -20,7 +20,7 @@ from tasks.tracking.client import MlflowTrouble, PatientClient, artifact_locatio
 from tasks.tracking.spool import Call, Spool
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 #: Tags by which a night's and a stage's run are found again.
 NIGHT, STAGE, FINGERPRINT = "warpsmith.night", "warpsmith.stage", "warpsmith.fingerprint"
@@ -31,8 +31,8 @@ TRUSTED = "warpsmith.trusted"
 _PARENT, _NOTE, _TABLES = "mlflow.parentRunId", "mlflow.note.content", "mlflow.loggedArtifacts"
 #: Tag of a run that could not be made when its first entry was logged: the name that it had until then.
 _WAITED, _WAITING = "warpsmith.waited_as", "waiting-"
-#: Most parameters that MLflow takes in one request.
-_PARAMS = 100
+#: Most parameters and metrics that MLflow takes in one request.
+_PARAMS, _METRICS = 100, 1000
 #: How long logging itself waits for MLflow, and when it looks again whether it is back.
 _LOGGING_S, _AGAIN_S = 8.0, 20.0
 
@@ -326,22 +326,27 @@ class Tracking:
     def _do_metrics(self, run: str, rows: list[dict[str, float]], time: int, again: bool) -> None:
         from mlflow.entities import Metric
 
-        last = -1 if again else self._last_step(run, rows)
-        metrics = [
-            Metric(name, float(value), time, int(row["step"]))
-            for row in rows
-            for name, value in row.items()
-            if name != "step" and row["step"] > last
-        ]
-        for first in range(0, len(metrics), 1000):
-            self._logging.log_batch(run, metrics[first : first + 1000])
+        mark = _mark(rows)
+        last = -1 if again else self._last_step(run, mark)
+        batch: list[Metric] = []
+        for row in (row for row in rows if row["step"] > last):
+            names = sorted(row.keys() - {"step"}, key=lambda name: (name == mark, name))
+            metrics = [Metric(name, float(row[name]), time, int(row["step"])) for name in names]
+            if len(batch) + len(metrics) > _METRICS:  # a step's come together, or a kill could part them
+                self._log_metrics(run, batch)
+                batch = []
+            batch += metrics
+        self._log_metrics(run, batch)
 
-    def _last_step(self, run: str, rows: list[dict[str, float]]) -> int:
-        """The highest step that a run has of what `rows` begin with; -1 if it has none."""
-        metric = next((name for row in rows for name in row if name != "step"), "")
-        if metric not in self._logging.get_run(run).data.metrics:
+    def _log_metrics(self, run: str, metrics: Sequence[Metric]) -> None:
+        for first in range(0, len(metrics), _METRICS):
+            self._logging.log_batch(run, metrics[first : first + _METRICS])
+
+    def _last_step(self, run: str, mark: str) -> int:
+        """The highest step that a run has all metrics of; -1 if there is none."""
+        if mark not in self._logging.get_run(run).data.metrics:
             return -1
-        return max(int(entry.step) for entry in self._logging.get_metric_history(run, metric))
+        return max(int(entry.step) for entry in self._logging.get_metric_history(run, mark))
 
     def _do_params(self, run: str, params: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -383,6 +388,13 @@ class Tracking:
     def _do_tags(self, run: str, tags: dict[str, str]) -> None:
         for key, value in tags.items():
             self._logging.set_tag(run, key, value)
+
+
+def _mark(rows: Sequence[Mapping[str, float]]) -> str:
+    """The metric that is logged last of a step: a step that has it is complete, whenever a kill comes."""
+    every = set.intersection(*(set(row) for row in rows)) if rows else set()
+    some = {name for row in rows for name in row}
+    return min((every or some) - {"step"}, default="")
 
 
 def _now() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,53 @@ def test_a_kill_while_it_is_made_up_repeats_without_a_trace(away, monkeypatch):
     Tracking(LAYOUT)
     shutil.copytree("before", WAITING, dirs_exist_ok=True)  # all was done, and nothing was forgotten
     check_everything(Tracking(LAYOUT), "first")
+
+
+def test_a_kill_after_every_other_entry_leaves_each_entry_once(away, monkeypatch):
+    """A call that is made and not forgotten yet is made again by the next process."""
+    tracking = Tracking(LAYOUT)
+    log_everything(tracking, tracking.night_run("first"))
+    away.delenv("MLFLOW_TRACKING_URI")
+    entries, unlink, made = len(list(WAITING.glob("[0-9]*.json"))), Path.unlink, []
+
+    def killed(path, *arguments, **named):
+        if path.parent.name == WAITING.name:
+            made.append(path.name)
+            if len(made) % 2:
+                raise KeyboardInterrupt
+        unlink(path, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        while list(WAITING.glob("[0-9]*.json")):
+            with suppress(KeyboardInterrupt):
+                Tracking(LAYOUT)
+    assert len(made) == 2 * entries
+    check_everything(Tracking(LAYOUT), "first")
+
+
+def test_a_kill_within_the_metrics_of_a_step_completes_it_later(monkeypatch):
+    """One request takes a thousand metrics, which would end in the middle of the second step."""
+    from mlflow import MlflowClient
+
+    rows = [{"step": step} | {f"m{index}": float(step) for index in range(700)} for step in (1, 2, 3)]
+    tracking, log_batch, asked = Tracking(LAYOUT), MlflowClient.log_batch, []
+
+    def killed(*arguments, **named):
+        asked.append(True)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return log_batch(*arguments, **named)
+
+    run = tracking.night_run("first")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(MlflowClient, "log_batch", killed)
+        tracking.log_steps(run, rows)
+    Tracking(LAYOUT).log_steps(run, rows)
+    connection = sqlite3.connect(DATABASE)
+    counted = connection.execute("select step, count(*) from metrics group by step order by step").fetchall()
+    connection.close()
+    assert counted == [(1, 700), (2, 700), (3, 700)]
 
 
 def test_an_experiment_deleted_in_the_ui_is_restored(capsys):
