@@ -25,11 +25,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from evaluation.errors import WarpsmithError, causes, says_full_disk
 from evaluation.problem import Frozen
+from training.launch.beats import beating
 from training.launch.lock import exclusive
 from training.launch.nodes import ALONE, Node
 from training.launch.reports import (
@@ -110,10 +111,18 @@ def run_processes(
             env=_environment(os.environ, reports, node),
             preexec_fn=_stoppable_child if stoppable else _child,
         )
+        silent: list[str] = []
         try:
-            status = process.wait()
+            with (
+                nullcontext()
+                if node.is_alone
+                else beating(reports, lambda said: _lose(process, silent, said))
+            ):
+                status = process.wait()
         finally:
             _end(process)
+        if silent:
+            raise ProcessLost(silent[0])
         failure = read_failure(reports, node.own(log.parent / "failure.log"))
         if failure is not None and failure.sentence is not None:
             raise WarpsmithError(failure.sentence)
@@ -167,6 +176,12 @@ def _stoppable_child() -> None:
     _child()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _lose(process: subprocess.Popen[bytes], silent: list[str], said: str) -> None:
+    """End torchrun because another node is silent; its workers would wait for that one."""
+    silent.append(said)
+    process.kill()  # its workers die with it
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -43,6 +43,7 @@ _OTHER = (
         "training/launch/signals.py",
         "training/launch/ports.py",
         "training/launch/address.py",
+        "training/launch/beats.py",
         "training/launch/agreement.py",
         "training/launch/nodes.py",
         "training/launch/reports.py",

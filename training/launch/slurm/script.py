@@ -30,7 +30,7 @@ mkdir -p "$out/{outcomes}"
 stop() {{ for node in "$out"/reports/node-*; do touch "$node/stop"; done; }}
 trap stop USR1 TERM
 
-srun --ntasks-per-node=1 --kill-on-bad-exit=0 --wait=60 {command} &
+srun --ntasks-per-node=1 {cpus}--cpu-bind=none --kill-on-bad-exit=0 --wait=60 {command} &
 while true; do
     wait $!
     status=$?
@@ -62,6 +62,7 @@ def batch_script(
     asked = {
         "job-name": name,
         "nodes": settings.nodes,
+        "ntasks-per-node": 1,
         "partition": settings.partition,
         "account": settings.account,
         "time": settings.time,
@@ -79,6 +80,7 @@ def batch_script(
         checkout=shlex.quote(str(checkout)),
         out=shlex.quote(str(out_dir)),
         setup="\n".join([*_exports(settings), *settings.setup]),
+        cpus=f"--cpus-per-task={cpus} " if (cpus := settings.cpus_per_node) else "",  # not inherited
         command=shlex.join([*python, *command]),
         restarts=settings.max_restarts,
         ended=ENDED,

@@ -19,6 +19,7 @@ DELTA = LauncherSettings(
     account="abcd-delta-gpu",
     time="48:00:00",
     memory="220G",
+    cpus_per_node=64,
     gpus_per_node=4,
     interface="hsn0",
     options=("--constraint=scratch",),
@@ -36,15 +37,27 @@ def test_a_script_asks_for_what_the_settings_say():
     lines = script(DELTA).splitlines()
     asked = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
     assert asked == [
-        *("--job-name=warpsmith-1", "--nodes=2", "--partition=gpuA100x4", "--account=abcd-delta-gpu"),
-        *("--time=48:00:00", "--mem=220G", "--gpus-per-node=4", "--output=/out/slurm.log"),
+        *(
+            "--job-name=warpsmith-1",
+            "--nodes=2",
+            "--ntasks-per-node=1",
+            "--partition=gpuA100x4",
+            "--account=abcd-delta-gpu",
+        ),
+        *(
+            "--time=48:00:00",
+            "--mem=220G",
+            "--cpus-per-task=64",
+            "--gpus-per-node=4",
+            "--output=/out/slurm.log",
+        ),
         *("--open-mode=append", "--signal=B:USR1@300", "--requeue", "--constraint=scratch"),
     ]
     assert "cd '/a checkout' || exit 1" in lines and "module load cuda" in lines
     assert "export GLOO_SOCKET_IFNAME=hsn0 NCCL_SOCKET_IFNAME=hsn0" in lines
     (srun,) = (line for line in lines if line.startswith("srun "))
     inside = "apptainer exec --nv --bind /work/nvme 'my image.sif' /opt/trainer/bin/python -m a.module 'a b'"
-    assert f" {inside} &" in srun
+    assert f" {inside} &" in srun and " --cpus-per-task=64 " in srun
 
 
 def test_a_script_without_wishes_leaves_them_to_slurm():
