@@ -46,10 +46,9 @@ def main() -> None:
     proven = [mutant for mutant in wrong if proofs[mutant.key]]
     settings = EvaluationSettings(backend=options.backend, workers=options.workers)
     start = time.monotonic()
-    with ReferencePool() as reference:
-        problems = _problems(
-            {*(each.program for each in kernels), *(each.original.program for each in proven)}, reference
-        )
+    with ReferencePool(options.workers) as reference:
+        names = {*(each.program for each in kernels), *(each.original.program for each in proven)}
+        problems = _problems(names, reference, options.workers)
         print(f"{len(problems)} problems in {time.monotonic() - start:.0f} s", flush=True)
         requests = [Request(problems[each.program], each.response) for each in kernels]
         requests += [Request(problems[each.original.program], each.response) for each in proven]
@@ -86,7 +85,7 @@ def _sample(items: Sequence[T], count: int) -> list[T]:
     return random.Random(0).sample(list(items), min(count, len(items)))
 
 
-def _problems(names: set[str], reference: ReferencePool) -> dict[str, Problem]:
+def _problems(names: set[str], reference: ReferencePool, workers: int) -> dict[str, Problem]:
     """Every program as the problem that the judge makes of it."""
     known = programs()
 
@@ -94,7 +93,7 @@ def _problems(names: set[str], reference: ReferencePool) -> dict[str, Problem]:
         text = known[name].text()
         return problem_from_program(text, id=name, source="bench_judge", reference=reference)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         return dict(zip(sorted(names), pool.map(described, sorted(names)), strict=True))
 
 
