@@ -11,6 +11,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 SGLANG_STAMP := $(VENV)/.sglang-cpu
 # A profile that serves with SGLang on a CPU (`sglang: {device: cpu}`) needs the server installed as well.
 SERVER := $(shell grep -qsE '^ +device: cpu\b' infra/profiles/$(PROFILE).yaml && echo sglang)
@@ -20,10 +21,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup sglang model nightly test lint bench serve gc clean
+.PHONY: help setup sglang model nightly test test-all lint bench serve gc clean
 
 help:  ## show this list
-	grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 setup: $(STAMP) $(SERVER)  ## install everything into ./.venv (once), and open the profile's night
 	[ -f "artifacts/$$PROFILE/night.yaml" ] || $(BIN)/python -m tasks.night --profile "$$PROFILE"
@@ -36,8 +37,11 @@ model: $(STAMP)  ## fetch a published model into ./models: MODEL=gemma3-270m (Ge
 nightly: $(STAMP) $(SERVER)  ## run, continue or reproduce a night: NIGHT=2026-12-01 PROFILE=cpu ARGS="--grpo-steps 5"
 	exec $(BIN)/python -m flows.run nightly --profile "$$PROFILE" $${NIGHT:+--night "$$NIGHT"} $(ARGS)
 
-test: setup  ## run the tests
-	exec $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+test: setup  ## run the tests but the slow ones: minutes
+	exec $(PYTEST) -m "not slow" $(ARGS)
+
+test-all: setup  ## run all tests, whole nights, servers and clusters too: about 40 minutes on two cores
+	exec $(PYTEST) $(ARGS)
 
 lint: setup  ## check style and types
 	$(BIN)/ruff check .
