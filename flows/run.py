@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from evaluation.errors import WarpsmithError
+from flows.plan import plan, plan_text
 from flows.server import answers, prefect_api
 from tasks.disk.full import explain_full_disk
 from tasks.disk.layout import Layout
@@ -89,9 +90,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("flow", choices=["nightly"])
     parser.add_argument("--profile", default="cpu", help="a file of infra/profiles/")
     parser.add_argument("--night", help="a date or another name; `today`; by default the profile's own night")
+    parser.add_argument(
+        "--plan", action="store_true", help="say what would run, why, and what it costs; run nothing"
+    )
     add_settings_help(parser, SECTIONS)
     options, flags = parser.parse_known_args(argv)
     try:
+        if options.plan:
+            layout = Layout(Path(), options.profile)
+            print(plan_text(layout, plan(layout, options.night, flags)))
+            return 0
         with handling(_stop):
             run_nightly(options.profile, options.night, flags)
     except Requeue as request:

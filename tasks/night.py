@@ -102,9 +102,24 @@ def open_night(
     Raises:
         WarpsmithError: if the name is not one, for a mistake in the profile, or if a source is missing.
     """
+    night = planned_night(layout, name, champion, overrides)
+    text = yaml.safe_dump(night.model_dump(), sort_keys=False)
+    for path in (layout.night_record(night.name), layout.night_file):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomically(path, text)
+    return night
+
+
+def planned_night(
+    layout: Layout,
+    name: str,
+    champion: Callable[[], Champion | None],
+    overrides: Overrides | None = None,
+) -> Night:
+    """What `open_night` would make the active night; writes nothing."""
     name = resolve_name(name)
     before, profile = recorded_night(layout, name), load_profile(layout, overrides)
-    night = Night(
+    return Night(
         name=name,
         champion=before.champion if before else champion(),
         sources=_hash_sources(layout, profile.data.sources),
@@ -112,11 +127,6 @@ def open_night(
         result=profile.sections(Affects.RESULT),
         machine=profile.sections(Affects.MACHINE),
     )
-    text = yaml.safe_dump(night.model_dump(), sort_keys=False)
-    for path in (layout.night_record(name), layout.night_file):
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            write_atomically(path, text)
-    return night
 
 
 def recorded_night(layout: Layout, name: str) -> Night | None:

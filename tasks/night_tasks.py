@@ -26,8 +26,10 @@ from tasks.night import Night, active_night, active_settings, open_night, record
 from tasks.profile import Profile, flat, read_flags
 from tasks.registry import Registry
 from tasks.report.history import keep
+from tasks.report.ledger import charged, cost_rows, entries
 from tasks.report.morning import write_pages
 from tasks.report.summary import benchmark_markdown, note, stage_rows, terminal_summary
+from tasks.stages.budget import BudgetSpent, within_budget
 from tasks.stages.dvc_stage import (
     How,
     Outcome,
@@ -144,7 +146,9 @@ def _may_retry(task: Any, run: Any, state: Any) -> bool:
 @task(cache_policy=NO_CACHE, task_run_name="{stage}", retries=1, retry_condition_fn=_may_retry)
 def stage_task(layout: Layout, stage: Stage, force: bool = False) -> Outcome:
     """Bring one stage up to date through DVC."""
-    with overheard(get_run_logger().info):
+    (profile, night), log = active_settings(layout), get_run_logger().info
+    work = layout, profile, night.name, stage
+    with charged(*work), within_budget(*work), overheard(log):
         outcome = run_through_dvc(layout, stage, force=force)
     say(f"[{stage}] {_WORDS[outcome.how].format(outcome.seconds)}")
     manifest = Manifest.read(layout.manifest(stage))
@@ -235,10 +239,13 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
         tracking.log_path(run_id, write_pages(layout, profile, night, promotion, tracking.page).parent)
     except (WarpsmithError, OSError, ValueError, LookupError) as error:  # the night itself is complete
         say(f"the pages of this night cannot be written: {error}")
-    tracking.finish(run_id)
     create_table_artifact(
         key="stages", table=stage_rows(outcomes, manifests), description=f"Stages of night {night.name}"
     )
+    costs = cost_rows(entries(layout), night.name, len(promotion.decision.solved))
+    tracking.log_table(run_id, "costs.json", costs)
+    tracking.finish(run_id)
+    create_table_artifact(key="costs", table=costs, description=f"What night {night.name} took")
     create_markdown_artifact(key="benchmark", markdown=benchmark_markdown(metrics))
     return terminal_summary(layout, night, outcomes, metrics, promotion, tracking.page)
 
@@ -254,7 +261,7 @@ def _facts(night: Night, promotion: Promotion) -> dict[str, str]:
 
 def mark_ended(layout: Layout, night: str, error: BaseException) -> None:
     """Show in MLflow that the night and what ran of it ended early, and why."""
-    killed = not isinstance(error, Exception) or isinstance(error, (Requeue, StageCrashed))
+    killed = not isinstance(error, Exception) or isinstance(error, (Requeue, StageCrashed, BudgetSpent))
     Tracking(layout).end_night(night, "KILLED" if killed else "FAILED", str(error) or type(error).__name__)
 
 

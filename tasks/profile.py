@@ -16,7 +16,7 @@ from evaluation.problem import Frozen
 from evaluation.settings import EvaluationSettings
 from evaluation.timing.samples import REPORT, TimingSettings
 from tasks.disk.layout import Layout
-from tasks.models.gate_settings import GateSettings
+from tasks.models.gate_settings import BudgetSettings, GateSettings
 from training.arguments.parse import Overrides, read_arguments
 from training.arguments.profile_file import read_settings, validated
 from training.settings.jobs import MegatronSettings, ModelSettings, TrainingSettings
@@ -73,6 +73,8 @@ class Profile(Frozen):
     """Section `launcher:`."""
     gate: GateSettings = GateSettings()
     """Section `gate:`, which may be left out."""
+    budget: BudgetSettings = BudgetSettings()
+    """Section `budget:`, which may be left out."""
 
     @field_validator("night", mode="before")
     @classmethod

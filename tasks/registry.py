@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ from tasks.disk.layout import Layout
 from tasks.models.gate import Decision
 from tasks.models.kept import bring_model, keep_model, model_path
 from tasks.night import Champion
-from tasks.tracking.client import MlflowTrouble
+from tasks.tracking.client import MlflowTrouble, PatientClient
 from tasks.tracking.runs import NIGHT, Tracking
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _REASON, _AWAITS = "warpsmith.decision", "warpsmith.awaits_approval"
 _BEFORE, _FALLEN = "warpsmith.champion_before", "warpsmith.rolled_back"
 #: Of the nights that a corridor is made of.
 _MOST_NIGHTS = 20
+#: How long a mere question waits for MLflow.
+_PEEK_S = 5.0
 
 
 def model_folder(tracking: Tracking, uri: str) -> Path:
@@ -69,6 +72,24 @@ def _weights(layout: Layout, tags: Mapping[str, str]) -> Path:
     if earlier and path_md5(folder) == md5:
         return keep_model(layout, folder, md5)
     return bring_model(layout, md5)
+
+
+def peek_champion(layout: Layout) -> tuple[str, Champion] | None:
+    """The champion's version, and what a night would start from; brings no weights and writes nothing.
+
+    Raises:
+        MlflowTrouble: if MLflow is there and does not answer.
+    """
+    if not (os.environ.get("MLFLOW_TRACKING_URI") or (layout.root / "artifacts" / "mlflow.db").exists()):
+        return None
+    client, name = PatientClient(layout.root, _PEEK_S), f"warpsmith-{layout.profile}"
+    models = client.search_registered_models(f"name = '{name}'")
+    if not models or "champion" not in models[0].aliases:
+        return None
+    version = client.get_model_version_by_alias(name, "champion")
+    md5 = version.tags[_MD5]
+    folder = model_path(layout, md5).relative_to(layout.root).as_posix()
+    return str(version.version), Champion(night=version.tags[NIGHT], model=folder, md5=md5)
 
 
 class Registry:

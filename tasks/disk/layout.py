@@ -56,6 +56,11 @@ class Layout:
         """A git repository in which every night that has ended is a commit."""
         return self.home / "history"
 
+    @property
+    def ledger(self) -> Path:
+        """What every stage has cost, a line each time."""
+        return self.home / "ledger.jsonl"
+
     def report(self, night: str) -> Path:
         """The folder of a night's pages, which later nights are compared with."""
         return self.home / "reports" / night

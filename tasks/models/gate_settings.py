@@ -1,4 +1,4 @@
-"""What a night's model has to show to become champion: the `gate:` section of a profile."""
+"""What only the flow reads: the sections `gate:` and `budget:` of a profile, which may be left out."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ class GateSettings(Frozen):
     """So many trusted nights are needed before a night can drift from them."""
     corridor_width: Machine[float] = Field(default=4.0, gt=0)
     """Half the corridor's width, in robust standard deviations of the trusted nights."""
+
+
+class BudgetSettings(Frozen):
+    """What a night may use, over all its starts: the `budget:` section of a profile."""
+
+    hours: Machine[float | None] = Field(default=None, gt=0)
+    """Hours at work; none is as many as it takes."""
+    gpu_hours: Machine[float | None] = Field(default=None, gt=0)
+    """Hours of GPUs that the night holds; none is as many as it takes."""

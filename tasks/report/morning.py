@@ -20,6 +20,7 @@ from tasks.disk.manifest import Manifest
 from tasks.models.promotion import Promotion
 from tasks.night import Night
 from tasks.profile import Profile
+from tasks.report.ledger import cost_rows, entries
 from tasks.report.morning_page import Earlier, Morning, morning_page
 from tasks.report.summary import served_page
 from tasks.report.trajectories import trajectories_page
@@ -61,6 +62,7 @@ def write_pages(layout: Layout, profile: Profile, night: Night, promotion: Promo
         before=_last_night(layout, night.name),
         links=[("rollouts", TRAJECTORIES), *_links(manifests, runs)],
         facts=_facts(night, promotion, manifests),
+        costs=cost_rows(entries(layout), night.name, len(promotion.decision.solved)),
     )
     write_atomically(folder / PAGE, morning_page(morning))
     rollouts = StepLog(layout.stage(Stage.GRPO) / SAMPLES).rows()

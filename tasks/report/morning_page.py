@@ -63,6 +63,7 @@ _PAGE = part("""\
 <h2>Operators by level</h2>{{ heat }}
 <p class='note'>Share of the trained model's kernels that are correct; in brackets the number of problems.</p>
 <h2>All problems</h2>{{ problems }}
+<h2>What it cost</h2>{{ costs }}
 <h2>What produced this</h2>{{ facts }}
 </html>
 """)
@@ -100,6 +101,8 @@ class Morning:
     before: Earlier | None
     links: Sequence[tuple[str, str]]
     facts: Mapping[str, str]
+    costs: Sequence[Mapping[str, str]] = ()
+    """Hours by stage, in all, and for each newly solved problem."""
 
     @property
     def figures(self) -> dict[Contender, dict[str, Figures]]:
@@ -128,6 +131,7 @@ def morning_page(morning: Morning) -> str:
             failures=_failures(morning),
             heat=_heat(morning.problems, figures[Contender.TRAINED]),
             problems=problem_list(morning.problems, figures, best),
+            costs=_rows(morning.costs),
             facts=table(("", ""), list(morning.facts.items())),
         )
     )
@@ -167,9 +171,13 @@ def _crossing(names: Sequence[str], low: Mapping[str, float], high: Mapping[str,
     return [name for name in names if low[name] == 0 < high[name]]
 
 
+def _rows(rows: Sequence[Mapping[str, str]]) -> Markup:
+    """A table of rows with the same keys."""
+    return table(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
+
+
 def _numbers(morning: Morning) -> Markup:
-    heads = list(morning.decision_rows[0]) if morning.decision_rows else []
-    made = table(heads, [list(row.values()) for row in morning.decision_rows])
+    made = _rows(morning.decision_rows)
     speed = morning.decision.gains.get(Measure.SPEED)
     if speed is not None:
         made += table(

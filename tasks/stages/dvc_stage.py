@@ -103,7 +103,7 @@ def run_through_dvc(layout: Layout, stage: Stage, *, force: bool = False) -> Out
         WarpsmithError: DVC itself refused, for instance because another DVC command is at work.
     """
     start = time.monotonic()
-    before = _last_holder(layout, stage)
+    before = last_holder(layout, stage)
     layout.failure(stage).unlink(missing_ok=True)
     with _dvc_errors(layout, stage), _venv_on_path(), _stoppable(layout, stage, before):
         from dvc.repo import Repo
@@ -111,7 +111,7 @@ def run_through_dvc(layout: Layout, stage: Stage, *, force: bool = False) -> Out
         preload()
         with Repo(str(layout.root)) as repo:
             changed = repo.reproduce(targets=[_address(layout, stage)], single_item=True, force=force)
-    how = How.SKIPPED if not changed else How.RAN if _last_holder(layout, stage) != before else How.RESTORED
+    how = How.SKIPPED if not changed else How.RAN if last_holder(layout, stage) != before else How.RESTORED
     return Outcome(stage=stage, how=how, seconds=round(time.monotonic() - start, 1))
 
 
@@ -195,7 +195,7 @@ def _address(layout: Layout, stage: Stage) -> str:
     return f"{(workspace(layout) / 'dvc.yaml').relative_to(layout.root).as_posix()}:{stage}"
 
 
-def _last_holder(layout: Layout, stage: Stage) -> tuple[str, int] | None:
+def last_holder(layout: Layout, stage: Stage) -> tuple[str, int] | None:
     """Which process ran the stage last: it leaves its id in the stage's lock file."""
     lock = layout.lock(stage)
     return (lock.read_text(encoding="utf-8"), lock.stat().st_mtime_ns) if lock.exists() else None
@@ -235,7 +235,7 @@ def _stoppable(layout: Layout, stage: Stage, before: tuple[str, int] | None) -> 
     def forward(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked = True
-        holder = _last_holder(layout, stage)
+        holder = last_holder(layout, stage)
         if holder is not None and holder != before and holder[0].strip().isdigit():
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(int(holder[0]), number)

@@ -22,7 +22,7 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 #: All that a profile may hold: what training reads, and what only nights do.
 SECTIONS = frozenset({"model", "megatron", "sft", "grpo", "rollout", "sglang", "evaluation"})
-NIGHT_SECTIONS = frozenset({"night", "data", "benchmark", "launcher", "gate"})
+NIGHT_SECTIONS = frozenset({"night", "data", "benchmark", "launcher", "gate", "budget"})
 
 
 class _UniqueKeys(yaml.SafeLoader):
