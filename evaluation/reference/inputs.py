@@ -8,8 +8,10 @@ all numbers come from a generator of its own, so a program that seeds torch itse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -18,6 +20,23 @@ from torch import Tensor
 from evaluation.reference.draw import Kind
 
 Named = dict[str, Tensor]
+
+_COMPARES = re.compile("max|min|pool|sort|topk|entropy|logsumexp|median|kthvalue|attention", re.IGNORECASE)
+"""What a program says that compares values with each other."""
+_MULTIPLIES = re.compile("@|matmul|mm|einsum|attention|Linear", re.IGNORECASE)
+_FEW_SLICES = 32
+"""One slice of so many lies far from zero."""
+_FACTOR = 30.0
+"""How many times as large factors are whose product shall be far below zero."""
+
+
+class Far(StrEnum):
+    """What lies far from zero: a maximum that starts at -1000 is right where anything is larger."""
+
+    NOTHING = "nothing"
+    SLICES = "slices"  #: a few rows, planes, ...
+    ALL = "all"  #: every element, for what is reduced to one
+    FACTORS = "factors"  #: of opposite signs, so that all scores of attention are far below zero
 
 
 @dataclass(frozen=True)
@@ -31,10 +50,16 @@ class Width:
     """Whether inputs that the program draws without negative values stay so (logarithms, roots)."""
     keeps_buffers: bool = False
     """Whether buffers stay as the program makes them."""
+    far: Far = Far.NOTHING
 
 
-def attempts(kind: Kind) -> Iterator[Width]:
+def attempts(kind: Kind, program: str = "") -> Iterator[Width]:
     """From the widest to the program's own inputs, which every kind ends with."""
+    if kind in (Kind.BELOW, Kind.ABOVE) and _COMPARES.search(program):
+        if kind is Kind.ABOVE and _MULTIPLIES.search(program):
+            yield Width(kind, far=Far.FACTORS)
+        yield Width(kind, far=Far.ALL)
+        yield Width(kind, far=Far.SLICES)
     if kind is not Kind.OWN:
         for reach in (1.0, 0.75, 0.5, 0.25):
             yield Width(kind, reach)
@@ -78,10 +103,17 @@ def wider(own: Sequence[Any], again: Sequence[Any], width: Width, generator: Gen
     if width.kind is Kind.OWN:
         return list(own)
     factor = _factor(width, generator)
-    return [
-        value if is_exact(value) or _is_made(value, other) else _wider(value, other, width, factor, generator)
-        for value, other in zip(own, again, strict=True)
-    ]
+    kind, other_kind = Kind.BELOW, Kind.ABOVE
+    found = []
+    for value, other in zip(own, again, strict=True):
+        if is_exact(value) or _is_made(value, other):
+            found.append(value)
+            continue
+        if width.far is Far.FACTORS:
+            width = replace(width, kind=kind)
+            kind, other_kind = other_kind, kind
+        found.append(_wider(value, other, width, factor, generator))
+    return found
 
 
 def redrawn(state: Named, buffers: set[str], width: Width, generator: Generator) -> Named:
@@ -149,6 +181,10 @@ def _wider(own: Tensor, again: Tensor, width: Width, factor: float, generator: G
 def _values(own: Tensor, width: Width, factor: float, generator: Generator) -> Tensor:
     normal, size = generator.normal(own.shape), float(own.square().mean().sqrt())
     unit = max(size, 1.0) * factor
+    if width.far is Far.FACTORS:
+        return (_FACTOR if width.kind is Kind.ABOVE else -_FACTOR) * size * normal.abs()
+    if width.far is not Far.NOTHING:
+        return _far(normal.abs(), unit, width, generator) * (1 if width.kind is Kind.ABOVE else -1)
     if width.kind is Kind.BELOW:
         return -unit * normal.abs()
     if width.kind is Kind.ABOVE:
@@ -164,6 +200,23 @@ def _values(own: Tensor, width: Width, factor: float, generator: Generator) -> T
     return _with_ties(3 * unit * normal, generator) if width.reach == 1 else 3 * unit * normal
 
 
+def _far(normal: Tensor, unit: float, width: Width, generator: Generator) -> Tensor:
+    """Positive values of which some, or all, are 12 000 or more; a number of 16 bits may be as large as that.
+
+    They lie as far apart, so that rounding does not decide which is the largest.
+    """
+    far = 10 ** generator.between(4.08, 4.15) * (1 + normal / 3)
+    if width.far is Far.ALL:
+        return far
+    values = unit * normal
+    for view, others in zip(_views(values), _views(far), strict=True):
+        drawn = generator.uniform(view.shape[:1])
+        if len(drawn) > 1:
+            index = drawn.argsort()[: max(1, len(drawn) // _FEW_SLICES)]
+            view[index] = others[index]
+    return values
+
+
 def _with_ties(values: Tensor, generator: Generator) -> Tensor:
     """Multiples of a power of two (sums of them are exact), in some slices the same one or zero."""
     if not values.numel():
@@ -177,13 +230,16 @@ def _with_ties(values: Tensor, generator: Generator) -> Tensor:
 
 
 def _some_slices(values: Tensor, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches, planes, rows, ... and the channels along the second axis; of each an eighth by index."""
-    views = [values.flatten(0, axis) for axis in range(values.ndim - 1)]
-    if values.ndim > 1:
-        views.append(values.movedim(1, 0))
-    for view in views:
+    """Of batches, planes, ... an eighth by index."""
+    for view in _views(values):
         drawn = generator.uniform(view.shape[:1])
         yield view, ((drawn < 1 / 8) | ((drawn == drawn.min()) & (len(drawn) > 3))).nonzero().flatten()
+
+
+def _views(values: Tensor) -> list[Tensor]:
+    """Batches, planes, rows, ... and the channels along the second axis, each along a view's first axis."""
+    views = [values.flatten(0, axis) for axis in range(values.ndim - 1)]
+    return [*views, values.movedim(1, 0)] if values.ndim > 1 else views
 
 
 def _structured(samples: Sequence[Tensor], drawn: Tensor) -> Tensor:

@@ -3,20 +3,22 @@
 A kernel adds in another order than PyTorch, so its result is that of inputs that are a few roundings off.
 How far does that move each element? Each pair of probes moves every input up or down by a share of itself,
 and the second of a pair the other way, so that a kink (relu near zero) shows on one side. Ties of `topk`,
-`argmax` and their like are broken at random meanwhile. What comes out differently where inputs move by a few
-roundings, or in the declared precision, is not determined: an index among ties, a number that rounding
-decides.
+`argmax` and their like are broken at random meanwhile. What comes out differently where inputs, and results
+on the way, move by a few roundings, or in the declared precision, is not determined: an index among ties, a
+number that rounding decides, deviations of `exp(x)` from its mean for tiny `x`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from evaluation.reference.inputs import Generator, Named, is_exact
 from evaluation.tolerance import EPSILON, TOLERANCE
@@ -41,6 +43,14 @@ _SAMPLE = 256
 """Elements that a median is taken of."""
 _FEW = 1024
 """Elements below which two pairs of probes are run: there are no neighbours to learn from."""
+_ROUNDED = frozenset({
+    "add", "sub", "rsub", "mul", "div", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log1p",
+    "sqrt", "rsqrt", "pow", "sin", "cos", "tanh", "sigmoid", "erf", "softplus", "gelu", "silu", "sum",
+    "mean", "cumsum", "prod", "mm", "bmm", "addmm", "baddbmm", "mv", "dot", "linear", "matmul",
+    "convolution", "var", "std",
+    "_softmax", "_log_softmax", "logsumexp", "linalg_vector_norm", "avg_pool2d", "_adaptive_avg_pool2d",
+})  # fmt: skip
+"""Operators that compute: what only moves or chooses values keeps them equal to what they were."""
 _FIRST_OF_EQUALS = frozenset(("argmax", "argmin", "max", "min"))  #: documented so
 _ANY_OF_EQUALS = frozenset(("topk", "sort", "argsort", "kthvalue", "median", "nanmedian", "mode"))
 
@@ -82,6 +92,24 @@ class _TieBreaker(TorchFunctionMode):
         return wide + self._sign * step * (self._generator.uniform(wide.shape) - 0.5)
 
 
+class _Roundings(TorchDispatchMode):
+    """Moves results on the way by a `step` of themselves, equal ones alike, but for whole numbers."""
+
+    def __init__(self, step: float, multiplier: int) -> None:
+        super().__init__()
+        self._step, self._multiplier = step, multiplier
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name not in _ROUNDED or not isinstance(result, Tensor) or result.dtype != torch.float64:
+            return result
+        moved = result * (1 + self._step * _signs_by_value(result, self._multiplier))
+        return torch.where(result == result.round(), result, moved)
+
+
 def _rounded(result: Any, dtype: torch.dtype) -> Any:
     """Values chosen among integers as integers again; a named tuple becomes a tuple of the same names."""
     if isinstance(result, Tensor):
@@ -95,6 +123,7 @@ def bounds(
     state: Named,
     expected: Named,
     outputs: Named,
+    in_steps: Named,
     exact: Sequence[bool],
     seed: int,
     *,
@@ -108,6 +137,7 @@ def bounds(
         state: its parameters in float64.
         expected: what it gives.
         outputs: its own results in the declared precision.
+        in_steps: the same with what a kernel may round besides.
         exact: which of `values` must not be moved.
         seed: of the probes.
         first_of_equals: `argmax` and its like take the first of equals, as documented; otherwise any will do.
@@ -117,7 +147,9 @@ def bounds(
     generator = Generator(seed, device)
     held = {name for name, tensor in state.items() if is_exact(tensor)}
 
-    def pair(step: float, number: int, sign_of: Callable[[Tensor], Tensor]) -> tuple[list[Named], bool]:
+    def pair(
+        step: float, number: int, sign_of: Callable[[Tensor], Tensor], on_the_way: int = 0
+    ) -> tuple[list[Named], bool]:
         signs = [None if fixed else sign_of(value) for value, fixed in zip(values, exact, strict=True)]
         others = {name: sign_of(tensor) for name, tensor in state.items() if name not in held}
         found, chose = [], False
@@ -130,7 +162,8 @@ def bounds(
                 name: tensor * (1 + side * others[name]) if name in others else tensor
                 for name, tensor in state.items()
             }
-            with _TieBreaker(names, seed + number, device, side / step) as ties:
+            roundings = _Roundings(side, on_the_way) if on_the_way else nullcontext()
+            with _TieBreaker(names, seed + number, device, side / step) as ties, roundings:
                 found.append(evaluate(moved, moved_state))
             chose = chose or ties.used
         return found, chose
@@ -140,15 +173,15 @@ def bounds(
     for number in range(2 if few else 1):
         found, chose = pair(_STEP, number, lambda value: _random_signs(value, generator))
         far += found
-    multiplier = int(generator.between(2**20, 2**30)) * 2 + 1
-    near, _ = pair(_ROUNDINGS, 2, lambda value: _signs_by_value(value, multiplier))
+    multiplier = int(generator.between(2**19, 2**29)) * 2 + 1
+    near, _ = pair(_ROUNDINGS, 2, lambda value: _signs_by_value(value, multiplier), multiplier)
     scale: Named = {}
     slack: Named = {}
     for name, want in expected.items():
         own, probes = outputs[name], [found[name] for found in near]
         if want.is_floating_point():
             scale[name] = _scale(want, [found[name] for found in far])
-            slack[name] = _slack(want, own, probes, scale[name])
+            slack[name] = _slack(want, [own, in_steps[name]], probes, scale[name])
         else:
             probes += [found[name] for found in far] if chose else []
             differs = torch.stack([probe.to(own.dtype) != want for probe in [*probes, own]]).any(0)
@@ -171,8 +204,8 @@ def _random_signs(value: Tensor, generator: Generator) -> Tensor:
 
 def _signs_by_value(value: Tensor, multiplier: int) -> Tensor:
     """A sign for every value, the same for equal ones: what is equal stays so."""
-    bits = value.float().contiguous().view(torch.int32).long()
-    return ((bits * multiplier) >> 31 & 1).double() * 2 - 1
+    bits = value.float().contiguous().view(torch.int32)
+    return torch.where(bits * multiplier < 0, 1.0, -1.0).double()
 
 
 def _scale(want: Tensor, probes: Sequence[Tensor]) -> Tensor:
@@ -181,14 +214,14 @@ def _scale(want: Tensor, probes: Sequence[Tensor]) -> Tensor:
     return _SIZE_SHARE * torch.maximum(moved, _LEAST_SHARE * _usual(moved))
 
 
-def _slack(want: Tensor, own: Tensor, probes: Sequence[Tensor], scale: Tensor) -> Tensor:
+def _slack(want: Tensor, own: Sequence[Tensor], probes: Sequence[Tensor], scale: Tensor) -> Tensor:
     """Error allowed for what the declared precision, or a few roundings of the inputs, decide."""
-    error = _furthest(want, [own.double()])
+    error = _furthest(want, [value.double() for value in own])
     most = _MOST * torch.maximum(want.nan_to_num(0.0, 0.0, 0.0).abs() + scale, _usual(want))
     slack = torch.minimum(_FACTOR * (error + _usual(error)), most)
     slack = torch.maximum(slack, error) + _furthest(want, probes)
     finite = want.isfinite()
-    for value in (own, *probes):
+    for value in (own[0], *probes):
         slack.masked_fill_(value.isfinite() != finite, torch.inf)
     return slack
 
