@@ -31,6 +31,7 @@ from evaluation.backends.base import Backend, Run
 from evaluation.candidate import Candidate, parse
 from evaluation.plan import Plan, kernels_of, plan
 from evaluation.problem import Instance, Problem
+from evaluation.programs.apart import told_apart
 from evaluation.programs.choice import beyond
 from evaluation.programs.residues import at_residues
 from evaluation.reference.draw import Case, Draw, Kind, elements, spread
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 
 _RARE = 1000
-"""Where the numbers of the draws at a candidate's own residues begin."""
+"""Where the numbers of the draws at a candidate's own residues, and with equal sizes told apart, begin."""
 _FEW_ELEMENTS = 10_000
 """Elements of a larger instance of which wider inputs are soon drawn, too."""
 
@@ -161,6 +162,7 @@ def draw_cases(
     chosen += [(len(chosen) + at, (problem.ladder[at], Kind.OWN)) for at in larger]
     if candidate is not None and sizes is SizeSet.CHECKS:
         rare = at_residues(problem, candidate.source, reference)
+        rare += told_apart(problem, candidate, reference)
         chosen += [(_RARE + at, (instance, Kind.OWN)) for at, instance in enumerate(rare)]
     requests = [
         (instance, Draw(kind, _derived_seed(seed, identity, index))) for index, (instance, kind) in chosen

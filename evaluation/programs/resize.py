@@ -455,7 +455,16 @@ def _shape(call: ast.Call) -> list[ast.expr]:
     if _called(call) not in ("randn", "rand") or not call.args:
         return []
     first = call.args[0]
-    return list(first.elts) if isinstance(first, ast.List | ast.Tuple) else list(call.args)
+    return first.elts if isinstance(first, ast.List | ast.Tuple) else call.args
+
+
+def drawn_shapes(tree: ast.Module) -> Iterator[list[ast.expr]]:
+    """The extents of every tensor that `get_inputs` draws, as they stand in the tree."""
+    for definition in tree.body:
+        if isinstance(definition, ast.FunctionDef) and definition.name == DRAWING[0]:
+            for node in ast.walk(definition):
+                if isinstance(node, ast.Call) and (shape := _shape(node)):
+                    yield shape
 
 
 def _extent(node: ast.expr) -> float:
