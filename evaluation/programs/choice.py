@@ -24,6 +24,9 @@ _CHEAP = 100_000
 """Cost of all larger sizes together that every candidate gets: about 20 ms."""
 _DEAR = 450_000
 """Cost of one size that a candidate gets because of its constants, or now and then by chance."""
+_DEAREST = 3_300_000
+"""The same where a constant is as large as `_MANY`, which few kernels have."""
+_MANY = 200_000
 _CHANCE = 0.25
 _WAITING = 5
 """How much more a thread costs that waits at barriers."""
@@ -60,7 +63,8 @@ def beyond(problem: Problem, candidate: Candidate, secret: str) -> list[int]:
             reached = measure(ladder[best])
         needed = max((number for number in numbers if number <= most), default=0)
         if reached <= needed:
-            dear = [index for index in higher if costs[index] <= _DEAR and measure(ladder[index]) > reached]
+            limit = _DEAR if needed < _MANY else _DEAREST
+            dear = [index for index in higher if costs[index] <= limit and measure(ladder[index]) > reached]
             enough = [index for index in dear if measure(ladder[index]) > needed]
             if dear:
                 longest = max(dear, key=lambda index: measure(ladder[index]))

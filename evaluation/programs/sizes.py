@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 SMALL = 16
 """Extents up to this are batches, channels or windows, and stay small."""
-RUNGS = (260, 1_050, 4_150, 16_500, 70_000, 200_001, 1_060_000)
-"""Where the long and the large sizes begin: past blocks, past grids, past 16 bits, past round thousands."""
+RUNGS = (260, 1_050, 4_150, 16_500, 70_000, 200_001, 1_060_000, 2_110_000)
+"""Where the long and the large sizes begin: past blocks, past grids, past 16, 20 and 21 bits."""
 _PRODUCT = 2048
 """Product of two small sizes, or of one; every further size doubles it."""
 _SPREAD = 1.1
@@ -72,7 +72,8 @@ def filled(elements: int, shipped: Sequence[int], rng: random.Random) -> list[in
     for position, extent in enumerate(reversed(shipped)):
         others = len(shipped) - position - 1
         most = max(3, min(extent - 1, left // 3**others))
-        found.insert(0, ragged(max(3, most - most // 16), most, rng) if most > 3 else 3)
+        drawn = (most - most // 16, most) if others else (most, min(extent - 1, most + most // 16))
+        found.insert(0, ragged(max(3, drawn[0]), drawn[1], rng) if most > 3 else 3)
         left = max(1, -(-left // found[0]))
     return found
 

@@ -31,7 +31,7 @@ WORK_CAP = 500_000
 """Floating-point operations that a small variant should not exceed."""
 RELAXATION = 8
 """By how much both caps are raised where no variant stays below them."""
-LARGE_ELEMENT_CAP = 1_400_000
+LARGE_ELEMENT_CAP = 2_500_000
 """Elements of one tensor at the long and large sizes, of which a candidate gets what it can run in time."""
 _LARGE_WORK = 16
 """Operations an element there, beyond what a small variant may do: elementwise work, no products."""

@@ -58,6 +58,11 @@ def test_large_sizes_make_the_elements_that_are_asked_for(shipped, elements, rng
         assert elements / 2 <= prod(drawn) <= 2 * elements * 3 ** len(shipped)
 
 
+@given(st.sampled_from(RUNGS[4:]), SEEDS)
+def test_a_large_matrix_has_no_fewer_elements_than_asked_for(elements, rng):
+    assert prod(filled(elements, [4096, 4096], rng)) >= elements
+
+
 @given(EXTENTS, st.integers(1, 7), SEEDS)
 def test_aligned_sizes_are_as_round_as_shipped(shipped, bits, rng):
     drawn = aligned(shipped, rng, bits)
