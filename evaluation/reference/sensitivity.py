@@ -51,6 +51,8 @@ _ROUNDED = frozenset({
     "_softmax", "_log_softmax", "logsumexp", "linalg_vector_norm", "avg_pool2d", "_adaptive_avg_pool2d",
 })  # fmt: skip
 """Operators that compute: what only moves or chooses values keeps them equal to what they were."""
+_BY_WAY_OF_ONE = frozenset({"elu", "softplus", "mish", "tanh"})
+"""Of `exp(x) - 1` and `log(1 + exp(x))` few digits are left near 0, of PyTorch's own operators all."""
 _FIRST_OF_EQUALS = frozenset(("argmax", "argmin", "max", "min"))  #: documented so
 _ANY_OF_EQUALS = frozenset(("topk", "sort", "argsort", "kthvalue", "median", "nanmedian", "mode"))
 
@@ -93,7 +95,10 @@ class _TieBreaker(TorchFunctionMode):
 
 
 class _Roundings(TorchDispatchMode):
-    """Moves results on the way by a `step` of themselves, equal ones alike, but for whole numbers."""
+    """Moves results on the way by a `step` of themselves, equal ones alike, but for whole numbers.
+
+    What is most often computed by way of 1, as `exp(x) - 1`, moves by a quarter of `step` besides.
+    """
 
     def __init__(self, step: float, multiplier: int) -> None:
         super().__init__()
@@ -104,10 +109,17 @@ class _Roundings(TorchDispatchMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
-        if name not in _ROUNDED or not isinstance(result, Tensor) or result.dtype != torch.float64:
+        if name == "log_sigmoid_forward":
+            return self._moved(result[0], 1.0), result[1]
+        if not isinstance(result, Tensor) or name not in _ROUNDED | _BY_WAY_OF_ONE:
             return result
-        moved = result * (1 + self._step * _signs_by_value(result, self._multiplier))
-        return torch.where(result == result.round(), result, moved)
+        return self._moved(result, args[0].abs() if name == "mish" else float(name in _BY_WAY_OF_ONE))
+
+    def _moved(self, result: Tensor, by_way_of: Tensor | float) -> Tensor:
+        if result.dtype != torch.float64:
+            return result
+        step = self._step * _signs_by_value(result, self._multiplier)
+        return torch.where(result == result.round(), result, result + step * (result + by_way_of / 4))
 
 
 def _rounded(result: Any, dtype: torch.dtype) -> Any:
