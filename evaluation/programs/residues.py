@@ -16,12 +16,13 @@ from evaluation.programs.program import SizeNames, instances_of
 from evaluation.programs.resize import Resizer, Size
 from evaluation.reference.pool import ReferencePool
 
-_MOST = 6
+_MOST = 8
 """Instances for one candidate."""
 _ELEMENTS = 70_000
 """Most elements of an input at such a size."""
 _REMAINDER = re.compile(r"%\s*\(?\s*(\d{1,5}|[A-Za-z_]\w*)\b|(?<!&)&\s*\(?\s*(\d{1,5})\b")
 _COMPARED = re.compile(r"[=!<>]=?\s*(\d{1,5})\b")
+_SHIFTED = re.compile(r"([+-])\s*(\d{1,5})[uUlL]*\s*\)\s*%")
 _NAMED = re.compile(r"\b([A-Za-z_]\w*)\s*(?:=|\s)\s*(\d{1,5})\b")
 
 
@@ -35,12 +36,13 @@ def residues(source: str) -> list[tuple[int, int]]:
     for modulus, mask in _REMAINDER.findall(source):
         value = int(mask) + 1 if mask else int(modulus) if modulus.isdigit() else named.get(modulus, 0)
         moduli.add(value)
-    compared = {int(text) for text in _COMPARED.findall(source)}
+    written = {int(text) for text in _COMPARED.findall(source)}
+    shifts = {0, *(int(text) * (1 if sign == "-" else -1) for sign, text in _SHIFTED.findall(source))}
     found = [
         (modulus, residue)
         for modulus in moduli
-        for residue in compared
-        if residue < modulus and modulus > 2 and not (_is_usual(modulus) and residue in (0, 1, modulus - 1))
+        for residue in {(value + shift) % modulus for value in written if value < modulus for shift in shifts}
+        if modulus > 2 and not (_is_usual(modulus) and residue in (0, 1, modulus - 1))
     ]
     return sorted(found, key=lambda pair: (_is_usual(pair[0]), -pair[0], pair[1]))
 
