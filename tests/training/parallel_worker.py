@@ -14,7 +14,7 @@ from megatron.core import parallel_state
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 
 from tests.training.tiny import random_examples
-from training.checkpoint.gather import hf_weights
+from training.checkpoint.gather import hf_weights, peft_weights
 from training.checkpoint.snapshots import Progress, Snapshots
 from training.checkpoint.torch_dist import load_model
 from training.launch.local import run_worker
@@ -152,6 +152,7 @@ def compute(source: Path, tp: int, pp: int, mode: str = PLAIN) -> dict[str, Any]
         "loaded": _weights(trainer),
         "steps": [trainer.step(examples, loss) for _ in range(STEPS)],
         "trained": _weights(trainer),
+        "adapters": {name: value.clone() for name, value in peft_weights(trainer.model, architecture)},
         "policy": policy_step(trainer, POLICY),
         "by_sequence": policy_step(trainer, BY_SEQUENCE),
     }

@@ -125,7 +125,16 @@ def test_dynamic_sampling_replaces_groups_without_spread(single_process, folder,
     assert all(group.has_spread for group in collection.groups)
 
 
-@pytest.mark.parametrize("settings", [{}, {"aggregation": "sequence_mean"}, {"aggregation": "constant"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"aggregation": "sequence_mean"},
+        {"aggregation": "constant"},
+        {"policy_loss": "gspo", "aggregation": "sequence_mean", "sequence_rejection": (0.99, 1.01)},
+        {"policy_loss": "cispo", "clip_low": 1.0, "token_rejection": (0.5, 5.0)},
+    ],
+)
 def test_the_first_update_is_on_policy(single_process, folder, tmp_path, settings):
     policy, rollouts, _ = parts(job(folder, tmp_path, grpo={"minibatches": 2, **settings}))
     first, second = policy.update(rollouts.collect(0, Ranks.alone())[0].samples, 0)
@@ -133,6 +142,7 @@ def test_the_first_update_is_on_policy(single_process, folder, tmp_path, setting
     assert first["clip_low"] == first["clip_high"] == 0
     assert first["mismatch"] / first["tokens"] < 1e-5
     assert abs(second["ratio"] / second["tokens"] - 1) > 1e-5
+    assert not second.get("token_rejected") and not second.get("sequence_rejected")
 
 
 def test_an_engine_with_other_weights_stops_the_run(single_process, folder, tmp_path):

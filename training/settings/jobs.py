@@ -190,6 +190,10 @@ class MegatronSettings(ImpliedSettings):
                 f"lora_target has {strange[0]}, a layer that is not there; the layers are "
                 f"{', '.join(LORA_LAYERS)}"
             )
+        details = ("lora_alpha", "lora_target")
+        given = [n for n in details if getattr(self, n) != type(self).model_fields[n].default]
+        if given and not self.lora_rank:
+            raise ValueError(f"{given[0]} without lora_rank adapts nothing; set lora_rank (16 is usual)")
         return self
 
     @model_validator(mode="after")

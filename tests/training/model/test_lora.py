@@ -156,3 +156,9 @@ def test_a_layer_that_is_not_there_is_one_sentence():
         MegatronSettings(lora_rank=8, lora_target=("q_proj", "qkv_proj"))
     with pytest.raises(ValidationError, match="lora_target"):
         MegatronSettings(lora_rank=8, lora_target=())
+
+
+@pytest.mark.parametrize("given", [{"lora_alpha": 8.0}, {"lora_target": ("q_proj",)}])
+def test_adapters_without_a_rank_are_no_adapters(given):
+    with pytest.raises(ValidationError, match="without lora_rank adapts nothing"):
+        MegatronSettings(**given)

@@ -140,6 +140,9 @@ def test_adapters_are_trained_alike_at_all_parallel_sizes(layout):
         torch.testing.assert_close(value, expected["trained"][name], atol=2e-5, rtol=0, msg=name)
         changed += not torch.equal(value, got["loaded"][name])
     assert changed == 3 * 7  # the linear layers and nothing else
+    assert len(got["adapters"]) == 2 * changed
+    for name, value in got["adapters"].items():
+        torch.testing.assert_close(value, expected["adapters"][name], atol=2e-5, rtol=0, msg=name)
     assert got["by_sequence"] == pytest.approx(expected["by_sequence"], rel=1e-3, abs=5e-6)
 
 
