@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_learning            # seeds 0, 1, 2 and the shuffled-reward control
     python -m tests.benchmarks.bench_learning --seeds 0 --no-control
+    python -m tests.benchmarks.bench_learning --profile math-cpu    # of sums instead of kernels
 
 Each seed is a night of its own in a copy of the checkout under build/learning/: other training
 problems, other initial weights, another order of the data and other samples, the same held-out
@@ -30,55 +31,59 @@ STAGES = ("prepare", "validate", "base", "convert", "sft", "grpo", "export", "ev
 COLUMNS = ("correct_rate_sft", "correct_rate", "gain", "gain_ci_low", "gain_ci_high")
 
 
-def copy_checkout(target: Path, changes: dict[str, Any]) -> None:
-    """A copy of the rooms whose `cpu` profile has other values for some settings."""
+def copy_checkout(target: Path, profile_name: str, changes: dict[str, Any]) -> None:
+    """A copy of the rooms whose profile has other values for some settings."""
     for room in ROOMS:
         shutil.copytree(ROOT / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy(ROOT / name, target / name)
-    path = target / "infra" / "profiles" / "cpu.yaml"
+    path = target / "infra" / "profiles" / f"{profile_name}.yaml"
     profile = yaml.safe_load(path.read_text())
     for section, values in changes.items():
         profile[section] = {**profile[section], **values} if isinstance(values, dict) else values
     path.write_text(yaml.safe_dump(profile))
 
 
-def run_night(folder: Path) -> dict[str, float]:
+def run_night(folder: Path, profile: str) -> dict[str, float]:
     """Run the stages that have no manifest yet; the metrics of the last one."""
     command = [sys.executable, "-m"]
-    subprocess.run([*command, "tasks.night", "--profile", "cpu"], cwd=folder, check=True)
+    subprocess.run([*command, "tasks.night", "--profile", profile], cwd=folder, check=True)
     for stage in STAGES:
-        manifest = folder / "artifacts" / "cpu" / stage / "manifest.json"
+        manifest = folder / "artifacts" / profile / stage / "manifest.json"
         if not manifest.exists():
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             subprocess.run(
-                [*command, "tasks.stage", stage, "--profile", "cpu"], cwd=folder, check=True, env=environment
+                [*command, "tasks.stage", stage, "--profile", profile],
+                cwd=folder,
+                check=True,
+                env=environment,
             )
     metrics: dict[str, float] = json.loads(manifest.read_text())["metrics"]
     return metrics
 
 
-def run_seed(base: Path, seed: int) -> dict[str, float]:
+def run_seed(base: Path, profile: str, seed: int) -> dict[str, float]:
     """A night that shares nothing with the other seeds but the held-out problems."""
     folder = base / f"seed{seed}"
     if not folder.exists():
         changes = {name: {"seed": seed} for name in ("data", "model", "sft", "grpo")}
-        copy_checkout(folder, changes | {"benchmark": {"start_seed": 100 + seed, "trained_seed": 200 + seed}})
-    return run_night(folder)
+        samples = {"start_seed": 100 + seed, "trained_seed": 200 + seed}
+        copy_checkout(folder, profile, changes | {"benchmark": samples})
+    return run_night(folder, profile)
 
 
-def run_control(base: Path, seed: int) -> dict[str, float]:
+def run_control(base: Path, profile_name: str, seed: int) -> dict[str, float]:
     """The same night from SFT on, with rewards that say nothing."""
     folder = base / f"seed{seed}-shuffled"
     if not folder.exists():
         shutil.copytree(base / f"seed{seed}", folder)
-        path = folder / "infra" / "profiles" / "cpu.yaml"
+        path = folder / "infra" / "profiles" / f"{profile_name}.yaml"
         profile = yaml.safe_load(path.read_text())
         profile["grpo"]["shuffle_rewards"] = True
         path.write_text(yaml.safe_dump(profile))
         for stage in ("grpo", "export", "evaluate"):
-            shutil.rmtree(folder / "artifacts" / "cpu" / stage)
-    return run_night(folder)
+            shutil.rmtree(folder / "artifacts" / profile_name / stage)
+    return run_night(folder, profile_name)
 
 
 def row(name: str, metrics: dict[str, float], suffix: str = "") -> str:
@@ -97,17 +102,24 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--profile", default="cpu", help="a profile for two cores")
     parser.add_argument("--no-control", action="store_true")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "learning")
+    parser.add_argument("--folder", type=Path, help="by default build/learning, and a profile's name")
     options = parser.parse_args()
-    results = {f"seed {seed}": run_seed(options.folder, seed) for seed in options.seeds}
+    profile = options.profile
+    base = options.folder or ROOT / "build" / ("learning" if profile == "cpu" else f"learning-{profile}")
+    results = {f"seed {seed}": run_seed(base, profile, seed) for seed in options.seeds}
     if not options.no_control:
-        results["shuffled rewards"] = run_control(options.folder, options.seeds[0])
-    for title, suffix in (("ragged sizes (the headline)", ""), ("aligned sizes", "_aligned")):
+        results["shuffled rewards"] = run_control(base, profile, options.seeds[0])
+    of_kernels = "eval/heldout/unguarded" in next(iter(results.values()))
+    titles = [("ragged sizes (the headline)" if of_kernels else "held-out questions", "")]
+    for title, suffix in [*titles, *([("aligned sizes", "_aligned")] if of_kernels else [])]:
         print(
             f"\ncorrect@1 in %, {title}\n\n| | start | after GRPO | gain, points [95 %] |\n|---|---|---|---|"
         )
         print("\n".join(row(name, metrics, suffix) for name, metrics in results.items()))
+    if not of_kernels:
+        return
     print("\nshare of samples with an exact grid (unguarded), start -> after GRPO")
     for name, metrics in results.items():
         print(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,14 +31,28 @@ SMALL = {
 LIMIT_S = 1200
 
 
-def make_checkout(folder: Path) -> Layout:
+#: A night of questions, and one of both tasks.
+QUESTIONS = {
+    "data": {"task": "math", "sources": ["arithmetic:60"], "sft_rows": 24},
+    "megatron": {"nproc_per_node": 1},
+    "sft": {"steps": 2, "batch_size": 4, "save_every": 1},
+    "grpo": {"steps": 2, "prompts_per_step": 2, "samples_per_prompt": 2, "eval_interval": 2},
+    "benchmark": {"samples_per_problem": 2},
+}
+MIXED = SMALL | {
+    "data": SMALL["data"] | {"task": "mixed", "sources": ["arithmetic:24"], "sft_rows": 12},
+    "rollout": {"max_new_tokens": 24, "reward_function": "mixed"},
+}
+
+
+def make_checkout(folder: Path, base: str = "cpu", changed: dict[str, dict[str, Any]] = SMALL) -> Layout:
     """A clean clone's files with a profile `small` that takes minutes on a busy core."""
     for name in git(ROOT, "ls-files").splitlines():
         if not name.startswith(("tests/", "docs/")) and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    profile = yaml.safe_load((folder / "infra/profiles/cpu.yaml").read_text())
-    small = profile | {section: profile[section] | changes for section, changes in SMALL.items()}
+    profile = yaml.safe_load((folder / "infra/profiles" / f"{base}.yaml").read_text())
+    small = profile | {section: profile[section] | changes for section, changes in changed.items()}
     (folder / "infra/profiles/small.yaml").write_text(yaml.safe_dump(small))
     git(folder, "init", "-q")
     git(folder, "add", "-A")

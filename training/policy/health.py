@@ -106,7 +106,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
 def sample_record(sample: Sample) -> dict[str, Any]:
     """A row of rollouts.jsonl."""
     return {
-        "problem_id": sample.row.label,
+        "problem_id": sample.row.metadata.get("problem_id", sample.row.label),
         "group": sample.group_index,
         "reward": sample.reward.value,
         "status": sample.reward.status,

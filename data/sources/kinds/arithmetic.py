@@ -19,7 +19,7 @@ from data.sources.rows import Item, LeftOut, Question, Row
 from data.splits import split_of_question
 from evaluation.problem import Split
 
-MOST = 99
+MOST = 49
 """The largest operand."""
 _TRIES = 200
 """Draws for each question that is wanted, before there are taken to be no more."""
