@@ -28,6 +28,7 @@ from tasks.registry import Registry
 from tasks.report.history import keep
 from tasks.report.ledger import charged, cost_rows, entries
 from tasks.report.morning import write_pages
+from tasks.report.notify import Event, cause, notify
 from tasks.report.summary import benchmark_markdown, note, stage_rows, terminal_summary
 from tasks.stages.budget import BudgetSpent, within_budget
 from tasks.stages.dvc_stage import (
@@ -104,7 +105,15 @@ def open_night_task(layout: Layout, name: str | None, flags: Sequence[str] = ())
         table=settings,
         description=f"Night {night.name}, starting from {start}: resolved settings",
     )
+    _tell(Event.STARTED, layout, night.name, f"It starts from {start}.")
     return night
+
+
+def _tell(event: Event, layout: Layout, night: str, text: str) -> None:
+    """Notify whoever wants it; a receiver that is dead costs a warning."""
+    warning = notify(event, night, layout.profile, text)
+    if warning:
+        print(warning, flush=True)
 
 
 def _check_model(layout: Layout, profile: Profile, night: Night) -> None:
@@ -201,10 +210,20 @@ def gate_task(layout: Layout, night: Night) -> Promotion:
     version = f"Version {promotion.version} of `warpsmith-{layout.profile}`."
     create_markdown_artifact(key="promotion", markdown=f"**{promotion.decision.reason}**\n\n{version}")
     create_table_artifact(key="decision", table=promotion.rows(), description="What the gate decided by")
+    _tell(_event(promotion), layout, night.name, promotion.decision.reason)
     if promotion.decision.awaits_approval:
         model = f"models:/warpsmith-{layout.profile}/{promotion.version}"
         say(f"`python -m tasks.registry approve {model}` makes it the champion")
     return promotion
+
+
+def _event(promotion: Promotion) -> Event:
+    decision = promotion.decision
+    if decision.drifts:
+        return Event.DRIFTING
+    if decision.awaits_approval:
+        return Event.AWAITS_APPROVAL
+    return Event.PROMOTED if decision.promote else Event.NOT_PROMOTED
 
 
 @task(cache_policy=NO_CACHE, task_run_name="push data")
@@ -263,6 +282,8 @@ def mark_ended(layout: Layout, night: str, error: BaseException) -> None:
     """Show in MLflow that the night and what ran of it ended early, and why."""
     killed = not isinstance(error, Exception) or isinstance(error, (Requeue, StageCrashed, BudgetSpent))
     Tracking(layout).end_night(night, "KILLED" if killed else "FAILED", str(error) or type(error).__name__)
+    if not isinstance(error, Requeue):  # that one goes on by itself
+        _tell(Event.FAILED, layout, night, cause(layout, error))
 
 
 def name_run(name: str) -> None:
