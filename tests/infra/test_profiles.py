@@ -28,7 +28,7 @@ def test_a_profile_loads(name):
 
 def test_the_profiles_are_those_that_the_readme_lists():
     readme = (ROOT / "README.md").read_text()
-    assert {"cpu", "cpu-sglang", "h200", "qwen3-4b-1n4g", "qwen3-4b-2n16g"} <= set(NAMES)
+    assert {"cpu", "cpu-sglang", "gemma3-270m", "h200", "qwen3-4b-1n4g", "qwen3-4b-2n16g"} <= set(NAMES)
     assert [name for name in NAMES if f"`{name}`" not in readme] == []
 
 
