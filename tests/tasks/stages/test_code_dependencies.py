@@ -26,7 +26,7 @@ ENTRIES = {
 #: What no result depends on: settings, whose values DVC watches, and what starts, stops, locks and says.
 _OTHER = (
     *("evaluation/settings.py", "evaluation/marks.py", "evaluation/errors.py", "data/settings.py"),
-    "data/sources/location.py",
+    *("data/sources/location.py", "evaluation/timing/peaks.py"),
     *(
         "training/settings/jobs.py",
         "training/settings/optimization.py",
