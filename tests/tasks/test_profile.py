@@ -106,6 +106,12 @@ def test_sections_that_contradict_each_other_are_named():
         read_flags(Layout(ROOT, "cpu"), ["--grpo-overlong-buffer", "100000"])
 
 
+def test_a_reward_that_does_not_judge_the_task_is_named(broken):
+    wanted = "rollout.reward_function kernel does not judge the prompts of `data.task: math`; set it to math"
+    assert wanted in broken(data={"task": "math"})
+    assert "`data.task: mixed`; set it to mixed" in broken(data={"task": "mixed"})
+
+
 def contains(settings: dict, expected: dict) -> bool:
     """Whether all of `expected` is in `settings`, whatever there is besides."""
     return all(
