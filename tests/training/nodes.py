@@ -52,7 +52,7 @@ def command(kind: str, folder: Path, out_dir: Path, flags: Sequence[str] = ()) -
 
 def node_flags(count: int, address: str = "127.0.0.1") -> list[list[str]]:
     """What each of several nodes has besides."""
-    port = str(free_port(address))
+    port = str(free_port())
     first = ["--nnodes", str(count), "--master-addr", address, "--master-port", port]
     return [[*first, "--node-rank", str(number)] for number in range(count)]
 
