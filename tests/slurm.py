@@ -51,6 +51,7 @@ AccountingStorageType=accounting_storage/none
 ReturnToService=2
 SlurmdTimeout=10
 KillWait=20
+MinJobAge=86400
 MessageTimeout=60
 {nodes}
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP

@@ -104,7 +104,9 @@ class _Follower:
         self._script.write_text(script)
         self._shown = _size(self._log)
         self._job = client.submit(self._script)
-        self._record.write_text(str(self._job))
+        draft = self._record.with_name(f".{_JOB}")
+        draft.write_text(str(self._job))
+        draft.replace(self._record)
         print(f"slurm: job {self._job} is submitted; what it says is in {self._log}", flush=True)
 
     def follow(self) -> None:
