@@ -140,8 +140,7 @@ HINTS: Mapping[str, str] = {
     "eval-prompt-data": "`python -m training grpo` reads `--validation`; a night makes its own",
     "balance-data": "work is always balanced over the data-parallel ranks, by cost with "
     "`--use-dynamic-batch-size`; leave it out",
-    "actor-num-nodes": "`python -m training` runs on every node, with `--nnodes`; a night has "
-    "`--launcher-nodes`",
+    "actor-num-nodes": "`python -m training` runs on every node, with `--nnodes`; a night has launcher.nodes",
     "num-epoch": "`--sft-epochs` for SFT; GRPO is counted in steps, `--num-rollout`",
     "tis-clip-low": "`--grpo-token-rejection LOW HIGH` leaves out what it would raise",
     "custom-tis-function-path": "IcePop is `--grpo-token-rejection 0.5 5 --tis-clip 5`, and whole sequences "

@@ -201,7 +201,7 @@ def test_sft_takes_a_batch_size_that_no_rollout_has():
 
 def test_hints_are_for_flags_that_do_not_exist_and_name_flags_that_do():
     assert not HINTS.keys() & TABLE.keys()
-    of_commands = {"checkpoint", "out-dir", "prompts", "validation"}
+    of_commands = {"checkpoint", "nnodes", "out-dir", "prompts", "validation"}
     for hint in HINTS.values():
         assert set(re.findall(r"`--([a-z-]+)`", hint)) <= TABLE.keys() | of_commands
 
