@@ -230,6 +230,7 @@ def _environment(settings: TrainingSettings) -> dict[str, str]:
     if settings.sglang.device is Device.CPU:
         cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
         cpu = {"SGLANG_USE_CPU_ENGINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+        cpu["TORCHDYNAMO_DISABLE"] = "1"  # Gemma 3's norms are compiled, which a stub of Triton cannot do
         each_rank = "|".join([cores] * rollout.gpus_per_engine)
         cpu["SGLANG_CPU_OMP_THREADS_BIND"] = os.environ.get("SGLANG_CPU_OMP_THREADS_BIND", each_rank)
         return server_environment(rollout.server_path or (str(_STUBS),), cpu)

@@ -167,6 +167,7 @@ def test_defaults_of_a_server_on_a_cpu(hf_dir, tmp_path):
         assert part in command
     assert "--enable-memory-saver" not in command
     assert made.environment["PYTHONPATH"].split(":")[0].endswith("infra/sglang-cpu/stubs")
+    assert made.environment["TORCHDYNAMO_DISABLE"] == "1"
 
 
 @pytest.mark.usefixtures("any_module")
