@@ -20,6 +20,7 @@ from prefect.context import FlowRunContext
 from evaluation.errors import WarpsmithError
 from tasks.disk.layout import RESUMABLE, Layout, Stage
 from tasks.disk.manifest import Manifest, code_revision
+from tasks.lineage import keep_lineage, record
 from tasks.models.kept import bring_model
 from tasks.models.promotion import Promotion, night_metrics, promote
 from tasks.night import Night, active_night, active_settings, open_night, recorded_night
@@ -262,11 +263,22 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
         key="stages", table=stage_rows(outcomes, manifests), description=f"Stages of night {night.name}"
     )
     costs = cost_rows(entries(layout), night.name, len(promotion.decision.solved))
-    tracking.log_table(run_id, "costs.json", costs)
+    tracking.log_json(run_id, "costs.json", costs)
+    _leave_lineage(layout, tracking, night, promotion, run_id)
     tracking.finish(run_id)
     create_table_artifact(key="costs", table=costs, description=f"What night {night.name} took")
     create_markdown_artifact(key="benchmark", markdown=benchmark_markdown(metrics))
     return terminal_summary(layout, night, outcomes, metrics, promotion, tracking.page)
+
+
+def _leave_lineage(layout: Layout, tracking: Tracking, night: Night, promotion: Promotion, run: str) -> None:
+    """Keep the record of what the model was made of; the night is complete without it."""
+    context = FlowRunContext.get()
+    flow_run = str(context.flow_run.id) if context is not None and context.flow_run is not None else ""
+    try:
+        keep_lineage(layout, tracking, record(layout, night, promotion, flow_run, run))
+    except (WarpsmithError, OSError) as error:
+        say(f"the lineage of this night's model is not kept: {error}")
 
 
 def _facts(night: Night, promotion: Promotion) -> dict[str, str]:

@@ -47,10 +47,23 @@ def model_folder(tracking: Tracking, uri: str) -> Path:
     Raises:
         WarpsmithError: if there is no such model, or its weights cannot be had.
     """
+    version = find_version(tracking, uri)
+    if _MD5 not in version.tags:
+        raise WarpsmithError(f"{uri} was not registered by a night of Warpsmith; name its folder instead")
+    profile = str(version.name).removeprefix("warpsmith-")
+    return _weights(Layout(tracking.layout.root, profile), version.tags)
+
+
+def find_version(tracking: Tracking, uri: str) -> ModelVersion:
+    """The version that `models:/NAME@ALIAS` or `models:/NAME/VERSION` names.
+
+    Raises:
+        WarpsmithError: if there is no such model.
+    """
     name, at, alias = uri.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
     try:
-        version = (
+        version: ModelVersion = (
             tracking.client.get_model_version_by_alias(name, alias)
             if at
             else tracking.client.get_model_version(name, number)
@@ -59,10 +72,7 @@ def model_folder(tracking: Tracking, uri: str) -> Path:
         if trouble.passing:
             raise
         raise WarpsmithError(f"there is no registered model {uri}; MLflow's models page lists them") from None
-    if _MD5 not in version.tags:
-        raise WarpsmithError(f"{uri} was not registered by a night of Warpsmith; name its folder instead")
-    profile = name.removeprefix("warpsmith-")
-    return _weights(Layout(tracking.layout.root, profile), version.tags)
+    return version
 
 
 def _weights(layout: Layout, tags: Mapping[str, str]) -> Path:

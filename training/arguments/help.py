@@ -73,7 +73,7 @@ def _entry(flag: Flag, also: Mapping[str, Sequence[str]]) -> str:
     kind = "" if setting.type_text == "bool" else f" {setting.type_text}"
     other = "".join(f", {spelling}" for spelling in also.get(setting.name, ()))
     return "\n".join(
-        [f"  --{flag.name}{other}{kind} (default {setting.default_text})", *_wrapped(_doc(setting))]
+        [f"  --{flag.name}{other}{kind} (default {setting.default_text})", *_wrapped(describe(setting))]
     )
 
 
@@ -84,7 +84,7 @@ def _wrapped(text: str) -> Iterator[str]:
     )
 
 
-def _doc(setting: Setting) -> str:
+def describe(setting: Setting) -> str:
     """The docstring under a setting, in the class that declares it last."""
     if isinstance(setting.declared_in, SourceField):
         return _limits(setting) + setting.declared_in.help
