@@ -3,7 +3,7 @@
 When a night's model is registered, one record says all that it was made of: the checkpoint's step, the hashes
 of data and code of every stage, revision and uncommitted changes, settings, container, batch job, and the
 runs in Prefect and MLflow. It lies in `artifacts/<profile>/lineage/` and with the night's run in MLflow; the
-model's version carries its hash. `verify` hashes again what can be reached, and says of the rest that it cannot.
+model's version carries its hash. `verify` hashes again what can be reached, and says which parts cannot be.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ Made from the code by `python -m tasks.report.settings_page`; a test says when t
 profile (`infra/profiles/`) sets them by section, and each is a flag of `python -m flows.run nightly` too. A
 change of what is part of the result runs the stages again that read the section; the rest says where and how
 fast things are computed. Sections `megatron` and `sglang` also take every field of Megatron-core's configs
-that this trainer honours and of SGLang's ServerArgs; `python -m flows.run --help` lists those that are installed.
+that this trainer honours and of SGLang's ServerArgs; `python -m flows.run --help` lists them.
 """
 
 
