@@ -256,7 +256,8 @@ def record_task(layout: Layout, night: Night, outcomes: Sequence[Outcome], promo
     profile, _ = active_settings(layout)
     tracking.log_json(run_id, "config.json", profile.model_dump(mode="json"))
     try:
-        tracking.log_path(run_id, write_pages(layout, profile, night, promotion, tracking.page).parent)
+        if not profile.data.task.has_questions:  # the pages are of kernels; the report has the questions
+            tracking.log_path(run_id, write_pages(layout, profile, night, promotion, tracking.page).parent)
     except (WarpsmithError, OSError, ValueError, LookupError) as error:  # the night itself is complete
         say(f"the pages of this night cannot be written: {error}")
     create_table_artifact(

@@ -47,7 +47,7 @@ def terminal_summary(
             "",
             f"Night {night.name}, profile {layout.profile}",
             f"  held-out correct@1   {_gain(metrics)}",
-            f"  at aligned sizes     {_aligned(metrics)}",
+            *(f"  at aligned sizes     {_aligned(metrics, prefix)}" for prefix in _of_kernels(metrics)),
             f"  problems             {metrics[_HELDOUT + 'problems']:.0f}",
             f"  data gate            {data_gate(layout)}",
             f"  gate                 {promotion.decision.reason}",
@@ -81,7 +81,6 @@ def note(
 ) -> str:
     """Markdown for the night's parent run: what a person wants to know in a minute."""
     metrics = manifests[Stage.EVALUATE].metrics
-    unguarded = _percent(metrics[_HELDOUT + "unguarded_sft"]), _percent(metrics[_HELDOUT + "unguarded"])
     origin = f"the champion of {night.champion.night}" if night.champion else "the base model and SFT"
     rows = [
         f"| {row['stage']} | {row['seconds']} | `{row['MLflow run']}` |"
@@ -95,11 +94,9 @@ def note(
             "",
             f"Data: {data_gate(layout)}.",
             "",
-            f"Held-out correct@1: **{_gain(metrics)}**. At aligned sizes, where bounds guards do not matter: "
-            f"{_aligned(metrics)}.",
+            f"Held-out correct@1: **{_gain(metrics)}**. Training started from {origin}.",
             "",
-            f"Training started from {origin}; kernels without a bounds guard went from "
-            f"{unguarded[0]} to {unguarded[1]}.",
+            *(_said_of_kernels(metrics, prefix) for prefix in _of_kernels(metrics)),
             "",
             "The benchmark report and the solved kernels are artifacts of the evaluate run.",
             "",
@@ -109,6 +106,19 @@ def note(
             "",
             f"Code {manifests[Stage.EVALUATE].code_revision}.",
         )
+    )
+
+
+def _of_kernels(metrics: Mapping[str, float]) -> list[str]:
+    """What the names of metrics of kernels begin with; nothing in a night of questions alone."""
+    return [prefix for prefix in (_HELDOUT, f"{_HELDOUT}kernels/") if f"{prefix}unguarded" in metrics]
+
+
+def _said_of_kernels(metrics: Mapping[str, float], prefix: str) -> str:
+    unguarded = [_percent(metrics[f"{prefix}unguarded{suffix}"]) for suffix in ("_sft", "")]
+    return (
+        f"At aligned sizes, where bounds guards do not matter: {_aligned(metrics, prefix)}. Kernels without "
+        f"a bounds guard went from {unguarded[0]} to {unguarded[1]}."
     )
 
 
@@ -139,16 +149,16 @@ def _by_outcome(outcomes: Sequence[Outcome]) -> list[tuple[How, list[str]]]:
 
 
 def _gain(metrics: Mapping[str, float]) -> str:
-    return _change(metrics, "correct_rate", "gain")
+    return _change(metrics, _HELDOUT, "correct_rate", "gain")
 
 
-def _aligned(metrics: Mapping[str, float]) -> str:
-    return _change(metrics, "correct_rate_aligned", "gain_aligned")
+def _aligned(metrics: Mapping[str, float], prefix: str) -> str:
+    return _change(metrics, prefix, "correct_rate_aligned", "gain_aligned")
 
 
-def _change(metrics: Mapping[str, float], rate: str, gain: str) -> str:
-    before, after = metrics[f"{_HELDOUT}{rate}_sft"], metrics[_HELDOUT + rate]
-    low, high = metrics[f"{_HELDOUT}{gain}_ci_low"], metrics[f"{_HELDOUT}{gain}_ci_high"]
+def _change(metrics: Mapping[str, float], prefix: str, rate: str, gain: str) -> str:
+    before, after = metrics[f"{prefix}{rate}_sft"], metrics[prefix + rate]
+    low, high = metrics[f"{prefix}{gain}_ci_low"], metrics[f"{prefix}{gain}_ci_high"]
     points = f"{100 * (after - before):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
     return f"{_percent(before)} before GRPO, {_percent(after)} after ({points})"
 
