@@ -1,10 +1,9 @@
 """Is a problem worth solving? It is not, if its own check accepts an answer that leaves out the work.
 
 Every problem is tried with the mutants of `evaluation.programs.mutations` on draws of different kinds; so
-does the
-check. A check demands right outputs at all of its sizes, so a mutant that is rejected at one of them is
-rejected by the check. The smallest size therefore comes first, and the others follow only while some mutant
-is left: the answer is that of all sizes, at little more than the price of one.
+does the check. A check demands right outputs at all of its sizes, so a mutant that is rejected at one of them
+is rejected by the check. The smallest size therefore comes first, and the others follow only while some
+mutant is left: the answer is that of all sizes, at little more than the price of one.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from evaluation.problem import Instance, Problem
 from evaluation.programs.mutations import Mutation, Survivor, survivors
 from evaluation.reference.draw import Draw, Kind, Trial
 from evaluation.reference.pool import ReferencePool
+from evaluation.reference.syntax import ProgramError
 
 #: Draws that are compared two by two; the second pair is for what the first lets pass.
 _PAIRS = ((Draw(Kind.OWN, 0), Draw(Kind.SIGNED, 1)), (Draw(Kind.BELOW, 2), Draw(Kind.LARGE, 3)))
@@ -29,6 +29,13 @@ _ROUNDING = 1e-9
 
 def sound(item: Generated, reference: ReferencePool, *, refuse_idle_inputs: bool) -> Generated | str:
     """The generated problem, with a further, narrow check size if it needs one; or why it is refused."""
+    try:
+        return _hardened(item, reference, refuse_idle_inputs=refuse_idle_inputs)
+    except ProgramError as error:  # a drawn graph may overflow on its own inputs
+        return str(error)
+
+
+def _hardened(item: Generated, reference: ReferencePool, *, refuse_idle_inputs: bool) -> Generated | str:
     if unsound(item.problem, reference) is None:
         return item
     checks = (*item.problem.checks, narrow_instance(item.graph))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,13 @@ def test_ignoring_is_the_closed_form(confined, reference):
         found = pool.ignoring(instance, *draws)
         np.testing.assert_array_equal(found["x"]["out"], np.maximum(x, 0) + y)
         assert set(found) == {"x", "y"}
+
+
+def test_a_problem_without_numbers_on_its_own_inputs_is_refused(reference):
+    item = generated(Layout.MATRIX, ("exp", None))
+    checks = tuple(
+        check.model_copy(update={"program": check.program.replace("torch.exp(", "torch.exp(float('nan') * ")})
+        for check in item.problem.checks
+    )
+    without = replace(item, problem=item.problem.model_copy(update={"checks": checks}))
+    assert "not finite" in str(sound(without, reference, refuse_idle_inputs=True))
