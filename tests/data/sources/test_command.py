@@ -292,7 +292,7 @@ def test_sources_that_cannot_be_read_stop_no_other(tmp_path, run):
         ([], "name at least one --source"),
         (["--source", "torch2cuda:missing.jsonl"], "missing.jsonl cannot be read (No such file"),
         (["--source", "torch3cuda:rows.jsonl"], "unknown kind 'torch3cuda': did you mean torch2cuda"),
-        (["--source", "zzz:rows.jsonl"], "known are aime, dapo-math,"),
+        (["--source", "zzz:rows.jsonl"], "known are aime, arithmetic,"),
         (["--source", "generator:0"], "a number of problems from 1 on"),
         (["--workers", "none"], "must be a number from 1 to 256"),
     ],
