@@ -90,13 +90,6 @@ def trajectories_page(
     )
 
 
-def rollout_rows(rollouts: Sequence[Rollout], most: int = 200) -> list[dict[str, Any]]:
-    """A sample of the rollouts, evenly over training, as rows of one table."""
-    kept = rollouts[:: max(1, len(rollouts) // most)][:most]
-    names = ("step", "problem_id", "group", "reward", "status", "reason", "tokens", "response")
-    return [{name: row.get(name) for name in names} for row in kept]
-
-
 def _evenly(steps: Sequence[int]) -> list[int]:
     if len(steps) <= _STEPS:
         return list(steps)

@@ -14,7 +14,7 @@ from tasks.models.gate import Decision, Measure
 from tasks.report.charts import heat_map, line_chart
 from tasks.report.morning_page import Earlier, Morning, morning_page
 from tasks.report.problem_list import SCRIPT_HASH
-from tasks.report.trajectories import rollout_rows, trajectories_page
+from tasks.report.trajectories import trajectories_page
 from training.settings.optimization import Advantage
 
 HOSTILE = "</pre></details><script>alert(1)</script>{{ 7*7 }}\u202e<img src=x onerror=alert(2)>' \"></svg>"
@@ -159,7 +159,6 @@ def test_rollouts_show_their_advantage_and_stay_text():
     assert page.count("<h2>Step ") == 8 and "<h2>Step 1<" in page and "<h2>Step 19<" in page
     assert "+0.500" in page and "-0.500" in page and "+0.000" in page
     assert "p1: 19 steps, best reward\n2.000 &rarr; 20.000" in page
-    assert len(rollout_rows(ROLLOUTS, 10)) == 10
 
 
 def test_a_night_without_rollouts_has_a_page():
