@@ -4,7 +4,7 @@
     python -m tests.benchmarks.learning_gpu run       # the GPU machine: base ... evaluate
     python -m tests.benchmarks.learning_gpu record    # any machine: metrics into MLflow, curves into docs/
 
-`python -m tasks.night --profile h200 --grpo-steps 5` before the second changes settings, as for a night.
+`python -m tasks.night --profile h200 --grpo-steps 5` before the first changes settings, as for a night.
 Where everything is installed on one machine, `make nightly PROFILE=h200` does the same and more. This is for
 a GPU machine that lacks Prefect, DVC and MLflow: it calls the same stage bodies in the same folders, without
 what those three add around them, and what it wrote is carried to where MLflow is.
@@ -40,8 +40,9 @@ def prepare(layout: Layout) -> None:
     from data.prepare import prepare as draw
     from evaluation.settings import EvaluationSettings
 
-    profile = load_profile(layout)
-    night = open_night(layout, profile.night, lambda: None)
+    if not layout.night_file.is_file():
+        open_night(layout, load_profile(layout).night, lambda: None)
+    profile, night = active_settings(layout)
     out = layout.stage(Stage.PREPARE)
     out.mkdir(parents=True, exist_ok=True)
     print(draw(profile.data, EvaluationSettings(), night=night.name, out=out))
