@@ -101,6 +101,7 @@ def _train(context, source, steps):
     return {"train/loss": 1.0 / steps}
 
 
+Metrics = dict
 Step = Callable
 
 STEPS = {

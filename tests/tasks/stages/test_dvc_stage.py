@@ -192,6 +192,7 @@ def test_a_killed_night_leaves_no_process_and_the_next_attempt_resumes(checkout)
     checkpoints = Path("artifacts/cpu/training/2026-01-01/sft/checkpoints")
     dvc = subprocess.Popen(command, env=environment)
     while not list(checkpoints.glob("*")):
+        assert dvc.poll() is None
         time.sleep(0.05)
     stage = int(Path("artifacts/cpu/locks/sft.lock").read_text())
     dvc.send_signal(signal.SIGKILL)
