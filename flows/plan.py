@@ -21,6 +21,7 @@ from tasks.profile import read_flags
 from tasks.registry import peek_champion
 from tasks.report.ledger import Entry, entries, expected, gpus_held, spent
 from tasks.stages.dvc_stage import lock_file
+from tasks.stages.pipeline import RESULT, stage_entries
 
 #: Reasons of one kind that are named; of more, their number.
 _NAMED = 3
@@ -96,9 +97,7 @@ def plan_text(layout: Layout, planned: Plan) -> str:
 
 
 def _stages(layout: Layout, night: Night, found: Sequence[Entry]) -> list[StagePlan]:
-    pipeline = yaml.safe_load(
-        (layout.root / "dvc.yaml").read_text(encoding="utf-8").replace("${profile}", layout.profile)
-    )["stages"]
+    pipeline = stage_entries(layout)
     locked = _locked(layout)
     runs: dict[str, Stage] = {}
     planned = []
@@ -155,7 +154,7 @@ def _settings(night: Night, entry: Mapping[str, Any], locked: Mapping[str, Any])
             for part in key.split("."):
                 value = value.get(part) if isinstance(value, dict) else None  # type: ignore[assignment]
             if before.get(key) != value:
-                reasons += _differences(key.removeprefix("result."), before.get(key), value)
+                reasons += _differences(key.removeprefix(RESULT), before.get(key), value)
     return reasons[:_NAMED] + ([f"{len(reasons) - _NAMED} more settings"] if len(reasons) > _NAMED else [])
 
 

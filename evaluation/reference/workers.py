@@ -50,9 +50,8 @@ class ForkPool(Closing):
         self._scratch.path.chmod(0o711)  # the workers' user passes through it
         self._count = workers
         self._started = 0
-        self._starter = ThreadPoolExecutor(
-            1
-        )  # its thread lives as long as the pool: workers die with their creator
+        # Its thread lives as long as the pool: workers die with their creator.
+        self._starter = ThreadPoolExecutor(1)
         self._workers: set[Worker] = set()
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(workers):

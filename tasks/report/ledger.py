@@ -17,6 +17,7 @@ from statistics import median
 from pydantic import ValidationError
 
 from evaluation.problem import Frozen
+from evaluation.rows import scan
 from tasks.disk.layout import Layout, Stage
 from tasks.profile import Profile
 from tasks.stages.dvc_stage import last_holder
@@ -58,9 +59,9 @@ def entries(layout: Layout) -> list[Entry]:
     if not layout.ledger.exists():
         return []
     found = []
-    for line in layout.ledger.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in scan(layout.ledger):
         try:
-            found.append(Entry.model_validate_json(line))
+            found.append(Entry.model_validate_json(line.content))
         except ValidationError:
             continue  # cut off with its writer
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from evaluation.problem import Problem, Split
 from evaluation.report.run import read_samples
 from evaluation.report.summary import Benchmark
-from evaluation.rows import read_rows
+from evaluation.rows import read_lines, read_rows
 from tasks.disk.files import write_atomically
 from tasks.disk.layout import Layout, Stage
 from tasks.disk.manifest import Manifest
@@ -66,7 +66,7 @@ def write_pages(layout: Layout, profile: Profile, night: Night, promotion: Promo
     )
     write_atomically(folder / PAGE, morning_page(morning))
     rollouts = StepLog(layout.stage(Stage.GRPO) / SAMPLES).rows()
-    page = trajectories_page(night.name, rollouts, _prompts(layout), profile.grpo.advantage)
+    page = trajectories_page(night.name, rollouts, training_prompts(layout), profile.grpo.advantage)
     write_atomically(folder / TRAJECTORIES, page)
     shutil.copy(evaluated / _REPORT, folder / _REPORT)
     return folder / PAGE
@@ -110,11 +110,11 @@ def _facts(night: Night, promotion: Promotion, manifests: Mapping[Stage, Manifes
     return facts | {f"data {Path(path).name}": md5 for path, md5 in data.items() if "/prepare/" in path}
 
 
-def _prompts(layout: Layout) -> dict[str, str]:
+def training_prompts(layout: Layout) -> dict[str, str]:
     """What each training problem's prompt says, by problem id."""
-    rows = (layout.stage(Stage.PREPARE) / "prompts" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     found = {}
-    for row in map(json.loads, filter(None, rows)):
+    for _, line in read_lines(layout.stage(Stage.PREPARE) / "prompts" / "train.jsonl"):
+        row = json.loads(line)
         prompt = row["prompt"]
         text = prompt if isinstance(prompt, str) else "\n\n".join(str(one["content"]) for one in prompt)
         found[str(row["metadata"].get("problem_id", row.get("label")))] = text

@@ -33,10 +33,16 @@ class Dependencies:
     """Parameters of the night, its settings apart."""
 
 
+def stage_entries(layout: Layout) -> dict[str, dict[str, Any]]:
+    """What dvc.yaml says of every stage, for this profile."""
+    text = (layout.root / "dvc.yaml").read_text(encoding="utf-8").replace("${profile}", layout.profile)
+    stages: dict[str, dict[str, Any]] = yaml.safe_load(text)["stages"]
+    return stages
+
+
 def dependencies(layout: Layout, stage: Stage) -> Dependencies:
     """The dependencies of `stage` for this profile."""
-    text = (layout.root / "dvc.yaml").read_text(encoding="utf-8").replace("${profile}", layout.profile)
-    entry: dict[str, Any] = yaml.safe_load(text)["stages"][stage]
+    entry = stage_entries(layout)[stage]
     params = [key for group in entry.get("params", ()) for keys in group.values() for key in keys]
     return Dependencies(
         paths=tuple(entry.get("deps", ())),

@@ -15,7 +15,7 @@ from tasks.models.gate import Decision
 from tasks.models.promotion import Promotion
 from tasks.night import Night
 from tasks.profile import load_profile
-from tasks.report.morning import PAGE, TRAJECTORIES, write_pages
+from tasks.report.morning import PAGE, TRAJECTORIES, training_prompts, write_pages
 from tests.tasks.report.test_morning_page import PROBLEMS, ROLLOUTS, SAMPLES
 
 RUNS = "/#/experiments/1/runs?workflowType=machine_learning"
@@ -62,3 +62,12 @@ def test_the_pages_are_written_and_the_second_night_names_the_first(layout, monk
     os.utime(layout.report("first") / "report.json", (1, 1))
     assert "night first" in write(layout, "second").read_text()
     assert "night second" not in write(layout, "first").read_text()  # it is no night before it
+
+
+def test_a_prompt_may_hold_a_line_separator_of_unicode(tmp_path):
+    layout = Layout(tmp_path, "cpu")
+    path = layout.stage(Stage.PREPARE) / "prompts" / "train.jsonl"
+    path.parent.mkdir(parents=True)
+    row = {"prompt": [{"role": "user", "content": "one\u2028two"}], "label": "p1", "metadata": {}}
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert training_prompts(layout) == {"p1": "one\u2028two"}
